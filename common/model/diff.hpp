@@ -1,0 +1,30 @@
+// The one diff: what changed between two desired states, and how to apply it. Pure; any thread.
+//
+// Laws, held by property tests: diff(a, a) is empty; apply(a, diff(a, b)) == b; only services that
+// differ are named.
+#pragma once
+
+#include "common/model/result.hpp"
+#include "common/model/state.hpp"
+
+namespace lb {
+
+struct StateDiff {
+  std::vector<Service> changed;      // added or different, sorted by key
+  std::vector<std::string> removed;  // sorted
+
+  bool empty() const { return changed.empty() && removed.empty(); }
+};
+
+// Both normalised.
+StateDiff diff(const DesiredState& from, const DesiredState& to);
+
+StatePatch to_patch(const StateDiff& diff, Version base, uint64_t generation);
+
+// The order rules of PUT (design, section 2): Done, or Error{"Order"}.
+Status check_put(const DesiredState& held, const DesiredState& offered);
+
+// The order rules of PATCH, then the patched state (normalised). Unknown removed keys are ignored.
+Result<DesiredState> apply_patch(const DesiredState& held, const StatePatch& patch);
+
+}  // namespace lb

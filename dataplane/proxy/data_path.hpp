@@ -1,0 +1,78 @@
+// The byte path as one thing: worker threads, their listeners, their relayed connections.
+//
+// Owned and called by the control thread only; callbacks come back on the executor given at
+// construction through `post`. Connections live and die on their worker. Nothing here throws.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "common/model/state.hpp"
+
+namespace lb::proxy {
+
+struct DataPathOptions {
+  unsigned workers = 1;   // one thread, one epoll engine each
+  bool freebind = false;  // IP_FREEBIND: only where we announce the addresses ourselves
+  std::function<void(std::function<void()>)> post;  // runs a function on the control thread
+};
+
+struct BackendStatus {
+  Endpoint backend;
+  bool ejected = false;
+  std::string reason;  // why it is ejected; empty otherwise
+  uint64_t connections = 0;
+};
+
+struct PortStatus {
+  IpAddress address;
+  uint16_t port = 0;
+  Protocol protocol = Protocol::kTcp;
+  bool programmed = false;
+  std::string reason;  // why not, empty when programmed
+  uint64_t connections = 0;
+  std::vector<BackendStatus> backends;
+};
+
+struct ServiceStatus {
+  std::string key;
+  std::vector<PortStatus> ports;
+};
+
+// Sums over all workers since start. Every drop, retry and degraded mode has a counter here.
+struct DataPathCounters {
+  uint64_t accepted = 0, closed = 0, active = 0;
+  uint64_t bytes_in = 0, bytes_out = 0, splice_bytes = 0, copy_bytes = 0;
+  uint64_t dials = 0, connect_refused = 0, connect_timeouts = 0, connect_errors = 0, retries = 0;
+  uint64_t no_backend = 0, resets_from_client = 0, resets_from_backend = 0;
+  uint64_t ejections = 0, drain_resets = 0, dead_peers = 0, idle_timeouts = 0;
+  uint64_t accept_paused = 0, pipe_fallbacks = 0, client_gone_while_dialling = 0;
+};
+
+class DataPath {
+ public:
+  virtual ~DataPath() = default;
+
+  // Makes `state` what is served: closes before it opens, touches only what changed. `done` gets
+  // the listeners and backends that could not be programmed, after every worker has applied it.
+  // Failed listeners are retried each second. One call at a time.
+  virtual void apply(std::shared_ptr<const DesiredState> state,
+                     std::function<void(std::vector<Failure>)> done) = 0;
+
+  virtual std::vector<ServiceStatus> status() const = 0;
+  virtual DataPathCounters counters() const = 0;
+
+  // Addresses with an open listener or a live connection: an announcer may drop only others.
+  virtual std::set<IpAddress> addresses_in_use() const = 0;
+
+  // Stops accepting, lets connections finish until the deadline, resets the rest, joins.
+  virtual void stop(unsigned grace_ms) = 0;
+};
+
+std::unique_ptr<DataPath> make_data_path(DataPathOptions options);
+
+}  // namespace lb::proxy
