@@ -27,7 +27,7 @@ class IpAddress {
 
   Family family() const { return family_; }
   bool is_v4() const { return family_ == Family::kV4; }
-  uint32_t to_v4() const;                                         // host order; is_v4() only
+  uint32_t to_v4() const;                                          // host order; is_v4() only
   const std::array<uint8_t, 16>& bytes() const { return bytes_; }  // v4: in the first four
   std::string to_string() const;
 
@@ -38,7 +38,7 @@ class IpAddress {
   bool is_loopback() const;
   bool is_link_local() const;
   bool is_multicast() const;
-  bool is_v4_mapped() const;           // ::ffff:0:0/96
+  bool is_v4_mapped() const;                  // ::ffff:0:0/96
   std::optional<IpAddress> unmapped() const;  // the v4 address inside, if is_v4_mapped()
 
   auto operator<=>(const IpAddress&) const = default;  // by family, then number

@@ -8,6 +8,7 @@
 #include <compare>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/model/address.hpp"
@@ -120,6 +121,8 @@ struct BackendGroup {
 };
 
 enum class TlsMode : uint8_t { kNone, kTerminate, kPassthrough };
+
+const char* to_string(TlsMode value);
 
 struct TlsPolicy {
   TlsMode mode = TlsMode::kNone;

@@ -1,0 +1,76 @@
+#include "common/model/state.hpp"
+
+#include <algorithm>
+#include <tuple>
+
+namespace lb {
+namespace {
+
+template <class List, class Key>
+void sort_by(List& list, Key key) {
+  std::stable_sort(list.begin(), list.end(),
+                   [&](const auto& a, const auto& b) { return key(a) < key(b); });
+}
+
+void normalise(Policy& policy) {
+  std::sort(policy.source_ranges.begin(), policy.source_ranges.end());
+  std::sort(policy.accept_proxy_from.begin(), policy.accept_proxy_from.end());
+}
+
+void normalise(ServicePort& port) {
+  normalise(port.policy);
+  std::sort(port.match.names.begin(), port.match.names.end());
+  std::sort(port.match.sources.begin(), port.match.sources.end());
+  std::sort(port.tls.certificates.begin(), port.tls.certificates.end());
+  sort_by(port.groups, [](const BackendGroup& g) -> const std::string& { return g.name; });
+  sort_by(port.backends, [](const Backend& b) { return b.endpoint(); });
+}
+
+}  // namespace
+
+const char* to_string(Protocol value) { return value == Protocol::kTcp ? "tcp" : "udp"; }
+
+const char* to_string(BackendState value) {
+  static constexpr const char* kNames[] = {"ready", "draining", "not_ready"};
+  return kNames[static_cast<size_t>(value)];
+}
+
+const char* to_string(Balance value) {
+  static constexpr const char* kNames[] = {"round_robin", "least_connections", "random_two",
+                                           "maglev"};
+  return kNames[static_cast<size_t>(value)];
+}
+
+const char* to_string(WhenEmpty value) { return value == WhenEmpty::kReset ? "reset" : "wait"; }
+
+const char* to_string(ProxyProtocol value) {
+  static constexpr const char* kNames[] = {"off", "v1", "v2"};
+  return kNames[static_cast<size_t>(value)];
+}
+
+const char* to_string(HealthType value) {
+  static constexpr const char* kNames[] = {"none", "tcp", "http", "tls", "send_expect"};
+  return kNames[static_cast<size_t>(value)];
+}
+
+const char* to_string(Mode value) { return value == Mode::kProxy ? "proxy" : "kernel"; }
+
+const char* to_string(TlsMode value) {
+  static constexpr const char* kNames[] = {"none", "terminate", "passthrough"};
+  return kNames[static_cast<size_t>(value)];
+}
+
+void normalise(Service& service) {
+  normalise(service.policy);
+  std::sort(service.addresses.begin(), service.addresses.end());
+  for (auto& port : service.ports) normalise(port);
+  sort_by(service.ports,
+          [](const ServicePort& p) { return std::tie(p.port, p.protocol, p.match); });
+}
+
+void normalise(DesiredState& state) {
+  for (auto& service : state.services) normalise(service);
+  sort_by(state.services, [](const Service& s) -> const std::string& { return s.key; });
+}
+
+}  // namespace lb

@@ -1,0 +1,121 @@
+#include "common/model/diff.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <random>
+
+#include "common/model/state_json.hpp"
+
+namespace lb {
+namespace {
+
+using Random = std::mt19937;
+
+// EMPALME_SEED repeats a failing run.
+uint32_t seed() {
+  const char* given = std::getenv("EMPALME_SEED");
+  return given != nullptr ? static_cast<uint32_t>(std::atoll(given)) : std::random_device{}();
+}
+
+uint32_t below(Random& random, uint32_t limit) { return random() % limit; }
+
+ServicePort random_port(Random& random, uint16_t number) {
+  ServicePort port;
+  port.port = number;
+  port.policy.drain_s = below(random, 2);
+  for (uint16_t i = 0; i < below(random, 4); ++i) {
+    Backend backend;
+    backend.address = IpAddress::v4(0x0a000000 + below(random, 4));
+    backend.port = static_cast<uint16_t>(1 + i);
+    backend.state = static_cast<BackendState>(below(random, 3));
+    port.backends.push_back(backend);
+  }
+  return port;
+}
+
+DesiredState random_state(Random& random, Version version) {
+  DesiredState state{version, {}};
+  for (char name = 'a'; name < 'h'; ++name) {
+    if (below(random, 2) == 0) continue;
+    Service service;
+    service.key = std::string("file/") + name;
+    service.addresses.push_back(IpAddress::v4(0xc0000200 + below(random, 3)));
+    for (uint16_t p = 1; p <= below(random, 3); ++p)
+      service.ports.push_back(random_port(random, p));
+    state.services.push_back(service);
+  }
+  normalise(state);
+  return state;
+}
+
+TEST(Diff, OfAStateWithItselfIsEmpty) {
+  const uint32_t start = seed();
+  SCOPED_TRACE("EMPALME_SEED=" + std::to_string(start));
+  Random random(start);
+  for (int i = 0; i < 1000; ++i) {
+    const auto state = random_state(random, {1, 1});
+    EXPECT_TRUE(diff(state, state).empty());
+  }
+}
+
+TEST(Diff, AppliedAsAPatchGivesTheOtherState) {
+  const uint32_t start = seed();
+  SCOPED_TRACE("EMPALME_SEED=" + std::to_string(start));
+  Random random(start);
+  for (int i = 0; i < 2000; ++i) {
+    const auto from = random_state(random, {1, 1});
+    const auto to = random_state(random, {1, 2});
+    const auto sent = decode_patch(encode_patch(to_patch(diff(from, to), from.version, 2)));
+    ASSERT_TRUE(sent.ok()) << sent.error().message;
+    const auto result = apply_patch(from, *sent);
+    ASSERT_TRUE(result.ok());
+    ASSERT_EQ(*result, to);
+  }
+}
+
+TEST(Diff, NamesOnlyServicesThatDiffer) {
+  DesiredState from{{1, 1}, {{"a", {}, {}, {}}, {"b", {}, {}, {}}, {"c", {}, {}, {}}}};
+  DesiredState to = from;
+  to.services[1].policy.drain_s = 1;
+  to.services.pop_back();
+  const auto change = diff(from, to);
+  ASSERT_EQ(change.changed.size(), 1U);
+  EXPECT_EQ(change.changed[0].key, "b");
+  EXPECT_EQ(change.removed, std::vector<std::string>{"c"});
+}
+
+TEST(CheckPut, TakesAnythingNewer) {
+  const DesiredState held{{2, 5}, {}};
+  EXPECT_TRUE(check_put(held, {{2, 6}, {}}).ok());
+  EXPECT_TRUE(check_put(held, {{3, 0}, {}}).ok());
+}
+
+TEST(CheckPut, TakesTheSameDocumentAgain) {
+  const DesiredState held{{2, 5}, {{"a", {}, {}, {}}}};
+  EXPECT_TRUE(check_put(held, held).ok());
+}
+
+TEST(CheckPut, RefusesOlderOrDifferentUnderTheSamePair) {
+  const DesiredState held{{2, 5}, {{"a", {}, {}, {}}}};
+  EXPECT_EQ(check_put(held, {{2, 4}, {}}).error().code, "Order");
+  EXPECT_EQ(check_put(held, {{1, 9}, {}}).error().code, "Order");
+  EXPECT_EQ(check_put(held, {{2, 5}, {}}).error().code, "Order");
+}
+
+TEST(ApplyPatch, RefusesAnotherBaseAndRepeats) {
+  const DesiredState held{{2, 5}, {}};
+  EXPECT_FALSE(apply_patch(held, {2, 4, 6, {}, {}}).ok());
+  EXPECT_FALSE(apply_patch(held, {1, 5, 6, {}, {}}).ok());
+  EXPECT_FALSE(apply_patch(held, {2, 5, 5, {}, {}}).ok());
+  EXPECT_TRUE(apply_patch(held, {2, 5, 6, {}, {}}).ok());
+}
+
+TEST(ApplyPatch, IgnoresRemovingWhatIsNotHeld) {
+  const auto result = apply_patch({{1, 1}, {}}, {1, 1, 2, {}, {"ghost"}});
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ(result->version, (Version{1, 2}));
+}
+
+}  // namespace
+}  // namespace lb
