@@ -1,0 +1,20 @@
+# Debian 12 packages by purpose, and how to install those that are missing. Sourced by ./test.
+build_packages=(cmake g++ ninja-build ccache pkg-config libcpprest-dev libboost-dev
+  nlohmann-json3-dev prometheus-cpp-dev libcurl4-openssl-dev zlib1g-dev libyaml-cpp-dev
+  libcli11-dev libssl-dev libgtest-dev libgmock-dev libbenchmark-dev openssl)
+
+is_installed() { [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null)" = "ii " ]; }
+
+install_packages() {
+  local missing=() name sudo=()
+  for name in "$@"; do is_installed "$name" || missing+=("$name"); done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || { echo "missing: ${missing[*]}; install them, or run as root" >&2; exit 2; }
+    sudo=(sudo)
+  fi
+  echo "installing ${missing[*]}"
+  "${sudo[@]}" apt-get update -qq
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+    --no-install-recommends "${missing[@]}" >/dev/null
+}
