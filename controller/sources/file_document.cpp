@@ -1,0 +1,206 @@
+#include "controller/sources/file_document.hpp"
+
+#include <charconv>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+
+#include "common/model/json_reader.hpp"
+#include "common/model/state_json.hpp"
+#include "controller/sources/yaml_json.hpp"
+
+namespace lb::sources {
+namespace {
+
+using Json = nlohmann::json;
+
+struct BadFile {
+  Error error;
+};
+
+struct HostPort {
+  std::string host;
+  uint16_t port = 0;
+};
+
+// RFC 1123 letters, digits, hyphens and dots (and underscores, which container names have).
+bool is_host_name(std::string_view host) {
+  if (host.empty() || host.size() > 253 || host.front() == '-' || host.front() == '.') return false;
+  for (const char c : host) {
+    const bool word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    if (!word && c != '-' && c != '.' && c != '_') return false;
+  }
+  // All digits and dots is a mistyped address, never a name to look up.
+  return host.find_first_not_of("0123456789.") != std::string_view::npos;
+}
+
+std::optional<HostPort> parse_host_port(const std::string& text) {
+  const size_t colon = text.rfind(':');
+  if (colon == std::string::npos || !is_host_name(text.substr(0, colon))) return std::nullopt;
+  HostPort out{text.substr(0, colon)};
+  const char* end_of_text = text.data() + text.size();
+  auto [end, error] = std::from_chars(text.data() + colon + 1, end_of_text, out.port);
+  if (error != std::errc{} || end != end_of_text || out.port == 0) return std::nullopt;
+  return out;
+}
+
+// Rewrites the shorthands of one file into the wire's schema.
+class Expander {
+ public:
+  Expander(PositionMap& positions, FileDocument& out) : positions_(positions), out_(out) {}
+
+  void expand(Json& document) {
+    if (document.is_null()) document = Json::object();
+    if (!document.is_object()) refuse("", "the file must be a map with 'services'");
+    document.emplace("schema", kSchema);
+    document.emplace("epoch", 0);
+    document.emplace("generation", 0);
+    const auto services = document.find("services");
+    if (services == document.end() || !services->is_array()) return;
+    for (size_t i = 0; i < services->size(); ++i) {
+      if ((*services)[i].is_object()) service((*services)[i], at("/services", i));
+    }
+  }
+
+ private:
+  static std::string at(const std::string& pointer, size_t index) {
+    return wire::child(pointer, std::to_string(index));
+  }
+
+  [[noreturn]] static void refuse(const std::string& pointer, const std::string& why) {
+    throw BadFile{{"Schema", why, pointer}};
+  }
+
+  void service(Json& value, const std::string& pointer) {
+    name(value, pointer);
+    if (value.contains("listen")) listen(value, pointer);
+    if (value.contains("backends")) refuse(pointer + "/backends", "needs 'listen' beside it");
+    const auto ports = value.find("ports");
+    if (ports == value.end() || !ports->is_array()) return;
+    for (size_t i = 0; i < ports->size(); ++i) {
+      if ((*ports)[i].is_object()) port_backends(value, (*ports)[i], at(pointer + "/ports", i));
+    }
+  }
+
+  void name(Json& value, const std::string& pointer) {
+    const auto found = value.find("name");
+    if (found == value.end()) return;
+    if (value.contains("key")) refuse(pointer + "/name", "stands beside 'key'; one is enough");
+    if (!found->is_string()) refuse(pointer + "/name", "must be a string");
+    value["key"] = "file/" + found->get<std::string>();
+    positions_.set(pointer + "/key", positions_.find(pointer + "/name"));
+    value.erase("name");
+  }
+
+  void listen(Json& value, const std::string& pointer) {
+    for (const char* other : {"addresses", "ports"}) {
+      if (value.contains(other))
+        refuse(pointer + "/listen", std::string("stands beside '") + other + "'");
+    }
+    const auto endpoints = listen_endpoints(value["listen"], pointer + "/listen");
+    std::set<IpAddress> addresses;
+    std::set<uint16_t> ports;
+    for (const auto& endpoint : endpoints) {
+      addresses.insert(endpoint.address);
+      ports.insert(endpoint.port);
+    }
+    if (addresses.size() * ports.size() != endpoints.size()) {
+      refuse(pointer + "/listen", "needs every address with every port; use two services");
+    }
+    write_listeners(value, pointer, addresses, ports);
+  }
+
+  std::set<Endpoint> listen_endpoints(const Json& value, const std::string& pointer) {
+    std::set<Endpoint> out;
+    const Json list = value.is_array() ? value : Json::array({value});
+    for (size_t i = 0; i < list.size(); ++i) {
+      const std::string here = value.is_array() ? at(pointer, i) : pointer;
+      if (!list[i].is_string()) refuse(here, "must be ADDRESS:PORT");
+      const auto endpoint = parse_endpoint(list[i].get<std::string>());
+      if (!endpoint) refuse(here, endpoint.error().message);
+      if (!out.insert(*endpoint).second) refuse(here, "the same address and port twice");
+    }
+    return out;
+  }
+
+  void write_listeners(Json& value, const std::string& pointer,
+                       const std::set<IpAddress>& addresses, const std::set<uint16_t>& ports) {
+    const Json backends = value.value("backends", Json::array());
+    value["addresses"] = Json::array();
+    value["ports"] = Json::array();
+    for (const auto& address : addresses) value["addresses"].push_back(address.to_string());
+    for (const uint16_t number : ports) {
+      const std::string here = at(pointer + "/ports", value["ports"].size());
+      value["ports"].push_back({{"port", number}, {"backends", backends}});
+      positions_.set(here, positions_.find(pointer + "/listen"));
+      for (size_t i = 0; i < (backends.is_array() ? backends.size() : 0); ++i) {
+        positions_.set(at(here + "/backends", i), positions_.find(at(pointer + "/backends", i)));
+      }
+      positions_.set(here + "/backends", positions_.find(pointer + "/backends"));
+    }
+    value.erase("listen");
+    value.erase("backends");
+  }
+
+  // Strings become objects, names go aside. Positions of what follows a name move up with it.
+  void port_backends(const Json& service, Json& port, const std::string& pointer) {
+    const auto backends = port.find("backends");
+    if (backends == port.end() || !backends->is_array()) return;
+    Json kept = Json::array();
+    for (size_t i = 0; i < backends->size(); ++i) {
+      const std::string here = at(pointer + "/backends", i);
+      const Position position = positions_.find(here);
+      if (auto object = backend((*backends)[i], here, service, port)) {
+        positions_.set(at(pointer + "/backends", kept.size()), position);
+        kept.push_back(std::move(*object));
+      }
+    }
+    *backends = std::move(kept);
+  }
+
+  std::optional<Json> backend(const Json& value, const std::string& pointer, const Json& service,
+                              const Json& port) {
+    if (!value.is_string()) return value;
+    const std::string text = value.get<std::string>();
+    if (const auto endpoint = parse_endpoint(text)) {
+      return Json{{"address", endpoint->address.to_string()}, {"port", endpoint->port}};
+    }
+    const auto named = parse_host_port(text);
+    if (!named) refuse(pointer, "'" + text + "' is neither ADDRESS:PORT nor NAME:PORT");
+    NamedBackend out{"", 0, named->host, named->port};
+    if (service.contains("key") && service["key"].is_string()) out.key = service["key"];
+    const auto number = port.find("port");
+    if (number != port.end() && number->is_number_unsigned())
+      out.service_port = number->get<uint16_t>();
+    out_.named.push_back(std::move(out));
+    return std::nullopt;
+  }
+
+  PositionMap& positions_;
+  FileDocument& out_;
+};
+
+Error with_position(Error error, const PositionMap& positions) {
+  error.message += " at " + describe(positions.find(error.pointer));
+  return error;
+}
+
+}  // namespace
+
+Result<FileDocument> parse_file_document(std::string_view text) {
+  Json document;
+  PositionMap positions;
+  FileDocument out;
+  if (const auto parsed = parse_yaml(text, document, positions); !parsed) return parsed.error();
+  try {
+    Expander(positions, out).expand(document);
+  } catch (const BadFile& bad) {
+    return with_position(bad.error, positions);
+  }
+  const auto state = decode_state(document.dump(-1, ' ', false, Json::error_handler_t::replace));
+  if (!state) return with_position(state.error(), positions);
+  out.services = state->services;
+  return out;
+}
+
+}  // namespace lb::sources

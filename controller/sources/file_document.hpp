@@ -1,0 +1,42 @@
+// What a configuration file says: the schema of the wire with shorthands for people.
+//
+//   services:
+//     - name: web                          # the key becomes file/web
+//       listen: 127.0.0.1:8080             # or a list; addresses x ports
+//       backends: ["127.0.0.1:4000", "web1:80"]
+//
+// Any service may use the long form (key, addresses, ports) instead; a backend is a string or the
+// wire's object. Backends by name stay by name here: whoever owns a resolver turns them into
+// addresses, the wire stays numeric. Pure; any thread; never throws.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/model/result.hpp"
+#include "common/model/state.hpp"
+
+namespace lb::sources {
+
+// A backend whose host has to be asked for; it belongs to every port of `key` numbered `port`.
+struct NamedBackend {
+  std::string key;
+  uint16_t service_port = 0;
+  std::string host;
+  uint16_t port = 0;
+
+  bool operator==(const NamedBackend&) const = default;
+};
+
+struct FileDocument {
+  std::vector<Service> services;  // normalised; without the backends by name
+  std::vector<NamedBackend> named;
+
+  bool operator==(const FileDocument&) const = default;
+};
+
+// The error's message ends with "at line L, column C"; its pointer names the field.
+Result<FileDocument> parse_file_document(std::string_view text);
+
+}  // namespace lb::sources

@@ -1,0 +1,119 @@
+#include "controller/sources/yaml_json.hpp"
+
+#include <yaml-cpp/yaml.h>
+
+#include <charconv>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "common/model/json_reader.hpp"
+#include "common/model/state_json.hpp"
+
+namespace lb::sources {
+namespace {
+
+using Json = nlohmann::json;
+
+struct BadYaml {
+  Error error;
+};
+
+[[noreturn]] void refuse(const std::string& what, Position at, const std::string& pointer) {
+  throw BadYaml{{"Syntax", what + " at " + describe(at), pointer}};
+}
+
+Position position_of(const YAML::Mark& mark) {
+  return {static_cast<size_t>(mark.line + 1), static_cast<size_t>(mark.column + 1)};
+}
+
+template <class Number>
+std::optional<Json> as_number(const std::string& text) {
+  Number number = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return Json(number);
+}
+
+Json scalar(const YAML::Node& node) {
+  const std::string text = node.Scalar();
+  if (node.Tag() == "!") return text;  // quoted
+  if (text.empty() || text == "~" || text == "null") return nullptr;
+  if (text == "true" || text == "false") return text == "true";
+  if (const auto number = as_number<uint64_t>(text)) return *number;
+  if (const auto number = as_number<int64_t>(text)) return *number;
+  return text;
+}
+
+class Converter {
+ public:
+  explicit Converter(PositionMap& positions) : positions_(positions) {}
+
+  Json convert(const YAML::Node& node, const std::string& pointer, size_t depth) {
+    const Position here = position_of(node.Mark());
+    positions_.set(pointer, here);
+    if (depth > kMaxDepth) refuse("nested too deep", here, pointer);
+    if (++nodes_ > kMaxNodes) refuse("too many values", here, pointer);
+    if (node.IsMap()) return map(node, pointer, depth);
+    if (node.IsSequence()) return sequence(node, pointer, depth);
+    return node.IsScalar() ? scalar(node) : Json(nullptr);
+  }
+
+ private:
+  Json map(const YAML::Node& node, const std::string& pointer, size_t depth) {
+    Json out = Json::object();
+    for (const auto& entry : node) {
+      const YAML::Node& key = entry.first;
+      if (!key.IsScalar()) refuse("a key must be a word", position_of(key.Mark()), pointer);
+      const std::string at = wire::child(pointer, key.Scalar());
+      if (out.contains(key.Scalar())) refuse("appears twice", position_of(key.Mark()), at);
+      out[key.Scalar()] = convert(entry.second, at, depth + 1);
+      positions_.set(at, position_of(key.Mark()));
+    }
+    return out;
+  }
+
+  Json sequence(const YAML::Node& node, const std::string& pointer, size_t depth) {
+    Json out = Json::array();
+    for (const auto& value : node) {
+      const std::string at = wire::child(pointer, std::to_string(out.size()));
+      out.push_back(convert(value, at, depth + 1));
+    }
+    return out;
+  }
+
+  PositionMap& positions_;
+  size_t nodes_ = 0;
+};
+
+}  // namespace
+
+Position PositionMap::find(std::string pointer) const {
+  for (;;) {
+    if (const auto found = known_.find(pointer); found != known_.end()) return found->second;
+    const size_t slash = pointer.rfind('/');
+    if (slash == std::string::npos) return {};
+    pointer.resize(slash);
+  }
+}
+
+Status parse_yaml(std::string_view text, Json& value, PositionMap& positions) {
+  if (text.size() > kMaxStateBytes) {
+    return Error{"TooLarge", "larger than " + std::to_string(kMaxStateBytes) + " bytes"};
+  }
+  try {
+    const auto documents = YAML::LoadAll(std::string(text));
+    if (documents.size() > 1) refuse("a second document", position_of(documents[1].Mark()), "");
+    value = documents.empty() ? Json(nullptr) : Converter(positions).convert(documents[0], "", 0);
+    return Done{};
+  } catch (const BadYaml& bad) {
+    return bad.error;
+  } catch (const YAML::Exception& error) {
+    return Error{"Syntax", error.msg + " at " + describe(position_of(error.mark))};
+  }
+}
+
+std::string describe(Position position) {
+  return "line " + std::to_string(position.line) + ", column " + std::to_string(position.column);
+}
+
+}  // namespace lb::sources

@@ -1,0 +1,85 @@
+#include "controller/validate.hpp"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <optional>
+#include <ostream>
+
+#include "controller/sources/file_document.hpp"
+
+namespace lb::controller {
+namespace {
+
+constexpr int kGood = 0;
+constexpr int kRefused = 1;
+constexpr int kUnreadable = 2;
+
+// stdio and not streams: it reports a directory as an error, where a filebuf throws.
+std::optional<std::string> read_all(const std::string& path) {
+  std::FILE* file = path == "-" ? stdin : std::fopen(path.c_str(), "rb");
+  if (file == nullptr) return std::nullopt;
+  std::string text;
+  char block[16384];
+  errno = 0;
+  while (const size_t got = std::fread(block, 1, sizeof block, file)) text.append(block, got);
+  const int error = std::ferror(file) != 0 ? errno : 0;
+  if (file != stdin) std::fclose(file);
+  errno = error;
+  if (error != 0) return std::nullopt;
+  return text;
+}
+
+size_t report(const Service& service, const IpAddress& address, AddressUse use,
+              std::ostream& problems) {
+  const auto why = refuse_address(address, use, is_kubernetes_key(service.key));
+  if (why) problems << service.key << ": " << *why << " and would not be programmed\n";
+  return why ? 1 : 0;
+}
+
+size_t refused_addresses(const Service& service, std::ostream& problems) {
+  size_t count = 0;
+  for (const auto& address : service.addresses) {
+    count += report(service, address, AddressUse::kListener, problems);
+  }
+  for (const auto& port : service.ports) {
+    for (const auto& backend : port.backends) {
+      count += report(service, backend.address, AddressUse::kBackend, problems);
+    }
+  }
+  return count;
+}
+
+void summarise(const sources::FileDocument& document, std::ostream& out) {
+  size_t listeners = 0, backends = 0;
+  for (const auto& service : document.services) {
+    listeners += service.addresses.size() * service.ports.size();
+    for (const auto& port : service.ports) backends += port.backends.size();
+  }
+  out << document.services.size() << " services, " << listeners << " listeners, " << backends
+      << " backends by address, " << document.named.size() << " by name\n";
+}
+
+}  // namespace
+
+int validate_file(const std::string& path, std::ostream& out, std::ostream& problems) {
+  const auto text = read_all(path);
+  if (!text) {
+    problems << path << ": " << std::strerror(errno != 0 ? errno : EIO) << "\n";
+    return kUnreadable;
+  }
+  const auto document = sources::parse_file_document(*text);
+  if (!document) {
+    problems << path << ": " << document.error().message;
+    if (!document.error().pointer.empty()) problems << " (" << document.error().pointer << ")";
+    problems << "\n";
+    return kRefused;
+  }
+  size_t refused = 0;
+  for (const auto& service : document->services) refused += refused_addresses(service, problems);
+  out << path << ": ";
+  summarise(*document, out);
+  return refused == 0 ? kGood : kRefused;
+}
+
+}  // namespace lb::controller

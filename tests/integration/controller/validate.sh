@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# The real program on files that are good, bad, refused, missing and unreadable.
+set -u
+program=$1 root=$2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+broken=0
+
+# expect CODE TEXT ARGUMENT...: exit code, and words that must be in what it prints.
+expect() {
+  local code=$1 text=$2 printed got
+  shift 2
+  printed=$("$program" "$@" 2>&1 </dev/null)
+  got=$?
+  if [ $got -ne "$code" ] || [[ $printed != *"$text"* ]]; then
+    printf 'validate %s: expected exit %s and "%s", got exit %s and: %s\n' "$*" "$code" "$text" $got "$printed"
+    broken=1
+  fi
+}
+
+expect 0 '1 services, 1 listeners, 3 backends by address' validate "$root/examples/ports-4000-4002/lb.yaml"
+
+printf 'services:\n  - name: web\n    listen: 127.0.0.1:8080\n    bakends: []\n' >"$work/typo.yaml"
+expect 1 'unknown field at line 4, column 5' validate "$work/typo.yaml"
+printf 'services: [\n' >"$work/open.yaml"
+expect 1 'at line 2' validate "$work/open.yaml"
+printf 'services: [{name: a, listen: 10.0.0.1:80, backends: ["169.254.169.254:80"]}]\n' >"$work/metadata.yaml"
+expect 1 '169.254.169.254 is link-local' validate "$work/metadata.yaml"
+head -c 200000 /dev/urandom >"$work/noise.yaml"
+expect 1 "$work/noise.yaml" validate "$work/noise.yaml"
+
+expect 2 'No such file or directory' validate "$work/absent.yaml"
+expect 2 'Is a directory' validate "$work"
+expect 0 '0 services' validate -
+expect 106 'FILE is required' validate
+expect 0 'Examples' --help
+expect 0 'empalme-controller ' --version
+exit $broken
