@@ -1,0 +1,145 @@
+#include "dataplane/proxy/direction.hpp"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+namespace lb::proxy {
+namespace {
+
+constexpr int kTurn = 16;            // chunks before other connections get their turn
+constexpr uint8_t kFullReads = 2;    // then splicing pays
+constexpr uint8_t kSmallChunks = 8;  // then it does not any more
+constexpr size_t kSmallChunk = 8 << 10;
+constexpr size_t kSpliceChunk = 1 << 20;
+constexpr unsigned kSpliceFlags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;  // MORE would cost 200 ms
+
+}  // namespace
+
+Flow Direction::pump(int source, int sink, RelayResources& resources) {
+  for (int turn = 0; turn < kTurn; ++turn) {
+    Step step = drain(sink, resources);
+    if (step == Step::kGoOn && ended_) return Flow::kEnded;
+    if (step == Step::kGoOn && !readable_) step = Step::kStop;
+    if (step == Step::kGoOn) step = fill(source, sink, resources);
+    if (step == Step::kSourceFailed) return Flow::kSourceFailed;
+    if (step == Step::kSinkFailed) return Flow::kSinkFailed;
+    if (step == Step::kStop) return ended() ? Flow::kEnded : Flow::kWaiting;
+  }
+  return Flow::kMore;
+}
+
+void Direction::abandon(RelayResources& resources) {
+  pending_ = {};
+  // A dirty pipe is destroyed by the pool, never lent again.
+  return_pipe(resources);
+}
+
+Direction::Step Direction::drain(int sink, RelayResources& resources) {
+  if (!pending_.empty()) {
+    const std::string waiting = std::move(pending_);
+    pending_ = {};
+    const Step step = send_now(sink, waiting.data(), waiting.size());
+    if (step != Step::kGoOn || !pending_.empty()) return step;
+  }
+  while (pipe_ && pipe_->held > 0) {
+    const ssize_t sent =
+        ::splice(pipe_->read_end.get(), nullptr, sink, nullptr, pipe_->held, kSpliceFlags);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0 && errno == EAGAIN) return Step::kStop;
+    if (sent <= 0) return Step::kSinkFailed;
+    pipe_->held -= static_cast<size_t>(sent);
+  }
+  return_pipe(resources);
+  return Step::kGoOn;
+}
+
+Direction::Step Direction::fill(int source, int sink, RelayResources& resources) {
+  return splicing_ ? fill_by_splice(source, sink, resources)
+                   : fill_by_copy(source, sink, resources);
+}
+
+Direction::Step Direction::fill_by_copy(int source, int sink, RelayResources& resources) {
+  const ssize_t got = ::recv(source, resources.scratch.data(), resources.scratch.size(), 0);
+  if (got < 0) return on_read_error();
+  if (got == 0) {
+    ended_ = true;
+    return Step::kGoOn;
+  }
+  const auto size = static_cast<size_t>(got);
+  resources.copied += size;
+  bytes_ += size;
+  note_copy(size, resources.scratch.size());
+  return send_now(sink, resources.scratch.data(), size);
+}
+
+// EAGAIN says the same for an empty socket and for a full pipe, but the pipe is empty here.
+Direction::Step Direction::fill_by_splice(int source, int sink, RelayResources& resources) {
+  if (!pipe_) pipe_ = resources.pipes.take();
+  if (!pipe_) {
+    splicing_ = false;
+    return Step::kGoOn;
+  }
+  const ssize_t got =
+      ::splice(source, nullptr, pipe_->write_end.get(), nullptr, kSpliceChunk, kSpliceFlags);
+  if (got <= 0) {
+    const int error = errno;
+    return_pipe(resources);
+    errno = error;
+    if (got < 0) return on_read_error();
+    ended_ = true;
+    return Step::kGoOn;
+  }
+  pipe_->held = static_cast<size_t>(got);
+  resources.spliced += pipe_->held;
+  bytes_ += pipe_->held;
+  note_splice(pipe_->held);
+  return drain(sink, resources);
+}
+
+Direction::Step Direction::send_now(int sink, const char* data, size_t size) {
+  size_t sent = 0;
+  while (sent < size) {
+    const ssize_t n = ::send(sink, data + sent, size - sent, MSG_NOSIGNAL);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno != EAGAIN) return Step::kSinkFailed;
+    if (n < 0) {
+      pending_.assign(data + sent, size - sent);
+      return Step::kStop;
+    }
+    sent += static_cast<size_t>(n);
+  }
+  return Step::kGoOn;
+}
+
+Direction::Step Direction::on_read_error() {
+  if (errno == EINTR) return Step::kGoOn;
+  if (errno != EAGAIN) return Step::kSourceFailed;
+  readable_ = false;
+  return Step::kStop;
+}
+
+// A short read has emptied the socket: no second call is needed to learn it, unless a FIN is
+// already known to be behind the data, for which no further edge will come.
+void Direction::note_copy(size_t got, size_t room) {
+  const bool full = got == room;
+  if (!full && !end_in_sight_) readable_ = false;
+  streak_ = full ? static_cast<uint8_t>(streak_ + 1) : uint8_t{0};
+  if (streak_ < kFullReads) return;
+  splicing_ = true;
+  streak_ = 0;
+}
+
+void Direction::note_splice(size_t got) {
+  streak_ = got < kSmallChunk ? static_cast<uint8_t>(streak_ + 1) : uint8_t{0};
+  if (streak_ < kSmallChunks) return;
+  splicing_ = false;
+  streak_ = 0;
+}
+
+void Direction::return_pipe(RelayResources& resources) {
+  if (pipe_) resources.pipes.give_back(std::move(pipe_));
+}
+
+}  // namespace lb::proxy

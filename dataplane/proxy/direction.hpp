@@ -1,0 +1,74 @@
+// One direction of a relayed connection: bytes from a source socket to a sink socket.
+//
+// No event loop inside: the owner says when the source may be readable or the sink writable
+// (edge-triggered, epoll(7)) and calls pump(). Small traffic is copied through the worker's
+// scratch buffer; after two full reads the direction splices (splice(2)) through a borrowed pipe,
+// and goes back after repeated small chunks. Holds no memory while nothing waits for the sink.
+// Borrows both sockets. One thread. Errors are returned, never thrown.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dataplane/proxy/pipe_pool.hpp"
+
+namespace lb::proxy {
+
+// What a worker lends to every direction of its connections.
+struct RelayResources {
+  std::vector<char> scratch = std::vector<char>(64 << 10);
+  PipePool pipes;
+  uint64_t copied = 0;
+  uint64_t spliced = 0;
+};
+
+enum class Flow : uint8_t {
+  kWaiting,  // for the source or for the sink
+  kMore,     // the turn is used up; call again after others had theirs
+  kEnded,    // the source's FIN was seen and everything before it is with the sink's kernel
+  kSourceFailed,
+  kSinkFailed,
+};
+
+class Direction {
+ public:
+  void source_ready(bool end_in_sight) {
+    readable_ = true;
+    end_in_sight_ = end_in_sight_ || end_in_sight;
+  }
+
+  Flow pump(int source, int sink, RelayResources& resources);
+
+  bool ended() const { return ended_ && !has_pending(); }
+  bool has_pending() const { return !pending_.empty() || (pipe_ && pipe_->held > 0); }
+  uint64_t bytes() const { return bytes_; }
+
+  // Drops what still waits, when the sink is gone.
+  void abandon(RelayResources& resources);
+
+ private:
+  enum class Step : uint8_t { kGoOn, kStop, kSourceFailed, kSinkFailed };
+
+  Step drain(int sink, RelayResources& resources);
+  Step fill(int source, int sink, RelayResources& resources);
+  Step fill_by_copy(int source, int sink, RelayResources& resources);
+  Step fill_by_splice(int source, int sink, RelayResources& resources);
+  Step send_now(int sink, const char* data, size_t size);
+  Step on_read_error();
+  void note_copy(size_t got, size_t room);
+  void note_splice(size_t got);
+  void return_pipe(RelayResources& resources);
+
+  std::string pending_;
+  std::unique_ptr<Pipe> pipe_;
+  uint64_t bytes_ = 0;
+  uint8_t streak_ = 0;  // full reads while copying, small chunks while splicing
+  bool readable_ = false;
+  bool end_in_sight_ = false;
+  bool ended_ = false;
+  bool splicing_ = false;
+};
+
+}  // namespace lb::proxy
