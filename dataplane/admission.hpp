@@ -1,0 +1,31 @@
+// What a data plane takes of a desired state: refused addresses and conflicts are left out.
+//
+// Pure: no clock, socket or thread; it never fails. The control thread calls it before every apply
+// and reports `failed` to the publisher. Services are taken in the order of their keys, so which
+// service keeps a contested listener never depends on who came first.
+#pragma once
+
+#include <set>
+#include <vector>
+
+#include "common/model/state.hpp"
+
+namespace lb::dataplane {
+
+// What this process itself answers on, beside the listeners of the state.
+struct OwnSockets {
+  std::set<Endpoint> tcp;           // admin and observe
+  std::set<IpAddress> local_hosts;  // addresses that a wildcard listener answers on
+};
+
+// `admitted` keeps the version; a service left without any listener is not in it, and a service
+// that keeps one port on some of its addresses only is divided into several services with the same
+// key, one for each set of ports, since a service is addresses x ports.
+struct Admission {
+  DesiredState admitted;
+  std::vector<Failure> failed;
+};
+
+Admission admit(const DesiredState& offered, const OwnSockets& own = {});
+
+}  // namespace lb::dataplane

@@ -1,0 +1,119 @@
+// The order rules, one apply at a time, and the merged list of failures; with a fake byte path.
+#include "dataplane/coordinator.hpp"
+
+#include <gmock/gmock.h>
+
+#include <optional>
+
+namespace lb::dataplane {
+namespace {
+
+using testing::SizeIs;
+
+// Records what it is asked to apply and answers when the test says so, with what the test says.
+class FakePath : public proxy::DataPath {
+ public:
+  void apply(std::shared_ptr<const DesiredState> state,
+             std::function<void(std::vector<Failure>)> done) override {
+    applied.push_back(std::move(state));
+    if (at_once) return done({});
+    pending = std::move(done);
+  }
+  void complete(std::vector<Failure> failed = {}) { std::exchange(pending, {})(std::move(failed)); }
+  std::vector<proxy::ServiceStatus> status() const override { return {}; }
+  proxy::DataPathCounters counters() const override { return {}; }
+  std::set<IpAddress> addresses_in_use() const override { return {}; }
+  void stop(unsigned) override {}
+
+  bool at_once = true;
+  std::vector<std::shared_ptr<const DesiredState>> applied;
+  std::function<void(std::vector<Failure>)> pending;
+};
+
+Service service(const std::string& key, const char* address) {
+  Service out;
+  out.key = key;
+  out.addresses.push_back(IpAddress::parse(address).value());
+  out.ports.emplace_back().port = 80;
+  return out;
+}
+
+class CoordinatorTest : public testing::Test {
+ protected:
+  using Answer = std::optional<Result<ApplyResult>>;
+
+  Answer put(Version version, std::vector<Service> services = {}) {
+    coordinator.put({version, std::move(services)}, [this](auto result) { last = result; });
+    return std::exchange(last, std::nullopt);
+  }
+  Answer patch(StatePatch offered) {
+    coordinator.patch(std::move(offered), [this](auto result) { last = result; });
+    return std::exchange(last, std::nullopt);
+  }
+
+  FakePath path;
+  Coordinator coordinator{path, {}};
+  Answer last;
+};
+
+TEST_F(CoordinatorTest, HoldsNothingAtStart) {
+  EXPECT_EQ(coordinator.held()->version, (Version{0, 0}));
+  EXPECT_FALSE(coordinator.applied());
+}
+
+TEST_F(CoordinatorTest, PutMustGrowOrRepeat) {
+  EXPECT_TRUE(put({1, 2})->ok());
+  EXPECT_TRUE(put({1, 2})->ok());
+  EXPECT_EQ(put({1, 1})->error().code, "Order");
+  EXPECT_EQ(put({1, 2}, {service("file/a", "10.0.0.1")})->error().code, "Order");
+  EXPECT_TRUE(put({2, 1})->ok());
+  EXPECT_EQ(coordinator.held()->version, (Version{2, 1}));
+}
+
+TEST_F(CoordinatorTest, RefusedChangeTouchesNothing) {
+  ASSERT_TRUE(put({1, 2}, {service("file/a", "10.0.0.1")})->ok());
+  const auto held = coordinator.held();
+  EXPECT_FALSE(put({1, 1})->ok());
+  EXPECT_EQ(coordinator.held(), held);
+  EXPECT_THAT(path.applied, SizeIs(1));
+}
+
+TEST_F(CoordinatorTest, PatchNeedsItsBaseAndIsNotRepeated) {
+  ASSERT_TRUE(put({1, 1}, {service("file/a", "10.0.0.1")})->ok());
+  const StatePatch change{1, 1, 2, {service("file/b", "10.0.0.2")}, {"file/none"}};
+  EXPECT_TRUE(patch(change)->ok());
+  EXPECT_THAT(coordinator.held()->services, SizeIs(2));
+  EXPECT_EQ(patch(change)->error().code, "Order");
+}
+
+TEST_F(CoordinatorTest, AppliesOneAtATimeAndJudgesAtTheHeadOfTheQueue) {
+  path.at_once = false;
+  EXPECT_FALSE(put({1, 1}));
+  EXPECT_FALSE(put({1, 3}));
+  EXPECT_FALSE(put({1, 2}));
+  EXPECT_THAT(path.applied, SizeIs(1));
+  path.complete();
+  EXPECT_THAT(path.applied, SizeIs(2));
+  EXPECT_EQ(coordinator.held()->version, (Version{1, 3}));
+  path.complete();
+  EXPECT_THAT(path.applied, SizeIs(2));
+  EXPECT_EQ(last->error().code, "Order");
+}
+
+TEST_F(CoordinatorTest, MergesFailuresOfAdmissionAndOfTheBytePath) {
+  path.at_once = false;
+  put({1, 1}, {service("file/a", "169.254.0.1"), service("file/b", "10.0.0.1")});
+  EXPECT_THAT(path.applied[0]->services, SizeIs(1));
+  EXPECT_FALSE(coordinator.applied());
+  Failure unbound;
+  unbound.reason = "AddressInUse";
+  path.complete({unbound});
+  ASSERT_TRUE(last && last->ok());
+  ASSERT_THAT((*last)->failed, SizeIs(2));
+  EXPECT_EQ((*last)->failed[0].reason, "AddressRefused");
+  EXPECT_EQ((*last)->failed[1].reason, "AddressInUse");
+  EXPECT_TRUE(coordinator.applied());
+}
+
+}  // namespace
+}  // namespace lb::dataplane
