@@ -1,0 +1,161 @@
+#include "dataplane/state_store.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <fstream>
+#include <iterator>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "common/model/state_json.hpp"
+
+namespace lb::dataplane {
+namespace fs = std::filesystem;
+namespace {
+
+Error system_error(const std::string& code, const std::string& what, int number) {
+  return {code, what + ": " + std::generic_category().message(number)};
+}
+
+// A descriptor that is closed on every path out.
+class File {
+ public:
+  File(const fs::path& path, int flags) : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0600)) {}
+  ~File() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+
+  bool is_open() const { return fd_ >= 0; }
+  bool sync() const { return ::fsync(fd_) == 0; }
+  bool write(std::string_view text) const {
+    while (!text.empty()) {
+      const ssize_t n = ::write(fd_, text.data(), text.size());
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return false;
+      text.remove_prefix(static_cast<size_t>(n));
+    }
+    return true;
+  }
+
+ private:
+  int fd_;
+};
+
+bool write_synced(const fs::path& path, std::string_view text) {
+  const File file(path, O_WRONLY | O_CREAT | O_TRUNC);
+  return file.is_open() && file.write(text) && file.sync();
+}
+
+// The rename is lasting only once the folder has been synced too.
+bool sync_folder(const fs::path& folder) {
+  const File file(folder, O_RDONLY | O_DIRECTORY);
+  return file.is_open() && file.sync();
+}
+
+Result<int> lock_folder(const fs::path& folder) {
+  std::error_code failed;
+  if (fs::create_directories(folder, failed)) {
+    fs::permissions(folder, fs::perms::owner_all, failed);
+  }
+  if (failed) return system_error("StateDir", "cannot make " + folder.string(), failed.value());
+  const fs::path path = folder / "lock";
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) return system_error("StateDir", "cannot open " + path.string(), errno);
+  if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
+  const int number = errno;
+  ::close(fd);
+  if (number != EWOULDBLOCK)
+    return system_error("StateDir", "cannot lock " + path.string(), number);
+  return Error{"StateDirLocked", "another data plane uses the state folder " + folder.string()};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<StateStore>> StateStore::open(Options options) {
+  const auto lock = lock_folder(options.folder);
+  if (!lock.ok()) return lock.error();
+  return std::unique_ptr<StateStore>(new StateStore(std::move(options), *lock));
+}
+
+StateStore::StateStore(Options options, int lock_fd)
+    : options_(std::move(options)), lock_fd_(lock_fd), thread_([this] { run(); }) {}
+
+StateStore::~StateStore() {
+  stop();
+  ::close(lock_fd_);
+}
+
+std::optional<DesiredState> StateStore::load() {
+  std::error_code failed;
+  if (!fs::exists(file(), failed) && !failed) return std::nullopt;
+  std::ifstream in(file(), std::ios::binary);
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  if (!in.is_open() || in.bad()) {
+    ++load_failures_;
+    report({"StateUnreadable", "cannot read " + file().string()});
+    return std::nullopt;
+  }
+  auto state = decode_state(text);
+  if (state.ok()) return std::move(state).value();
+  ++load_failures_;
+  report({"StateCorrupt", file().string() + " is kept aside as .bad: " + state.error().message,
+          state.error().pointer});
+  fs::rename(file(), file().string() + ".bad", failed);
+  return std::nullopt;
+}
+
+void StateStore::save(std::shared_ptr<const DesiredState> state) {
+  const std::lock_guard lock(mutex_);
+  next_ = std::move(state);
+  wake_.notify_one();
+}
+
+void StateStore::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_one();
+  if (thread_.joinable()) thread_.join();
+}
+
+void StateStore::run() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    wake_.wait(lock, [this] { return stopping_ || next_; });
+    if (const auto state = std::exchange(next_, nullptr)) {
+      lock.unlock();
+      write(*state);
+      lock.lock();
+    }
+    if (stopping_ && !next_) return;
+    wake_.wait_for(lock, options_.interval, [this] { return stopping_; });
+  }
+}
+
+void StateStore::write(const DesiredState& state) {
+  const fs::path temporary = file().string() + ".tmp";
+  const bool done = write_synced(temporary, encode_state(state)) &&
+                    ::rename(temporary.c_str(), file().c_str()) == 0 &&
+                    sync_folder(options_.folder);
+  if (done) {
+    ++saves_;
+    return;
+  }
+  const int number = errno;
+  ++save_failures_;
+  ::unlink(temporary.c_str());
+  report(system_error("StateNotSaved", "cannot save " + file().string(), number));
+}
+
+void StateStore::report(const Error& error) const {
+  if (options_.report) options_.report(error);
+}
+
+}  // namespace lb::dataplane

@@ -1,0 +1,78 @@
+// The saved state on disk: a restart serves at once what was held, before any controller is heard.
+//
+// Made and called by the control thread; a thread of its own does the writing, at most once a
+// second and at stop, so an acknowledgement never waits for the disk. The folder is locked for as
+// long as the store lives. Only taking the lock can fail; anything later (a full disk, a corrupt
+// file) is reported as an event and counted, since the copy on disk is a hint and not the truth.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "common/model/result.hpp"
+#include "common/model/state.hpp"
+
+namespace lb::dataplane {
+
+class StateStore {
+ public:
+  // Told what went wrong, from either thread; must not call the store.
+  using Report = std::function<void(const Error&)>;
+
+  struct Options {
+    std::filesystem::path folder;  // made, 0700, when it is missing
+    Report report;
+    std::chrono::milliseconds interval{1000};  // between two saves
+  };
+
+  // Error "StateDirLocked" when another process holds the folder, "StateDir" when it is unusable.
+  static Result<std::unique_ptr<StateStore>> open(Options options);
+  ~StateStore();
+  StateStore(const StateStore&) = delete;
+  StateStore& operator=(const StateStore&) = delete;
+
+  // The saved state; nullopt when there is none or it cannot be used. A corrupt file is kept aside
+  // as state.json.bad for a person to look at.
+  std::optional<DesiredState> load();
+
+  // Has `state` written soon; of several within one interval only the last is.
+  void save(std::shared_ptr<const DesiredState> state);
+
+  // Writes what is still to be written and ends the thread. Idempotent.
+  void stop();
+
+  uint64_t saves() const { return saves_.load(std::memory_order_relaxed); }
+  uint64_t save_failures() const { return save_failures_.load(std::memory_order_relaxed); }
+  uint64_t load_failures() const { return load_failures_.load(std::memory_order_relaxed); }
+
+ private:
+  StateStore(Options options, int lock_fd);
+
+  void run();
+  void write(const DesiredState& state);
+  void report(const Error& error) const;
+  std::filesystem::path file() const { return options_.folder / "state.json"; }
+
+  const Options options_;
+  const int lock_fd_;
+  std::atomic<uint64_t> saves_{0};
+  std::atomic<uint64_t> save_failures_{0};
+  std::atomic<uint64_t> load_failures_{0};
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::shared_ptr<const DesiredState> next_;  // guarded by mutex_, as is the next one
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace lb::dataplane
