@@ -1,0 +1,44 @@
+// The command line of empalme-dataplane, each flag also an environment variable EMPALME_<NAME>.
+//
+// Read once at start by the main thread. What is not built yet, or would be unsafe, is refused with
+// a sentence that says so.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "common/model/address.hpp"
+#include "common/model/result.hpp"
+
+namespace lb::dataplane {
+
+struct UnixPath {
+  std::string path;
+  bool operator==(const UnixPath&) const = default;
+};
+using AdminAddress = std::variant<UnixPath, Endpoint>;
+
+struct Config {
+  AdminAddress admin;
+  std::string state_dir;   // empty: nothing is saved
+  std::string state_file;  // empty: the saved state is loaded
+  unsigned workers = 1;
+  std::optional<Endpoint> observe;
+  std::string log_level = "info";
+};
+
+// Either what to run with, or what to print and the code to exit with.
+struct Exit {
+  int code = 0;
+  std::string text;
+};
+std::variant<Config, Exit> parse_command_line(int argc, const char* const* argv);
+
+// "unix:/path" or "tcp:HOST:PORT"; TCP only on loopback and only when `insecure_loopback`.
+Result<AdminAddress> parse_admin(const std::string& text, bool insecure_loopback);
+
+// The default of --admin: /run/empalme for root, else the user's runtime folder, else /tmp.
+std::string default_admin();
+
+}  // namespace lb::dataplane

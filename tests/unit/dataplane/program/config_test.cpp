@@ -1,0 +1,53 @@
+// Flags, their environment and what is refused at start.
+#include "dataplane/config.hpp"
+
+#include <gmock/gmock.h>
+
+#include <cstdlib>
+
+namespace lb::dataplane {
+namespace {
+
+using testing::HasSubstr;
+
+std::variant<Config, Exit> parse(std::vector<const char*> flags) {
+  flags.insert(flags.begin(), "empalme-dataplane");
+  return parse_command_line(static_cast<int>(flags.size()), flags.data());
+}
+
+std::string refusal(std::vector<const char*> flags) {
+  const auto parsed = parse(std::move(flags));
+  const auto* stop = std::get_if<Exit>(&parsed);
+  return stop != nullptr && stop->code != 0 ? stop->text : "";
+}
+
+TEST(DataplaneConfig, TakesFlagsAndEnvironment) {
+  ::setenv("EMPALME_WORKERS", "3", 1);
+  const auto parsed = parse({"--admin", "unix:/x/y", "--observe", "127.0.0.1:99"});
+  ::unsetenv("EMPALME_WORKERS");
+  const auto& config = std::get<Config>(parsed);
+  EXPECT_EQ(config.admin, AdminAddress{UnixPath{"/x/y"}});
+  EXPECT_EQ(config.workers, 3u);
+  EXPECT_EQ(config.observe, parse_endpoint("127.0.0.1:99").value());
+}
+
+TEST(DataplaneConfig, TcpAdminOnlyOnInsecureLoopback) {
+  EXPECT_THAT(refusal({"--admin", "tcp:127.0.0.1:99"}), HasSubstr("mTLS"));
+  EXPECT_THAT(refusal({"--admin", "tcp:10.0.0.1:99", "--insecure-loopback"}), HasSubstr("mTLS"));
+  EXPECT_EQ(refusal({"--admin", "tcp:127.0.0.1:99", "--insecure-loopback"}), "");
+}
+
+TEST(DataplaneConfig, RefusesWhatIsNotBuiltOrUnsafe) {
+  EXPECT_THAT(refusal({"--announce", "auto"}), HasSubstr("not built yet"));
+  EXPECT_THAT(refusal({"--observe", "0.0.0.0:99"}), HasSubstr("wildcard"));
+  EXPECT_NE(refusal({"--workers", "0"}), "");
+  EXPECT_NE(refusal({"--no-such-flag"}), "");
+}
+
+TEST(DataplaneConfig, HelpAndVersionExitWithZero) {
+  EXPECT_THAT(std::get<Exit>(parse({"--help"})).text, HasSubstr("Examples:"));
+  EXPECT_EQ(std::get<Exit>(parse({"--version"})).code, 0);
+}
+
+}  // namespace
+}  // namespace lb::dataplane
