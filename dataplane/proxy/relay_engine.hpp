@@ -1,0 +1,96 @@
+// The relay of one worker: one edge-triggered epoll(7) set with all its listeners and sessions.
+//
+// Owned by a Worker and used on its thread only, except counters(), which any thread may read
+// (relaxed). Knows no event loop: whoever owns descriptor() calls poll() when it is readable and
+// tick() while has_timers(). Nothing throws across an event.
+#pragma once
+
+#include <sys/epoll.h>
+
+#include <array>
+#include <atomic>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "dataplane/proxy/session.hpp"
+
+namespace lb::proxy {
+
+// One writer each (the worker), read when scraped.
+struct EngineCounters {
+  std::atomic<uint64_t> accepted{0}, closed{0}, bytes_in{0}, bytes_out{0}, dials{0}, refused{0},
+      connect_timeouts{0}, connect_errors{0}, retries{0}, no_backend{0}, resets_from_client{0},
+      resets_from_backend{0}, drain_resets{0}, idle_timeouts{0}, accept_paused{0}, client_gone{0},
+      copied{0}, spliced{0}, pipe_fallbacks{0};
+};
+
+// One writer: a plain load and store, no locked instruction.
+inline void add(std::atomic<uint64_t>& counter, uint64_t by = 1) {
+  counter.store(counter.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
+}
+
+// What every watched socket of a session waits for, once and for all.
+inline constexpr uint32_t kSessionEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+
+class RelayEngine {
+ public:
+  explicit RelayEngine(size_t worker_index);
+  ~RelayEngine();
+
+  int descriptor() const { return epoll_.get(); }
+  const EngineCounters& counters() const { return counters_; }
+
+  void add_listener(net::Fd fd, std::shared_ptr<const ListenerConfig> config);
+  void update_listener(std::shared_ptr<const ListenerConfig> config);
+  void remove_listener(const Endpoint& address);
+  void reset_everything();
+
+  // Handles what is ready; false when nothing was.
+  bool poll();
+  void tick();
+  bool has_timers() const { return !wheel_.empty() || !paused_.empty(); }
+  size_t sessions() const { return live_; }
+
+ private:
+  using Listener = std::shared_ptr<LiveListener>;
+
+  void watch_listener(const LiveListener& listener);
+  void accept_from(const Listener& listener);
+  void begin(const Listener& listener, int client);
+  void dial_next(Session& session);
+  int pick(Session& session);
+  bool dial(Session& session, std::shared_ptr<BackendRecord> backend);
+  void dial_failed(Session& session, int error);
+  void connected(Session& session);
+  void give_up(Session& session);
+
+  void on_event(Session& session, int side, uint32_t events);
+  void on_dialling_event(Session& session, int side, uint32_t events);
+  void run(Session& session, int direction);
+  void on_end(Session& session, int direction);
+  void on_failure(Session& session, int dead_side);
+  void continue_reset(Session& session);
+  void on_timer(Session& session);
+  void rearm(Session& session);
+  void reset_both(Session& session);
+  void finish(Session& session);
+  void release_backend(Session& session);
+  void run_queued();
+  void bury();
+
+  EngineCounters counters_;
+  net::Fd epoll_;
+  size_t worker_index_;
+  uint64_t now_;
+  TimerWheel wheel_;
+  RelayResources resources_;
+  std::map<Endpoint, Listener> listeners_;
+  std::map<LiveListener*, Listener> by_pointer_;
+  std::vector<std::pair<uint64_t, Listener>> paused_;
+  std::vector<Session*> queue_;
+  std::vector<Session*> dead_;
+  size_t live_ = 0;
+};
+
+}  // namespace lb::proxy

@@ -1,0 +1,53 @@
+// One relayed connection: a client's socket, a backend's, and a Direction each way.
+//
+// A record without behaviour of its own; RelayEngine owns it, drives it and deletes it at the end
+// of the batch of events in which it died. It lives on one worker's thread.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "common/net/fd.hpp"
+#include "dataplane/proxy/direction.hpp"
+#include "dataplane/proxy/listener_config.hpp"
+#include "dataplane/proxy/timer_wheel.hpp"
+
+namespace lb::proxy {
+
+struct LiveListener;
+
+// Index of a side; directions are numbered by their source.
+inline constexpr int kClient = 0;
+inline constexpr int kBackend = 1;
+
+enum class Phase : uint8_t {
+  kDialling,
+  kRelaying,
+  kResetting,  // one peer is gone: the other gets what came before, then a reset
+  kDead,
+};
+
+struct Session : TimerEntry {
+  std::shared_ptr<LiveListener> listener;
+  std::shared_ptr<BackendRecord> backend;
+  net::Fd side[2];
+  Direction from[2];
+  bool shut[2] = {false, false};  // FIN sent to that side
+  Phase phase = Phase::kDialling;
+  uint8_t survivor = 0;     // while resetting: who is still there
+  bool queued = false;      // has used up its turn
+  size_t index = 0;         // in the listener's list
+  uint64_t phase_ends = 0;  // ms; 0: no limit
+  uint64_t drain_ends = 0;
+  uint64_t last_active = 0;
+  std::vector<Endpoint> tried;  // empty unless a dial has failed
+};
+
+struct LiveListener {
+  net::Fd fd;
+  std::shared_ptr<const ListenerConfig> config;
+  balance::RoundRobin picker;
+  std::vector<Session*> sessions;
+};
+
+}  // namespace lb::proxy

@@ -1,0 +1,28 @@
+// The socket calls of the byte path, by name. Errors are errno values in Error::code's message;
+// nothing throws. Any thread.
+#pragma once
+
+#include "common/model/address.hpp"
+#include "common/model/result.hpp"
+#include "common/net/fd.hpp"
+
+namespace lb::proxy {
+
+// Binds without listening and without SO_REUSEPORT: proves that nobody else holds the port, which
+// a second REUSEPORT socket would silently share. Error codes: AddressInUse, PermissionDenied,
+// AddressNotLocal, SocketError.
+Status probe_port(const Endpoint& where, bool freebind);
+
+// A listening, non-blocking SO_REUSEPORT socket with TCP_NODELAY and keepalive, which accepted
+// sockets inherit. The same error codes.
+Result<net::Fd> open_listener(const Endpoint& where, bool freebind);
+
+// A non-blocking connect under way. On failure the descriptor is invalid and errno says why.
+net::Fd start_connect(const Endpoint& where);
+
+int take_error(int fd);       // SO_ERROR, cleared by reading
+int unsent_bytes(int fd);     // SIOCOUTQ: not yet acknowledged by the peer
+void reset_on_close(int fd);  // SO_LINGER {1, 0}: close(2) sends RST
+void set_nodelay(int fd);
+
+}  // namespace lb::proxy

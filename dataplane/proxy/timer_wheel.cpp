@@ -1,0 +1,48 @@
+#include "dataplane/proxy/timer_wheel.hpp"
+
+#include <algorithm>
+
+namespace lb::proxy {
+
+void TimerWheel::arm(TimerEntry& entry, uint64_t at_ms) {
+  cancel(entry);
+  // Rounded up, and never into a slot that has been walked already.
+  const uint64_t tick = std::max((at_ms + kGrainMs - 1) / kGrainMs, tick_ + 1);
+  TimerEntry& slot = slots_[tick % kSlots];
+  entry.at_ms = at_ms;
+  entry.next = &slot;
+  entry.previous = slot.previous;
+  slot.previous->next = &entry;
+  slot.previous = &entry;
+  ++count_;
+}
+
+void TimerWheel::cancel(TimerEntry& entry) {
+  if (!entry.armed()) return;
+  entry.previous->next = entry.next;
+  entry.next->previous = entry.previous;
+  entry.next = entry.previous = nullptr;
+  --count_;
+}
+
+std::vector<TimerEntry*> TimerWheel::expire(uint64_t now_ms) {
+  std::vector<TimerEntry*> due;
+  const uint64_t target = now_ms / kGrainMs;
+  // After a long sleep one turn of the wheel has seen every slot.
+  if (target > tick_ + kSlots) tick_ = target - kSlots;
+  while (tick_ < target) collect(slots_[++tick_ % kSlots], now_ms, due);
+  return due;
+}
+
+void TimerWheel::collect(TimerEntry& slot, uint64_t now_ms, std::vector<TimerEntry*>& due) {
+  for (TimerEntry* entry = slot.next; entry != &slot;) {
+    TimerEntry* following = entry->next;
+    if (entry->at_ms <= now_ms) {
+      cancel(*entry);
+      due.push_back(entry);
+    }
+    entry = following;
+  }
+}
+
+}  // namespace lb::proxy

@@ -1,0 +1,59 @@
+#include "dataplane/proxy/worker.hpp"
+
+namespace lb::proxy {
+namespace {
+
+// Batches before timers and posted tasks get their turn.
+constexpr int kBatchesPerTurn = 64;
+
+}  // namespace
+
+Worker::Worker(size_t index) : engine_(index) {
+  wait_for_events();
+  thread_ = std::thread([this] { io_.run(); });
+}
+
+Worker::~Worker() {
+  post([this](RelayEngine& engine) {
+    engine.reset_everything();
+    io_.stop();
+  });
+  thread_.join();
+  epoll_.release();  // the engine owns the descriptor
+}
+
+void Worker::post(std::function<void(RelayEngine&)> task) {
+  asio::post(io_, [this, task = std::move(task)] {
+    task(engine_);
+    keep_ticking();
+  });
+}
+
+void Worker::wait_for_events() {
+  epoll_.async_wait(asio::posix::stream_descriptor::wait_read,
+                    [this](const boost::system::error_code& error) {
+                      if (!error) on_events();
+                    });
+}
+
+void Worker::on_events() {
+  bool busy = true;
+  for (int batch = 0; batch < kBatchesPerTurn && busy; ++batch) busy = engine_.poll();
+  keep_ticking();
+  if (!busy) return wait_for_events();
+  asio::post(io_, [this] { on_events(); });
+}
+
+void Worker::keep_ticking() {
+  if (ticking_ || !engine_.has_timers()) return;
+  ticking_ = true;
+  timer_.expires_after(std::chrono::milliseconds(TimerWheel::kGrainMs));
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    ticking_ = false;
+    if (error) return;
+    engine_.tick();
+    keep_ticking();
+  });
+}
+
+}  // namespace lb::proxy

@@ -1,0 +1,39 @@
+// One worker thread: an io_context with the relay engine's epoll set nested in it.
+//
+// Constructed, posted to and destroyed by the control thread; posted functions run on the
+// worker's thread with its engine. The destructor resets what is left and joins.
+#pragma once
+
+#include <functional>
+#include <thread>
+
+#include "common/net/asio.hpp"
+#include "dataplane/proxy/relay_engine.hpp"
+
+namespace lb::proxy {
+
+class Worker {
+ public:
+  explicit Worker(size_t index);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  void post(std::function<void(RelayEngine&)> task);
+  const EngineCounters& counters() const { return engine_.counters(); }
+
+ private:
+  void wait_for_events();
+  void on_events();
+  void keep_ticking();
+
+  RelayEngine engine_;
+  asio::io_context io_{1};
+  asio::executor_work_guard<asio::io_context::executor_type> work_{io_.get_executor()};
+  asio::posix::stream_descriptor epoll_{io_, engine_.descriptor()};
+  asio::steady_timer timer_{io_};
+  bool ticking_ = false;
+  std::thread thread_;
+};
+
+}  // namespace lb::proxy
