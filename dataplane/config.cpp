@@ -1,10 +1,7 @@
 #include "dataplane/config.hpp"
 
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cstdlib>
 #include <sstream>
 #include <thread>
 
@@ -42,24 +39,46 @@ void add_flags(CLI::App& app, Typed& typed) {
       ->envname("EMPALME_WORKERS")
       ->check(CLI::Range(1u, 1024u))
       ->capture_default_str();
-  app.add_option("--announce", typed.announce, "How addresses are announced: none")
+  app.add_option("--announce", typed.announce,
+                 "How addresses are announced: none, auto (the interface with the node's own "
+                 "address) or interface:NAME")
       ->envname("EMPALME_ANNOUNCE")
       ->capture_default_str();
   app.add_option("--observe", typed.observe, "HOST:PORT for /healthz, /readyz and /metrics")
       ->envname("EMPALME_OBSERVE");
+  app.add_option("--drain", config.drain_s,
+                 "Seconds that open connections may go on after SIGTERM before they are reset")
+      ->envname("EMPALME_DRAIN")
+      ->check(CLI::Range(0u, 86400u))
+      ->capture_default_str();
   app.add_option("--log-level", config.log_level, "Least level that is logged")
       ->envname("EMPALME_LOG_LEVEL")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
       ->capture_default_str();
 }
 
+Status judge_announce(Typed& typed) {
+  constexpr std::string_view kInterface = "interface:";
+  Config& config = typed.config;
+  if (typed.announce == "none") return Done{};
+  if (typed.announce == "auto") {
+    config.announce = Announce::kAuto;
+    return Done{};
+  }
+  config.announce = Announce::kInterface;
+  if (typed.announce.starts_with(kInterface)) {
+    config.interface = typed.announce.substr(kInterface.size());
+    if (!config.interface.empty()) return Done{};
+  }
+  return Error{"Flag",
+               "--announce takes none, auto or interface:NAME, not '" + typed.announce + "'"};
+}
+
 Status judge(Typed& typed) {
   auto admin = parse_admin(typed.admin, typed.insecure_loopback);
   if (!admin.ok()) return admin.error();
   typed.config.admin = *admin;
-  if (typed.announce != "none") {
-    return Error{"Unsupported", "--announce " + typed.announce + " is not built yet; use none"};
-  }
+  if (const auto announce = judge_announce(typed); !announce.ok()) return announce;
   if (typed.observe.empty()) return Done{};
   const auto observe = parse_endpoint(typed.observe);
   if (!observe.ok()) return Error{"Flag", "--observe: " + observe.error().message};
@@ -72,30 +91,16 @@ Status judge(Typed& typed) {
 
 }  // namespace
 
-std::string default_admin() {
-  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
-  std::string folder = "/tmp/empalme-" + std::to_string(::getuid());
-  if (::getuid() == 0) {
-    folder = "/run/empalme";
-  } else if (runtime != nullptr && *runtime != '\0') {
-    folder = std::string(runtime) + "/empalme";
-  }
-  return "unix:" + folder + "/dataplane.sock";
-}
+std::string default_admin() { return "unix:" + net::default_socket_folder() + "/dataplane.sock"; }
 
-Result<AdminAddress> parse_admin(const std::string& text, bool insecure_loopback) {
-  if (text.starts_with("unix:/")) return AdminAddress{UnixPath{text.substr(5)}};
-  if (!text.starts_with("tcp:")) {
-    return Error{"Flag", "--admin takes unix:/path or tcp:HOST:PORT, not '" + text + "'"};
-  }
-  const auto endpoint = parse_endpoint(text.substr(4));
-  if (!endpoint.ok()) return Error{"Flag", "--admin: " + endpoint.error().message};
-  if (!insecure_loopback || !endpoint->address.is_loopback()) {
-    return Error{"Unsupported",
-                 "--admin over TCP needs mTLS, which is not built yet; use unix:/path, or a "
-                 "loopback address with --insecure-loopback"};
-  }
-  return AdminAddress{*endpoint};
+Result<net::SocketAddress> parse_admin(const std::string& text, bool insecure_loopback) {
+  auto address = net::parse_socket_address(text);
+  if (!address) return Error{"Flag", "--admin: " + address.error().message};
+  const auto* endpoint = std::get_if<Endpoint>(&address.value());
+  if (endpoint == nullptr || (insecure_loopback && endpoint->address.is_loopback())) return address;
+  return Error{"Unsupported",
+               "--admin over TCP needs mTLS, which is not built yet; use unix:/path, or a "
+               "loopback address with --insecure-loopback"};
 }
 
 std::variant<Config, Exit> parse_command_line(int argc, const char* const* argv) {

@@ -4,26 +4,28 @@
 // a sentence that says so.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <variant>
 
 #include "common/model/address.hpp"
 #include "common/model/result.hpp"
+#include "common/net/socket_address.hpp"
 
 namespace lb::dataplane {
 
-struct UnixPath {
-  std::string path;
-  bool operator==(const UnixPath&) const = default;
-};
-using AdminAddress = std::variant<UnixPath, Endpoint>;
+// How addresses reach the network.
+enum class Announce : uint8_t { kNone, kAuto, kInterface };
 
 struct Config {
-  AdminAddress admin;
+  net::SocketAddress admin;
   std::string state_dir;   // empty: nothing is saved
   std::string state_file;  // empty: the saved state is loaded
   unsigned workers = 1;
+  Announce announce = Announce::kNone;
+  std::string interface;  // for kInterface
+  unsigned drain_s = 0;   // how long connections may go on after SIGTERM
   std::optional<Endpoint> observe;
   std::string log_level = "info";
 };
@@ -36,7 +38,7 @@ struct Exit {
 std::variant<Config, Exit> parse_command_line(int argc, const char* const* argv);
 
 // "unix:/path" or "tcp:HOST:PORT"; TCP only on loopback and only when `insecure_loopback`.
-Result<AdminAddress> parse_admin(const std::string& text, bool insecure_loopback);
+Result<net::SocketAddress> parse_admin(const std::string& text, bool insecure_loopback);
 
 // The default of --admin: /run/empalme for root, else the user's runtime folder, else /tmp.
 std::string default_admin();

@@ -8,18 +8,16 @@
 #include <csignal>
 #include <cstring>
 #include <fstream>
-#include <iostream>
 #include <iterator>
+#include <random>
+#include <sstream>
 
 #include "common/model/state_json.hpp"
+#include "common/ops/log.hpp"
+#include "dataplane/metrics.hpp"
 
 namespace lb::dataplane {
 namespace {
-
-constexpr unsigned kStopGraceMs = 0;
-
-// encode_error escapes whatever stands in a message, so a line is always one JSON object.
-void report(const Error& error) { std::cerr << encode_error(error) << "\n"; }
 
 void raise_descriptor_limit() {
   rlimit limit{};
@@ -39,15 +37,48 @@ std::optional<IpAddress> address_of(const sockaddr* address) {
   return IpAddress::v6(bytes);
 }
 
-OwnSockets own_sockets() {
-  OwnSockets out;
+std::set<IpAddress> local_addresses() {
+  std::set<IpAddress> out;
   ifaddrs* list = nullptr;
   if (getifaddrs(&list) != 0) return out;
   for (const ifaddrs* each = list; each != nullptr; each = each->ifa_next) {
-    if (const auto address = address_of(each->ifa_addr)) out.local_hosts.insert(*address);
+    if (const auto address = address_of(each->ifa_addr)) out.insert(*address);
   }
   freeifaddrs(list);
   return out;
+}
+
+// Backends must never lead back to us (design: an endless loop, or a way into the admin API).
+OwnSockets own_sockets(const Config& config) {
+  OwnSockets out{{}, local_addresses()};
+  if (const auto* endpoint = std::get_if<Endpoint>(&config.admin)) out.tcp.insert(*endpoint);
+  if (config.observe) out.tcp.insert(*config.observe);
+  return out;
+}
+
+// What of the contract is served beyond its bare shape (design: "Versions meet").
+std::vector<std::string> features() {
+  return {"policy.balance=round_robin",
+          "policy.connect_attempts",
+          "policy.connect_timeout_ms",
+          "policy.delete_drain_s",
+          "policy.drain_s",
+          "policy.half_close",
+          "policy.half_closed_timeout_s",
+          "policy.health.type=none",
+          "policy.idle_timeout_s",
+          "policy.mode=proxy",
+          "policy.proxy_protocol=off",
+          "policy.when_empty=reset",
+          "protocol=tcp"};
+}
+
+// New with every start, so that a reader notices a restart.
+std::string new_instance() {
+  std::random_device random;
+  std::ostringstream out;
+  out << std::hex << random() << random();
+  return out.str();
 }
 
 }  // namespace
@@ -55,39 +86,64 @@ OwnSockets own_sockets() {
 int Program::run() {
   raise_descriptor_limit();
   std::signal(SIGPIPE, SIG_IGN);  // splice(2) to a closed socket has no MSG_NOSIGNAL
+  ops::set_log_level(ops::parse_level(config_.log_level));
   if (const auto ready = prepare(); !ready) {
-    report(ready.error());
+    ops::log_error(ready.error());
     return 1;
   }
   auto state = first_state();
   if (!state) {
-    report(state.error());
+    ops::log_error(state.error());
     return 1;
   }
   serve(std::move(state).value());
-  wait_for_signal();
+  ops::Shutdown shutdown(io_, [this] { io_.stop(); });
   io_.run();
-  path_->stop(kStopGraceMs);
-  if (store_) store_->stop();
+  end();
   return 0;
 }
 
 Status Program::prepare() {
-  if (config_.observe) {
-    return Error{"Unsupported", "--observe is not built yet; leave it out"};
-  }
-  if (!config_.state_dir.empty()) {
-    auto store = StateStore::open({.folder = config_.state_dir, .report = report});
-    if (!store) return store.error();
-    store_ = std::move(store).value();
-  }
-  path_ = proxy::make_data_path(
-      {.workers = config_.workers, .freebind = false, .post = [this](std::function<void()> task) {
-         asio::post(io_, std::move(task));
-       }});
-  coordinator_ = std::make_unique<Coordinator>(*path_, own_sockets(), [this](auto held) {
+  if (const auto opened = open_store(); !opened) return opened;
+  if (const auto opened = open_path(); !opened) return opened;
+  coordinator_ = std::make_unique<Coordinator>(*path_, own_sockets(config_), [this](auto held) {
     if (store_) store_->save(std::move(held));
   });
+  admin_ = std::make_unique<Admin>(AdminParts{
+      io_, *coordinator_, *path_, [this] { return metrics(); }, features(), new_instance()});
+  return open_servers();
+}
+
+Status Program::open_store() {
+  if (config_.state_dir.empty()) return Done{};
+  auto store = StateStore::open({.folder = config_.state_dir, .report = ops::log_error});
+  if (!store) return store.error();
+  store_ = std::move(store).value();
+  return Done{};
+}
+
+Status Program::open_path() {
+  const bool announcing = config_.announce != Announce::kNone;
+  if (announcing) return Error{"Unsupported", "--announce is not built yet; use none"};
+  path_ = proxy::make_data_path(
+      {.workers = config_.workers,
+       .freebind = announcing,
+       .post = [this](std::function<void()> task) { asio::post(io_, std::move(task)); }});
+  return Done{};
+}
+
+Status Program::open_servers() {
+  auto admin = net::HttpServer::start(
+      io_, {.listen = config_.admin, .body_limit = Admin::body_limit},
+      [this](const auto& request, auto respond) { admin_->handle(request, std::move(respond)); });
+  if (!admin) return admin.error();
+  admin_server_ = std::move(admin).value();
+  if (!config_.observe) return Done{};
+  auto observe = net::HttpServer::start(
+      io_, {.listen = *config_.observe, .body_limit = {}},
+      [this](const auto& request, auto respond) { admin_->observe(request, std::move(respond)); });
+  if (!observe) return observe.error();
+  observe_server_ = std::move(observe).value();
   return Done{};
 }
 
@@ -105,15 +161,47 @@ Result<DesiredState> Program::first_state() {
 }
 
 void Program::serve(DesiredState state) {
-  coordinator_->put(std::move(state), [](const Result<ApplyResult>& answer) {
-    std::cerr << (answer ? encode_apply_result(*answer) : encode_error(answer.error())) << "\n";
+  coordinator_->put(std::move(state), [this](const Result<ApplyResult>& answer) {
+    if (!answer) return ops::log_error(answer.error());
+    for (const auto& failure : answer->failed) {
+      ops::log(ops::Level::kWarning, failure.message,
+               {{"service", failure.key},
+                {"listener", Endpoint{failure.address, failure.port}.to_string()},
+                {"reason", failure.reason}});
+    }
+    ops::log(ops::Level::kInfo, "serving",
+             {{"version", EMPALME_VERSION},
+              {"admin", to_string(admin_server_->local())},
+              {"services", coordinator_->held()->services.size()},
+              {"failed", answer->failed.size()}});
   });
 }
 
-void Program::wait_for_signal() {
-  signals_.async_wait([this](const boost::system::error_code& error, int) {
-    if (!error) io_.stop();
-  });
+void Program::end() {
+  ops::log(ops::Level::kInfo, "stopping", {{"drain_seconds", config_.drain_s}});
+  admin_->stop();
+  path_->stop(config_.drain_s * 1000);
+  if (store_) store_->stop();
+  if (observe_server_) observe_server_->stop();
+  admin_server_->stop();
+}
+
+std::string Program::metrics() const {
+  Metrics out;
+  out.push_back({"empalme_build_info",
+                 "Version of this program.",
+                 ops::MetricType::kGauge,
+                 {{1, {{"program", "dataplane"}, {"version", EMPALME_VERSION}}}}});
+  add_path_metrics(out, path_->counters());
+  add_state_metrics(out, *coordinator_, admin_->refusals());
+  if (store_) add_store_metrics(out, *store_);
+  if (announced_ != nullptr) {
+    add_announce_metrics(out, announced_->announce_counters(), announced_->announced().size());
+  }
+  std::map<std::string, net::HttpServerCounters> servers{{"admin", admin_server_->counters()}};
+  if (observe_server_) servers["observe"] = observe_server_->counters();
+  add_server_metrics(out, servers);
+  return ops::metrics_text(out);
 }
 
 }  // namespace lb::dataplane

@@ -4,9 +4,14 @@
 #pragma once
 
 #include <memory>
-#include <set>
+#include <optional>
+#include <string>
 
 #include "common/net/asio.hpp"
+#include "common/net/http_server.hpp"
+#include "common/ops/shutdown.hpp"
+#include "dataplane/admin.hpp"
+#include "dataplane/announced_path.hpp"
 #include "dataplane/config.hpp"
 #include "dataplane/coordinator.hpp"
 #include "dataplane/state_store.hpp"
@@ -22,16 +27,23 @@ class Program {
 
  private:
   Status prepare();
+  Status open_store();
+  Status open_path();
+  Status open_servers();
   Result<DesiredState> first_state();
   void serve(DesiredState state);
-  void wait_for_signal();
+  void end();
+  std::string metrics() const;
 
   Config config_;
   asio::io_context io_{1};
-  asio::signal_set signals_{io_, SIGTERM, SIGINT};
   std::unique_ptr<StateStore> store_;
   std::unique_ptr<proxy::DataPath> path_;
+  AnnouncedPath* announced_ = nullptr;  // path_, when it announces
   std::unique_ptr<Coordinator> coordinator_;
+  std::unique_ptr<Admin> admin_;
+  std::unique_ptr<net::HttpServer> admin_server_;
+  std::unique_ptr<net::HttpServer> observe_server_;
 };
 
 }  // namespace lb::dataplane

@@ -26,7 +26,7 @@ TEST(DataplaneConfig, TakesFlagsAndEnvironment) {
   const auto parsed = parse({"--admin", "unix:/x/y", "--observe", "127.0.0.1:99"});
   ::unsetenv("EMPALME_WORKERS");
   const auto& config = std::get<Config>(parsed);
-  EXPECT_EQ(config.admin, AdminAddress{UnixPath{"/x/y"}});
+  EXPECT_EQ(config.admin, net::SocketAddress{net::UnixPath{"/x/y"}});
   EXPECT_EQ(config.workers, 3u);
   EXPECT_EQ(config.observe, parse_endpoint("127.0.0.1:99").value());
 }
@@ -38,10 +38,19 @@ TEST(DataplaneConfig, TcpAdminOnlyOnInsecureLoopback) {
 }
 
 TEST(DataplaneConfig, RefusesWhatIsNotBuiltOrUnsafe) {
-  EXPECT_THAT(refusal({"--announce", "auto"}), HasSubstr("not built yet"));
+  EXPECT_THAT(refusal({"--announce", "vrrp:x"}), HasSubstr("none, auto or interface:NAME"));
+  EXPECT_THAT(refusal({"--announce", "interface:"}), HasSubstr("interface:NAME"));
   EXPECT_THAT(refusal({"--observe", "0.0.0.0:99"}), HasSubstr("wildcard"));
   EXPECT_NE(refusal({"--workers", "0"}), "");
   EXPECT_NE(refusal({"--no-such-flag"}), "");
+}
+
+TEST(DataplaneConfig, ReadsHowAddressesAreAnnounced) {
+  EXPECT_EQ(std::get<Config>(parse({})).announce, Announce::kNone);
+  EXPECT_EQ(std::get<Config>(parse({"--announce", "auto"})).announce, Announce::kAuto);
+  const auto config = std::get<Config>(parse({"--announce", "interface:eth1"}));
+  EXPECT_EQ(config.announce, Announce::kInterface);
+  EXPECT_EQ(config.interface, "eth1");
 }
 
 TEST(DataplaneConfig, HelpAndVersionExitWithZero) {

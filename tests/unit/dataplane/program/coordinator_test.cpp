@@ -5,38 +5,12 @@
 
 #include <optional>
 
+#include "tests/unit/dataplane/program/fake_path.hpp"
+
 namespace lb::dataplane {
 namespace {
 
 using testing::SizeIs;
-
-// Records what it is asked to apply and answers when the test says so, with what the test says.
-class FakePath : public proxy::DataPath {
- public:
-  void apply(std::shared_ptr<const DesiredState> state,
-             std::function<void(std::vector<Failure>)> done) override {
-    applied.push_back(std::move(state));
-    if (at_once) return done({});
-    pending = std::move(done);
-  }
-  void complete(std::vector<Failure> failed = {}) { std::exchange(pending, {})(std::move(failed)); }
-  std::vector<proxy::ServiceStatus> status() const override { return {}; }
-  proxy::DataPathCounters counters() const override { return {}; }
-  std::set<IpAddress> addresses_in_use() const override { return {}; }
-  void stop(unsigned) override {}
-
-  bool at_once = true;
-  std::vector<std::shared_ptr<const DesiredState>> applied;
-  std::function<void(std::vector<Failure>)> pending;
-};
-
-Service service(const std::string& key, const char* address) {
-  Service out;
-  out.key = key;
-  out.addresses.push_back(IpAddress::parse(address).value());
-  out.ports.emplace_back().port = 80;
-  return out;
-}
 
 class CoordinatorTest : public testing::Test {
  protected:

@@ -1,0 +1,62 @@
+// A small HTTP/1.1 server (RFC 9112) over TCP or a unix socket, for admin, health and metrics.
+//
+// Owned by the thread that runs the io_context; the handler is called there and may answer later,
+// once, on that same thread. Limits come before any parser: 16 KiB of header (431), a body limit
+// per target (413), deadlines for slow senders and readers, a bound on connections, a pause when
+// descriptors run out. No exception leaves it. A unix socket is made 0660, its folder 0700 when
+// missing; a stale socket file of a dead process is replaced, a live one is an error.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "common/model/result.hpp"
+#include "common/net/asio.hpp"
+#include "common/net/http_message.hpp"
+#include "common/net/socket_address.hpp"
+
+namespace lb::net {
+
+struct HttpServerOptions {
+  SocketAddress listen;
+  // The largest body that a request may carry.
+  std::function<size_t(const std::string& method, const std::string& target)> body_limit;
+  unsigned max_connections = 256;
+  std::chrono::milliseconds head_timeout{10'000};  // until a request's header is whole
+  std::chrono::milliseconds body_timeout{30'000};
+  std::chrono::milliseconds write_timeout{30'000};
+  std::chrono::milliseconds idle_timeout{75'000};  // between two requests
+};
+
+struct HttpServerCounters {
+  uint64_t connections = 0, requests = 0;
+  uint64_t refused_connections = 0;  // above max_connections
+  uint64_t timeouts = 0, bad_requests = 0, too_large = 0, accept_failures = 0;
+};
+
+class HttpServer {
+ public:
+  using Respond = std::function<void(HttpResponse)>;
+  using Handler = std::function<void(const HttpRequest&, Respond)>;
+
+  // Error "Listen" with the reason.
+  static Result<std::unique_ptr<HttpServer>> start(asio::io_context& io, HttpServerOptions options,
+                                                   Handler handler);
+  virtual ~HttpServer() = default;
+
+  // As bound: port 0 has become a number.
+  virtual SocketAddress local() const = 0;
+  virtual const HttpServerCounters& counters() const = 0;
+
+  // Closes the listener and every connection. Idempotent.
+  virtual void stop() = 0;
+};
+
+// A JSON body, newline-terminated so that curl's output ends as a terminal expects.
+HttpResponse json_response(int status, std::string body);
+HttpResponse text_response(int status, std::string body);
+
+}  // namespace lb::net

@@ -1,0 +1,30 @@
+// Prometheus' text format for values that somebody else counts.
+//
+// Programs keep plain counters with one writer each and hand them over when scraped; nothing here
+// is on a byte path. Any thread. Names follow Prometheus' conventions (counters end in _total).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace lb::ops {
+
+enum class MetricType : uint8_t { kCounter, kGauge };
+
+struct Sample {
+  double value = 0;
+  std::vector<std::pair<std::string, std::string>> labels = {};
+};
+
+struct Metric {
+  std::string name;
+  std::string help;
+  MetricType type = MetricType::kCounter;
+  std::vector<Sample> samples;
+};
+
+std::string metrics_text(const std::vector<Metric>& metrics);
+
+}  // namespace lb::ops

@@ -1,0 +1,189 @@
+#include "dataplane/admin.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+#include "common/model/state_json.hpp"
+#include "dataplane/status_json.hpp"
+
+namespace lb::dataplane {
+namespace {
+
+constexpr size_t kSmallBody = 64 * 1024;
+constexpr unsigned kMaxWaitSeconds = 300;
+constexpr size_t kMaxWaiters = 64;
+// Ejections and re-admissions happen on the workers without telling anybody; while somebody waits
+// for news, this is how late they may be.
+constexpr std::chrono::milliseconds kLookAgain{200};
+
+std::pair<std::string_view, std::string_view> split(std::string_view text, char at) {
+  const size_t found = text.find(at);
+  if (found == std::string_view::npos) return {text, {}};
+  return {text.substr(0, found), text.substr(found + 1)};
+}
+
+struct StatusQuery {
+  std::optional<std::string> since;
+  unsigned wait = 0;
+};
+
+Result<StatusQuery> parse_status_query(std::string_view query) {
+  StatusQuery out;
+  while (!query.empty()) {
+    const auto [item, rest] = split(query, '&');
+    const auto [name, value] = split(item, '=');
+    query = rest;
+    if (name == "since") {
+      out.since = std::string(value);
+    } else if (name == "wait") {
+      const auto [end, error] =
+          std::from_chars(value.data(), value.data() + value.size(), out.wait);
+      if (error != std::errc{} || end != value.data() + value.size()) {
+        return Error{"Query", "wait takes a whole number of seconds"};
+      }
+      out.wait = std::min(out.wait, kMaxWaitSeconds);
+    } else {
+      return Error{"Query", "unknown parameter '" + std::string(name.substr(0, 64)) + "'"};
+    }
+  }
+  return out;
+}
+
+net::HttpResponse not_found() {
+  return net::json_response(404, encode_error({"NotFound", "no such call"}));
+}
+
+net::HttpResponse not_allowed(const char* allowed) {
+  auto out = net::json_response(
+      405, encode_error({"MethodNotAllowed", std::string("this call takes ") + allowed}));
+  out.headers.push_back({"Allow", allowed});
+  return out;
+}
+
+bool reads(const net::HttpRequest& request) {
+  return request.method == "GET" || request.method == "HEAD";
+}
+
+}  // namespace
+
+Admin::Admin(AdminParts parts)
+    : parts_(std::move(parts)), board_(parts_.instance), tick_(parts_.io) {}
+
+size_t Admin::body_limit(const std::string& method, const std::string& target) {
+  const bool state = split(target, '?').first == "/v1/state";
+  return state && (method == "PUT" || method == "PATCH") ? kMaxStateBytes : kSmallBody;
+}
+
+void Admin::handle(const net::HttpRequest& request, Respond respond) {
+  const auto [path, query] = split(request.target, '?');
+  if (path == "/v1/state") {
+    if (request.method == "PUT") return put(request, std::move(respond));
+    if (request.method == "PATCH") return patch(request, std::move(respond));
+    if (!reads(request)) return respond(not_allowed("GET, PUT, PATCH"));
+    return respond(net::json_response(200, encode_state(*parts_.coordinator.held())));
+  }
+  if (path == "/v1/status") {
+    if (!reads(request)) return respond(not_allowed("GET"));
+    return status(query, std::move(respond));
+  }
+  observe(request, std::move(respond));
+}
+
+void Admin::observe(const net::HttpRequest& request, Respond respond) const {
+  const auto path = split(request.target, '?').first;
+  if (path != "/healthz" && path != "/readyz" && path != "/metrics") return respond(not_found());
+  if (!reads(request)) return respond(not_allowed("GET"));
+  if (path == "/healthz") return respond(net::text_response(200, "ok\n"));
+  if (path == "/metrics") {
+    auto out = net::text_response(200, parts_.metrics());
+    out.headers = {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}};
+    return respond(std::move(out));
+  }
+  const bool ready = parts_.coordinator.applied() && !stopped_;
+  respond(ready ? net::text_response(200, "ok\n")
+                : net::text_response(503, stopped_ ? "stopping\n" : "no state applied yet\n"));
+}
+
+net::HttpResponse Admin::refusal(const Error& error) {
+  ++refusals_[error.code];
+  const Version held = parts_.coordinator.held()->version;
+  return net::json_response(http_status(error),
+                            encode_error(error, error.code == "Order" ? &held : nullptr));
+}
+
+template <class Decoded>
+void Admin::change(Result<Decoded> decoded,
+                   void (Coordinator::*apply)(Decoded, Coordinator::Answer), Respond respond) {
+  if (!decoded) return respond(refusal(decoded.error()));
+  (parts_.coordinator.*apply)(std::move(decoded).value(),
+                              [this, respond = std::move(respond)](Result<ApplyResult> answer) {
+                                if (!answer) return respond(refusal(answer.error()));
+                                respond(net::json_response(200, encode_apply_result(*answer)));
+                                notify();
+                              });
+}
+
+void Admin::put(const net::HttpRequest& request, Respond respond) {
+  change(decode_state(request.body), &Coordinator::put, std::move(respond));
+}
+
+void Admin::patch(const net::HttpRequest& request, Respond respond) {
+  change(decode_patch(request.body), &Coordinator::patch, std::move(respond));
+}
+
+void Admin::refresh() {
+  const auto& held = *parts_.coordinator.held();
+  const auto& failed = parts_.coordinator.failed();
+  board_.update(held.version, failed, report(held, parts_.path.status(), failed));
+}
+
+std::string Admin::render(const StatusView& view) const {
+  return encode_status(view, board_.instance(), parts_.features);
+}
+
+void Admin::status(std::string_view query, Respond respond) {
+  const auto asked = parse_status_query(query);
+  if (!asked) return respond(net::json_response(400, encode_error(asked.error())));
+  refresh();
+  const StatusView view = board_.view(asked->since);
+  const bool wait = !view.news && asked->wait > 0 && !stopped_ && waiters_.size() < kMaxWaiters;
+  if (!wait) return respond(net::json_response(200, render(view)));
+  const auto until = asio::steady_timer::clock_type::now() + std::chrono::seconds(asked->wait);
+  waiters_.push_back({*asked->since, until, std::move(respond)});
+  watch();
+}
+
+void Admin::watch() {
+  if (ticking_ || waiters_.empty() || stopped_) return;
+  ticking_ = true;
+  tick_.expires_after(kLookAgain);
+  tick_.async_wait([this](const boost::system::error_code& error) {
+    ticking_ = false;
+    if (!error) notify();
+  });
+}
+
+void Admin::notify() {
+  if (waiters_.empty()) return;
+  refresh();
+  const auto now = asio::steady_timer::clock_type::now();
+  std::list<Waiter> due;
+  for (auto each = waiters_.begin(); each != waiters_.end();) {
+    const auto next = std::next(each);
+    const bool over = stopped_ || now >= each->until || board_.view(each->since).news;
+    if (over) due.splice(due.end(), waiters_, each);
+    each = next;
+  }
+  for (const auto& waiter : due) {
+    waiter.respond(net::json_response(200, render(board_.view(waiter.since))));
+  }
+  watch();
+}
+
+void Admin::stop() {
+  stopped_ = true;
+  notify();
+  tick_.cancel();
+}
+
+}  // namespace lb::dataplane

@@ -1,0 +1,46 @@
+// A byte path whose addresses are announced: listeners first, then the address; and in reverse.
+//
+// Owned and called by the control thread, like the parts it joins. An address stays announced until
+// the last connection on it is over, since a reset that leaves after its address is gone is never
+// sent. Loopback and wildcard addresses are nobody's to announce and are left alone.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "common/net/asio.hpp"
+#include "dataplane/announce/announcer.hpp"
+#include "dataplane/proxy/data_path.hpp"
+
+namespace lb::dataplane {
+
+class AnnouncedPath : public proxy::DataPath {
+ public:
+  AnnouncedPath(asio::io_context& io, std::unique_ptr<proxy::DataPath> path,
+                std::unique_ptr<announce::Announcer> announcer);
+
+  void apply(std::shared_ptr<const DesiredState> state,
+             std::function<void(std::vector<Failure>)> done) override;
+  std::vector<proxy::ServiceStatus> status() const override;
+  proxy::DataPathCounters counters() const override { return path_->counters(); }
+  std::set<IpAddress> addresses_in_use() const override { return path_->addresses_in_use(); }
+  void stop(unsigned grace_ms) override;
+
+  announce::AnnounceCounters announce_counters() const { return announcer_->counters(); }
+  std::set<IpAddress> announced() const { return announcer_->announced(); }
+
+ private:
+  std::vector<announce::Vip> vips() const;
+  void announce(std::function<void(std::vector<Failure>)> done, std::vector<Failure> failed);
+  void withdraw_later();
+
+  std::unique_ptr<proxy::DataPath> path_;
+  std::unique_ptr<announce::Announcer> announcer_;
+  std::shared_ptr<const DesiredState> state_;
+  announce::Announcer::Failures unannounced_;
+  std::vector<announce::Vip> asked_;
+  asio::steady_timer tick_;
+  bool announcing_ = false;  // a set() of a change is under way and must not be superseded
+};
+
+}  // namespace lb::dataplane

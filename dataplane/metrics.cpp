@@ -1,0 +1,150 @@
+#include "dataplane/metrics.hpp"
+
+namespace lb::dataplane {
+namespace {
+
+constexpr char kPrefix[] = "empalme_dataplane_";
+
+template <class Counters>
+struct Row {
+  const char* name;
+  const char* help;
+  uint64_t Counters::*value;
+};
+
+using PathRow = Row<proxy::DataPathCounters>;
+constexpr PathRow kPathRows[] = {
+    {"connections_accepted_total", "Client connections accepted",
+     &proxy::DataPathCounters::accepted},
+    {"connections_closed_total", "Client connections ended", &proxy::DataPathCounters::closed},
+    {"received_bytes_total", "Bytes from clients to backends", &proxy::DataPathCounters::bytes_in},
+    {"sent_bytes_total", "Bytes from backends to clients", &proxy::DataPathCounters::bytes_out},
+    {"spliced_bytes_total", "Bytes moved without copying", &proxy::DataPathCounters::splice_bytes},
+    {"copied_bytes_total", "Bytes moved through a buffer", &proxy::DataPathCounters::copy_bytes},
+    {"dials_total", "Connection attempts to backends", &proxy::DataPathCounters::dials},
+    {"dials_refused_total", "Attempts that a backend refused",
+     &proxy::DataPathCounters::connect_refused},
+    {"dials_timed_out_total", "Attempts that took too long",
+     &proxy::DataPathCounters::connect_timeouts},
+    {"dials_failed_total", "Attempts that failed otherwise",
+     &proxy::DataPathCounters::connect_errors},
+    {"retries_total", "Attempts on another backend", &proxy::DataPathCounters::retries},
+    {"no_backend_total", "Connections for which no backend was left",
+     &proxy::DataPathCounters::no_backend},
+    {"client_resets_total", "Connections reset by the client",
+     &proxy::DataPathCounters::resets_from_client},
+    {"backend_resets_total", "Connections reset by the backend",
+     &proxy::DataPathCounters::resets_from_backend},
+    {"ejections_total", "Backends left out after failures", &proxy::DataPathCounters::ejections},
+    {"drain_resets_total", "Connections reset when their drain ended",
+     &proxy::DataPathCounters::drain_resets},
+    {"dead_peers_total", "Connections ended because a peer was gone",
+     &proxy::DataPathCounters::dead_peers},
+    {"idle_timeouts_total", "Connections ended for being idle",
+     &proxy::DataPathCounters::idle_timeouts},
+    {"accept_pauses_total", "Times accepting was paused", &proxy::DataPathCounters::accept_paused},
+    {"pipe_fallbacks_total", "Connections copied for want of a pipe",
+     &proxy::DataPathCounters::pipe_fallbacks},
+    {"clients_gone_while_dialling_total", "Clients that left before a backend was connected",
+     &proxy::DataPathCounters::client_gone_while_dialling},
+};
+
+using AnnounceRow = Row<announce::AnnounceCounters>;
+constexpr AnnounceRow kAnnounceRows[] = {
+    {"addresses_added_total", "Addresses put on the interface", &announce::AnnounceCounters::added},
+    {"addresses_removed_total", "Addresses taken off", &announce::AnnounceCounters::removed},
+    {"address_renewals_total", "Lifetimes renewed", &announce::AnnounceCounters::renewals},
+    {"address_renewal_failures_total", "Renewals that the kernel refused",
+     &announce::AnnounceCounters::renewal_failures},
+    {"address_probes_total", "ARP and ND probes sent", &announce::AnnounceCounters::probes},
+    {"address_conflicts_total", "Addresses found in use on the network",
+     &announce::AnnounceCounters::conflicts},
+    {"address_announcements_total", "Gratuitous ARP and unsolicited NA sent",
+     &announce::AnnounceCounters::announcements},
+    {"filter_failures_total", "Times the packet filter could not be set",
+     &announce::AnnounceCounters::filter_failures},
+};
+
+using ServerRow = Row<net::HttpServerCounters>;
+constexpr ServerRow kServerRows[] = {
+    {"http_connections_total", "Connections to our own servers",
+     &net::HttpServerCounters::connections},
+    {"http_requests_total", "Requests to our own servers", &net::HttpServerCounters::requests},
+    {"http_refused_connections_total", "Connections above the limit",
+     &net::HttpServerCounters::refused_connections},
+    {"http_timeouts_total", "Senders and readers that were too slow",
+     &net::HttpServerCounters::timeouts},
+    {"http_bad_requests_total", "Requests that are no HTTP",
+     &net::HttpServerCounters::bad_requests},
+    {"http_too_large_total", "Headers or bodies above the limit",
+     &net::HttpServerCounters::too_large},
+    {"http_accept_failures_total", "Times accepting was paused",
+     &net::HttpServerCounters::accept_failures},
+};
+
+void add(Metrics& out, const char* name, const char* help, ops::MetricType type, double value) {
+  out.push_back({std::string(kPrefix) + name, std::string(help) + ".", type, {{value}}});
+}
+
+void add_counter(Metrics& out, const char* name, const char* help, uint64_t value) {
+  add(out, name, help, ops::MetricType::kCounter, static_cast<double>(value));
+}
+
+void add_gauge(Metrics& out, const char* name, const char* help, uint64_t value) {
+  add(out, name, help, ops::MetricType::kGauge, static_cast<double>(value));
+}
+
+}  // namespace
+
+void add_path_metrics(Metrics& out, const proxy::DataPathCounters& counters) {
+  add_gauge(out, "connections", "Connections open now", counters.active);
+  for (const auto& row : kPathRows) add_counter(out, row.name, row.help, counters.*row.value);
+}
+
+void add_state_metrics(Metrics& out, const Coordinator& coordinator,
+                       const std::map<std::string, uint64_t>& refusals) {
+  const auto& held = *coordinator.held();
+  add_gauge(out, "state_epoch", "Epoch of the state that is held", held.version.epoch);
+  add_gauge(out, "state_generation", "Generation of the state that is held",
+            held.version.generation);
+  add_gauge(out, "services", "Services in the state that is held", held.services.size());
+  add_gauge(out, "failures", "Listeners and backends that could not be programmed",
+            coordinator.failed().size());
+  ops::Metric refused{std::string(kPrefix) + "changes_refused_total",
+                      "Changes refused, by reason.",
+                      ops::MetricType::kCounter,
+                      {}};
+  for (const auto& [reason, count] : refusals) {
+    refused.samples.push_back({static_cast<double>(count), {{"reason", reason}}});
+  }
+  if (!refused.samples.empty()) out.push_back(std::move(refused));
+}
+
+void add_store_metrics(Metrics& out, const StateStore& store) {
+  add_counter(out, "state_saves_total", "Times the state was saved", store.saves());
+  add_counter(out, "state_save_failures_total", "Times saving failed", store.save_failures());
+  add_counter(out, "state_load_failures_total", "Saved states that could not be used",
+              store.load_failures());
+}
+
+void add_announce_metrics(Metrics& out, const announce::AnnounceCounters& counters,
+                          size_t announced) {
+  add_gauge(out, "addresses", "Addresses announced now", announced);
+  for (const auto& row : kAnnounceRows) add_counter(out, row.name, row.help, counters.*row.value);
+}
+
+void add_server_metrics(Metrics& out,
+                        const std::map<std::string, net::HttpServerCounters>& servers) {
+  for (const auto& row : kServerRows) {
+    ops::Metric metric{std::string(kPrefix) + row.name,
+                       std::string(row.help) + ".",
+                       ops::MetricType::kCounter,
+                       {}};
+    for (const auto& [server, counters] : servers) {
+      metric.samples.push_back({static_cast<double>(counters.*row.value), {{"server", server}}});
+    }
+    out.push_back(std::move(metric));
+  }
+}
+
+}  // namespace lb::dataplane

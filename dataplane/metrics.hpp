@@ -1,0 +1,32 @@
+// What the data plane counts, as rows for Prometheus. Pure; any thread.
+//
+// Names begin empalme_dataplane_; the table in README.md lists them.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "common/net/http_server.hpp"
+#include "common/ops/metrics.hpp"
+#include "dataplane/announce/announcer.hpp"
+#include "dataplane/coordinator.hpp"
+#include "dataplane/proxy/data_path.hpp"
+#include "dataplane/state_store.hpp"
+
+namespace lb::dataplane {
+
+using Metrics = std::vector<ops::Metric>;
+
+void add_path_metrics(Metrics& out, const proxy::DataPathCounters& counters);
+void add_state_metrics(Metrics& out, const Coordinator& coordinator,
+                       const std::map<std::string, uint64_t>& refusals);
+void add_store_metrics(Metrics& out, const StateStore& store);
+void add_announce_metrics(Metrics& out, const announce::AnnounceCounters& counters,
+                          size_t announced);
+// `server` is "admin" or "observe".
+void add_server_metrics(Metrics& out,
+                        const std::map<std::string, net::HttpServerCounters>& servers);
+
+}  // namespace lb::dataplane

@@ -1,0 +1,91 @@
+#include "dataplane/status_report.hpp"
+
+#include <map>
+#include <tuple>
+
+namespace lb::dataplane {
+namespace {
+
+using ListenerId = std::tuple<std::string, IpAddress, uint16_t, Protocol>;
+
+// Two services of one key are corners of the same one: their listeners differ, so all fit in here.
+std::map<ListenerId, const proxy::PortStatus*> by_listener(
+    const std::vector<proxy::ServiceStatus>& live) {
+  std::map<ListenerId, const proxy::PortStatus*> out;
+  for (const auto& service : live) {
+    for (const auto& port : service.ports) {
+      out[{service.key, port.address, port.port, port.protocol}] = &port;
+    }
+  }
+  return out;
+}
+
+struct Views {
+  std::map<ListenerId, const proxy::PortStatus*> live;
+  std::map<ListenerId, const Failure*> failed;
+};
+
+BackendReport report_backend(const Backend& backend, const proxy::PortStatus* live) {
+  BackendReport out{backend.endpoint().to_string(), backend.state, "unknown", {}, 0};
+  if (live == nullptr) return out;
+  for (const auto& status : live->backends) {
+    if (status.backend != backend.endpoint()) continue;
+    out.connections = status.connections;
+    if (status.ejected) out.health = "ejected";
+    out.reason = status.reason;
+  }
+  return out;
+}
+
+PortReport report_port(const ServicePort& port, const IpAddress& address, const ListenerId& id,
+                       const Views& views) {
+  PortReport out{address, port.port, port.protocol, false, "Pending", 0, {}};
+  const auto live = views.live.find(id);
+  const proxy::PortStatus* status = live == views.live.end() ? nullptr : live->second;
+  if (status != nullptr) {
+    out.programmed = status->programmed;
+    out.reason = status->reason;
+    out.connections = status->connections;
+  }
+  const auto failed = views.failed.find(id);
+  if (failed != views.failed.end() && !out.programmed) out.reason = failed->second->reason;
+  for (const auto& backend : port.backends) out.backends.push_back(report_backend(backend, status));
+  return out;
+}
+
+}  // namespace
+
+std::vector<ServiceReport> report(const DesiredState& held,
+                                  const std::vector<proxy::ServiceStatus>& live,
+                                  const std::vector<Failure>& failed) {
+  Views views{by_listener(live), {}};
+  for (const auto& each : failed) {
+    if (!each.backend.empty()) continue;
+    views.failed[{each.key, each.address, each.port, each.protocol}] = &each;
+  }
+  std::vector<ServiceReport> out;
+  for (const auto& service : held.services) {
+    ServiceReport one{service.key, {}};
+    for (const auto& address : service.addresses) {
+      for (const auto& port : service.ports) {
+        const ListenerId id{service.key, address, port.port, port.protocol};
+        one.ports.push_back(report_port(port, address, id, views));
+      }
+    }
+    out.push_back(std::move(one));
+  }
+  return out;
+}
+
+bool same_but_for_connections(const ServiceReport& a, const ServiceReport& b) {
+  const auto stripped = [](ServiceReport service) {
+    for (auto& port : service.ports) {
+      port.connections = 0;
+      for (auto& backend : port.backends) backend.connections = 0;
+    }
+    return service;
+  };
+  return stripped(a) == stripped(b);
+}
+
+}  // namespace lb::dataplane

@@ -1,0 +1,192 @@
+// The admin API as a function from request to response, over a fake byte path.
+#include "dataplane/admin.hpp"
+
+#include <gmock/gmock.h>
+
+#include <optional>
+
+#include "common/model/state_json.hpp"
+#include "tests/unit/dataplane/program/fake_path.hpp"
+
+namespace lb::dataplane {
+namespace {
+
+using testing::HasSubstr;
+
+class AdminTest : public testing::Test {
+ protected:
+  using Answer = std::optional<net::HttpResponse>;
+
+  net::HttpResponse ask(const std::string& method, const std::string& target,
+                        std::string body = {}) {
+    Answer answer;
+    send(method, target, std::move(body), answer);
+    return answer.value_or(net::HttpResponse{0, {}, "no answer yet"});
+  }
+  void send(const std::string& method, const std::string& target, std::string body,
+            Answer& answer) {
+    admin.handle({method, target, {}, std::move(body)},
+                 [&answer](net::HttpResponse response) { answer = std::move(response); });
+  }
+  static std::string state(uint64_t generation, std::vector<Service> services = {}) {
+    return encode_state({{1, generation}, std::move(services)});
+  }
+  std::string rev() {
+    const std::string body = ask("GET", "/v1/status").body;
+    const size_t at = body.find("\"rev\":\"") + 7;
+    return body.substr(at, body.find('"', at) - at);
+  }
+  // Runs what is due; a waiting reader is looked after by a timer of 200 ms.
+  void run_until(const Answer& answer) {
+    for (int i = 0; i < 100 && !answer; ++i) io.run_one_for(std::chrono::milliseconds(100));
+  }
+
+  asio::io_context io;
+  FakePath path;
+  Coordinator coordinator{path, {}};
+  Admin admin{{io, coordinator, path, [] { return std::string("m 1\n"); }, {"protocol=tcp"}, "i"}};
+};
+
+TEST_F(AdminTest, PutAppliesAndAnswersWithThePair) {
+  const auto answer = ask("PUT", "/v1/state", state(1, {service("file/a", "192.0.2.1")}));
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_THAT(answer.body, HasSubstr("\"epoch\":1,\"generation\":1"));
+  EXPECT_EQ(coordinator.held()->services.size(), 1u);
+}
+
+TEST_F(AdminTest, TheAnswerWaitsUntilEveryWorkerHasApplied) {
+  path.at_once = false;
+  Answer answer;
+  send("PUT", "/v1/state", state(1), answer);
+  EXPECT_FALSE(answer);
+  path.complete();
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 200);
+}
+
+TEST_F(AdminTest, MalformedTextIs400AndChangesNothing) {
+  ask("PUT", "/v1/state", state(1, {service("file/a", "192.0.2.1")}));
+  const auto answer = ask("PUT", "/v1/state", "{");
+  EXPECT_EQ(answer.status, 400);
+  EXPECT_EQ(coordinator.held()->services.size(), 1u);
+  EXPECT_EQ(admin.refusals().at("Syntax"), 1u);
+}
+
+TEST_F(AdminTest, AnUnknownFieldIs422WithItsPointer) {
+  const auto answer = ask(
+      "PUT", "/v1/state",
+      R"({"schema":"empalme.io/v1","epoch":1,"generation":1,"services":[{"key":"a","adresses":[]}]})");
+  EXPECT_EQ(answer.status, 422);
+  EXPECT_THAT(answer.body, HasSubstr("\"pointer\":\"/services/0/adresses\""));
+}
+
+TEST_F(AdminTest, TooDeepIs413) {
+  EXPECT_EQ(ask("PUT", "/v1/state", std::string(1000, '[')).status, 413);
+}
+
+TEST_F(AdminTest, AnOldPairIs409WithWhatIsHeld) {
+  ask("PUT", "/v1/state", state(5));
+  const auto answer = ask("PUT", "/v1/state", state(4));
+  EXPECT_EQ(answer.status, 409);
+  EXPECT_THAT(answer.body, HasSubstr("\"epoch\":1,\"generation\":5"));
+  EXPECT_EQ(admin.refusals().at("Order"), 1u);
+}
+
+TEST_F(AdminTest, PatchChangesOneService) {
+  ask("PUT", "/v1/state", state(1, {service("file/a", "192.0.2.1")}));
+  StatePatch patch{1, 1, 2, {service("file/b", "192.0.2.2")}, {}};
+  EXPECT_EQ(ask("PATCH", "/v1/state", encode_patch(patch)).status, 200);
+  EXPECT_EQ(coordinator.held()->services.size(), 2u);
+}
+
+TEST_F(AdminTest, GetReturnsWhatIsHeld) {
+  ask("PUT", "/v1/state", state(1, {service("file/a", "192.0.2.1")}));
+  const auto held = decode_state(ask("GET", "/v1/state").body);
+  ASSERT_TRUE(held.ok());
+  EXPECT_EQ(*held, *coordinator.held());
+}
+
+TEST_F(AdminTest, StatusCarriesInstanceAndFeatures) {
+  const auto answer = ask("GET", "/v1/status");
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_THAT(answer.body, HasSubstr("\"features\":[\"protocol=tcp\"],\"instance\":\"i\""));
+}
+
+TEST_F(AdminTest, AWaitingReaderIsToldWhenSomethingChanges) {
+  Answer answer;
+  send("GET", "/v1/status?since=" + rev() + "&wait=30", {}, answer);
+  EXPECT_FALSE(answer);
+  ask("PUT", "/v1/state", state(1, {service("file/a", "192.0.2.1")}));
+  ASSERT_TRUE(answer);
+  EXPECT_THAT(answer->body, HasSubstr("\"key\":\"file/a\""));
+}
+
+TEST_F(AdminTest, AWaitingReaderIsToldOfWhatTheWorkersDidByThemselves) {
+  ask("PUT", "/v1/state", state(1, {service("file/a", "192.0.2.1")}));
+  Answer answer;
+  send("GET", "/v1/status?wait=30&since=" + rev(), {}, answer);
+  proxy::PortStatus port;
+  port.address = ip("192.0.2.1");
+  port.port = 80;
+  port.programmed = true;
+  path.live = {{"file/a", {port}}};
+  run_until(answer);
+  ASSERT_TRUE(answer);
+  EXPECT_THAT(answer->body, HasSubstr("\"programmed\":true"));
+}
+
+TEST_F(AdminTest, AWaitThatEndsAnswersWithEmptyLists) {
+  Answer answer;
+  send("GET", "/v1/status?wait=1&since=" + rev(), {}, answer);
+  run_until(answer);
+  ASSERT_TRUE(answer);
+  EXPECT_THAT(answer->body, HasSubstr("\"services\":[],\"removed\":[]"));
+}
+
+TEST_F(AdminTest, AnUnknownRevisionDoesNotWait) {
+  EXPECT_EQ(ask("GET", "/v1/status?wait=30&since=elsewhere.7").status, 200);
+}
+
+TEST_F(AdminTest, StoppingAnswersWhoWaits) {
+  Answer answer;
+  send("GET", "/v1/status?wait=30&since=" + rev(), {}, answer);
+  admin.stop();
+  EXPECT_TRUE(answer);
+  EXPECT_THAT(ask("GET", "/readyz").body, HasSubstr("stopping"));
+}
+
+TEST_F(AdminTest, ReadyOnlyOnceAStateIsApplied) {
+  EXPECT_EQ(ask("GET", "/readyz").status, 503);
+  EXPECT_EQ(ask("GET", "/healthz").status, 200);
+  ask("PUT", "/v1/state", state(1));
+  EXPECT_EQ(ask("GET", "/readyz").status, 200);
+}
+
+TEST_F(AdminTest, RefusesUnknownPathsMethodsAndParameters) {
+  EXPECT_EQ(ask("GET", "/v1/nothing").status, 404);
+  EXPECT_EQ(ask("DELETE", "/v1/state").status, 405);
+  EXPECT_EQ(ask("POST", "/metrics").status, 405);
+  EXPECT_EQ(ask("GET", "/v1/status?sinc=1").status, 400);
+  EXPECT_EQ(ask("GET", "/v1/status?wait=-1").status, 400);
+}
+
+TEST_F(AdminTest, TheObserveHalfCannotReadOrChangeTheState) {
+  Answer answer;
+  const auto observe = [&](const char* method, const char* target) {
+    admin.observe({method, target, {}, {}}, [&](net::HttpResponse r) { answer = std::move(r); });
+    return answer->status;
+  };
+  EXPECT_EQ(observe("GET", "/v1/state"), 404);
+  EXPECT_EQ(observe("PUT", "/v1/state"), 404);
+  EXPECT_EQ(observe("GET", "/metrics"), 200);
+  EXPECT_THAT(answer->body, HasSubstr("m 1"));
+}
+
+TEST_F(AdminTest, OnlyAStateMayBeLarge) {
+  EXPECT_EQ(Admin::body_limit("PUT", "/v1/state"), kMaxStateBytes);
+  EXPECT_LT(Admin::body_limit("GET", "/v1/state"), kMaxStateBytes);
+  EXPECT_LT(Admin::body_limit("PUT", "/v1/status?x=/v1/state"), kMaxStateBytes);
+}
+
+}  // namespace
+}  // namespace lb::dataplane

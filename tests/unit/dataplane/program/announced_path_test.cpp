@@ -1,0 +1,129 @@
+// Listener before address, address after the last connection; with fakes on both sides.
+#include "dataplane/announced_path.hpp"
+
+#include <gmock/gmock.h>
+
+#include <optional>
+
+#include "tests/unit/dataplane/program/fake_path.hpp"
+
+namespace lb::dataplane {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+// Announces at once whatever is wanted, but for the addresses that the test lets fail.
+class FakeAnnouncer : public announce::Announcer {
+ public:
+  void set(std::vector<announce::Vip> wanted, std::function<void(Failures)> done) override {
+    sets.push_back(wanted);
+    held.clear();
+    for (const auto& vip : wanted) {
+      if (!failing.contains(vip.address)) held.insert(vip.address);
+    }
+    if (at_once) return done(failing);
+    pending = std::move(done);
+  }
+  std::set<IpAddress> announced() const override { return held; }
+  announce::AnnounceCounters counters() const override { return {}; }
+  void stop() override { stopped = true; }
+
+  bool at_once = true;
+  bool stopped = false;
+  Failures failing;
+  std::set<IpAddress> held;
+  std::vector<std::vector<announce::Vip>> sets;
+  std::function<void(Failures)> pending;
+};
+
+class AnnouncedPathTest : public testing::Test {
+ protected:
+  AnnouncedPathTest() {
+    auto fake_path = std::make_unique<FakePath>();
+    auto fake_announcer = std::make_unique<FakeAnnouncer>();
+    path = fake_path.get();
+    announcer = fake_announcer.get();
+    announced.emplace(io, std::move(fake_path), std::move(fake_announcer));
+  }
+  void apply(std::vector<Service> services) {
+    announced->apply(std::make_shared<const DesiredState>(DesiredState{{1, 1}, services}),
+                     [this](std::vector<Failure> failed) { answer = std::move(failed); });
+  }
+  void run_until_sets(size_t count) {
+    for (int i = 0; i < 50 && announcer->sets.size() < count; ++i) {
+      io.run_one_for(std::chrono::milliseconds(100));
+    }
+  }
+
+  asio::io_context io;
+  FakePath* path = nullptr;
+  FakeAnnouncer* announcer = nullptr;
+  std::optional<AnnouncedPath> announced;
+  std::optional<std::vector<Failure>> answer;
+};
+
+TEST_F(AnnouncedPathTest, BindsBeforeItAnnounces) {
+  path->at_once = false;
+  apply({service("a", "192.0.2.1")});
+  EXPECT_THAT(announcer->sets, IsEmpty());
+  path->complete();
+  EXPECT_THAT(announcer->sets, SizeIs(1));
+}
+
+TEST_F(AnnouncedPathTest, TheAnswerWaitsForTheProbes) {
+  announcer->at_once = false;
+  apply({service("a", "192.0.2.1")});
+  EXPECT_FALSE(answer);
+  announcer->pending({});
+  EXPECT_TRUE(answer);
+}
+
+TEST_F(AnnouncedPathTest, AnAddressInUseFailsItsListeners) {
+  announcer->failing[ip("192.0.2.1")] = {"AddressInUseOnNetwork", "somebody has it"};
+  proxy::PortStatus served;
+  served.address = ip("192.0.2.1");
+  served.port = 80;
+  served.programmed = true;
+  path->live = {{"a", {served}}};
+  apply({service("a", "192.0.2.1"), service("b", "192.0.2.2")});
+  ASSERT_TRUE(answer);
+  ASSERT_THAT(*answer, SizeIs(1));
+  EXPECT_EQ(answer->front().reason, "AddressInUseOnNetwork");
+  EXPECT_EQ(answer->front().key, "a");
+  EXPECT_FALSE(announced->status()[0].ports[0].programmed);
+}
+
+TEST_F(AnnouncedPathTest, NamesThePortsOfAnAddressOverAllServices) {
+  Service other = service("b", "192.0.2.1");
+  other.ports[0].port = 443;
+  apply({service("a", "192.0.2.1"), other});
+  ASSERT_THAT(announcer->sets[0], SizeIs(1));
+  EXPECT_THAT(announcer->sets[0][0].ports, ElementsAre(std::pair(Protocol::kTcp, uint16_t{80}),
+                                                       std::pair(Protocol::kTcp, uint16_t{443})));
+}
+
+TEST_F(AnnouncedPathTest, LeavesLoopbackAndWildcardAlone) {
+  apply({service("file/a", "127.0.0.1"), service("file/b", "0.0.0.0")});
+  EXPECT_THAT(announcer->sets[0], IsEmpty());
+}
+
+TEST_F(AnnouncedPathTest, KeepsAnAddressUntilItsLastConnectionIsOver) {
+  apply({service("a", "192.0.2.1")});
+  path->in_use = {ip("192.0.2.1")};
+  apply({});
+  EXPECT_THAT(announcer->held, ElementsAre(ip("192.0.2.1")));
+  path->in_use = {};
+  run_until_sets(3);
+  EXPECT_THAT(announcer->held, IsEmpty());
+}
+
+TEST_F(AnnouncedPathTest, StopsTheBytesBeforeTheAddresses) {
+  announced->stop(1500);
+  EXPECT_EQ(path->stopped_with, 1500);
+  EXPECT_TRUE(announcer->stopped);
+}
+
+}  // namespace
+}  // namespace lb::dataplane

@@ -1,0 +1,55 @@
+// A byte path that records what it is asked to apply and answers when the test says so.
+#pragma once
+
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "dataplane/proxy/data_path.hpp"
+
+namespace lb::dataplane {
+
+class FakePath : public proxy::DataPath {
+ public:
+  void apply(std::shared_ptr<const DesiredState> state,
+             std::function<void(std::vector<Failure>)> done) override {
+    applied.push_back(std::move(state));
+    if (at_once) return done({});
+    pending = std::move(done);
+  }
+  void complete(std::vector<Failure> failed = {}) { std::exchange(pending, {})(std::move(failed)); }
+  std::vector<proxy::ServiceStatus> status() const override { return live; }
+  proxy::DataPathCounters counters() const override { return counted; }
+  std::set<IpAddress> addresses_in_use() const override { return in_use; }
+  void stop(unsigned grace) override { stopped_with = static_cast<int>(grace); }
+
+  bool at_once = true;
+  int stopped_with = -1;
+  std::vector<std::shared_ptr<const DesiredState>> applied;
+  std::function<void(std::vector<Failure>)> pending;
+  std::vector<proxy::ServiceStatus> live;
+  proxy::DataPathCounters counted;
+  std::set<IpAddress> in_use;
+};
+
+inline IpAddress ip(const char* text) { return IpAddress::parse(text).value(); }
+
+// One service on port 80, with backends on port 8080.
+inline Service service(const std::string& key, const char* address,
+                       std::vector<const char*> backends = {}) {
+  Service out;
+  out.key = key;
+  out.addresses.push_back(ip(address));
+  ServicePort port;
+  port.port = 80;
+  for (const char* backend : backends) {
+    port.backends.emplace_back().address = ip(backend);
+    port.backends.back().port = 8080;
+  }
+  out.ports.push_back(std::move(port));
+  return out;
+}
+
+}  // namespace lb::dataplane
