@@ -1,0 +1,136 @@
+#include "controller/core/backends.hpp"
+
+#include <map>
+#include <set>
+#include <tuple>
+
+namespace lb::plan {
+namespace {
+
+constexpr char kServiceNameLabel[] = "kubernetes.io/service-name";
+
+struct Candidate {
+  Backend backend;
+  bool terminating = false;
+};
+
+// Ordered, so the outcome never depends on the order in which slices arrived.
+using Candidates = std::map<Endpoint, Candidate>;
+
+bool belongs_to(const EndpointSliceObject& slice, const ServiceObject& service) {
+  const auto label = slice.meta.labels.find(kServiceNameLabel);
+  return slice.meta.ns == service.meta.ns && label != slice.meta.labels.end() &&
+         label->second == service.meta.name;
+}
+
+std::optional<Family> family_of(const EndpointSliceObject& slice) {
+  if (slice.address_type == "IPv4") return Family::kV4;
+  if (slice.address_type == "IPv6") return Family::kV6;
+  return std::nullopt;  // FQDN: deprecated, and names are not for the wire
+}
+
+// Pod addresses are reused while the old pod still terminates: the living one wins. Then the
+// better state, then the name, so that the choice is the same whatever came first.
+auto merit(const Candidate& c) {
+  return std::tuple(c.terminating, c.backend.state, c.backend.name, c.backend.node, c.backend.zone);
+}
+
+void offer(Candidates& candidates, Candidate candidate) {
+  const auto [held, added] = candidates.try_emplace(candidate.backend.endpoint(), candidate);
+  if (!added && merit(candidate) < merit(held->second)) held->second = std::move(candidate);
+}
+
+Candidate make_candidate(const SliceEndpoint& endpoint, const IpAddress& address, uint16_t port) {
+  Candidate out;
+  out.terminating = endpoint.terminating.value_or(false);
+  out.backend.address = address;
+  out.backend.port = port;
+  out.backend.state = state_of(endpoint);
+  out.backend.name = endpoint.target_name;
+  out.backend.node = endpoint.node_name;
+  out.backend.zone = endpoint.zone;
+  return out;
+}
+
+class Joiner {
+ public:
+  Joiner(const ServiceObject& service, const std::vector<EndpointSliceObject>& slices)
+      : service_(service), slices_(slices) {}
+
+  JoinedPorts run() {
+    for (const PortObject& port : service_.ports) add_port(port);
+    return std::move(out_);
+  }
+
+ private:
+  void add_port(const PortObject& port) {
+    if (port.protocol != "TCP" && port.protocol != "UDP") {
+      out_.problems.push_back(
+          {"UnsupportedProtocol", port.protocol + " is not supported", port.port, port.protocol});
+      return;
+    }
+    ServicePort joined;
+    joined.name = port.name;
+    joined.port = port.port;
+    joined.protocol = port.protocol == "UDP" ? Protocol::kUdp : Protocol::kTcp;
+    for (auto& [endpoint, candidate] : candidates_of(port)) {
+      joined.backends.push_back(std::move(candidate.backend));
+    }
+    out_.ports.push_back(std::move(joined));
+  }
+
+  Candidates candidates_of(const PortObject& port) {
+    Candidates out;
+    for (const EndpointSliceObject& slice : slices_) {
+      const auto family = family_of(slice);
+      if (!family || !belongs_to(slice, service_)) continue;
+      for (const SlicePort& slice_port : slice.ports) {
+        const bool same = slice_port.name == port.name && slice_port.protocol == port.protocol;
+        // The number is the slice's: a named targetPort may differ from pod to pod.
+        if (same && slice_port.port.value_or(0) != 0)
+          add_slice(out, slice, *family, *slice_port.port);
+      }
+    }
+    return out;
+  }
+
+  void add_slice(Candidates& out, const EndpointSliceObject& slice, Family family, uint16_t port) {
+    for (const SliceEndpoint& endpoint : slice.endpoints) {
+      if (endpoint.addresses.empty()) continue;
+      // Only the first address: the others were never given a meaning (discovery.k8s.io/v1).
+      const auto address = IpAddress::parse(endpoint.addresses.front());
+      if (!address || address->family() != family) continue;
+      if (const auto why = refuse_address(*address, AddressUse::kBackend, true)) {
+        report_refused(*address, *why);
+        continue;
+      }
+      offer(out, make_candidate(endpoint, *address, port));
+    }
+  }
+
+  void report_refused(const IpAddress& address, const std::string& why) {
+    if (!refused_.insert(address).second) return;
+    out_.problems.push_back({"AddressRefused", "backend refused: " + why});
+  }
+
+  const ServiceObject& service_;
+  const std::vector<EndpointSliceObject>& slices_;
+  std::set<IpAddress> refused_;
+  JoinedPorts out_;
+};
+
+}  // namespace
+
+BackendState state_of(const SliceEndpoint& endpoint) {
+  const bool ready = endpoint.ready.value_or(true);
+  if (ready) return BackendState::kReady;
+  const bool serving = endpoint.serving.value_or(ready);
+  const bool terminating = endpoint.terminating.value_or(false);
+  return serving && terminating ? BackendState::kDraining : BackendState::kNotReady;
+}
+
+JoinedPorts join(const ServiceObject& service, const std::vector<EndpointSliceObject>& slices) {
+  return Joiner(service, slices).run();
+}
+
+}  // namespace lb::plan

@@ -1,0 +1,59 @@
+// SourceService: one service as its source describes it, whole, and how a Kubernetes Service with
+// its slices becomes one.
+//
+// Every source emits this and nothing else, so the plan need not know where a service came from.
+// Plain values; any thread. What cannot be done as asked is a Problem, not an error.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/model/state.hpp"
+#include "controller/core/backends.hpp"
+#include "controller/core/objects.hpp"
+
+namespace lb::plan {
+
+// A list of addresses, one a family at most, for what spec.loadBalancerIP cannot say.
+inline constexpr char kAddressesAnnotation[] = "empalme.io/addresses";
+inline constexpr char kSourceRangesAnnotation[] =
+    "service.beta.kubernetes.io/load-balancer-source-ranges";
+
+// What ties a service to its object in the cluster.
+struct KubeMeta {
+  std::string ns;
+  std::string name;
+  std::string uid;
+  std::string resource_version;
+  std::string creation_time;
+  bool deleting = false;
+  std::string type;
+  std::optional<std::string> load_balancer_class;
+  std::vector<std::string> finalizers;
+  std::vector<IpAddress> requested;
+  std::vector<Family> families;  // in the order of spec.ipFamilies
+  std::string family_policy;
+  std::vector<Ingress> ingress;
+  std::vector<Condition> conditions;
+
+  bool operator==(const KubeMeta&) const = default;
+};
+
+struct SourceService {
+  std::string key;  // "kubernetes/<namespace>/<name>", "file/<name>"
+  std::optional<KubeMeta> kube;
+  std::vector<IpAddress> addresses;  // fixed by the source; empty where the plan allocates
+  std::vector<ServicePort> ports;
+  Policy policy;
+  std::vector<Problem> problems;
+
+  bool operator==(const SourceService&) const = default;
+};
+
+std::string kubernetes_key(const std::string& ns, const std::string& name);
+
+SourceService from_kubernetes(const ServiceObject& service,
+                              const std::vector<EndpointSliceObject>& slices);
+
+}  // namespace lb::plan
