@@ -1,0 +1,228 @@
+#include "controller/core/plan.hpp"
+
+#include <algorithm>
+
+#include "controller/core/service_status.hpp"
+#include "controller/core/trim.hpp"
+
+namespace lb::plan {
+namespace {
+
+bool has(const std::vector<std::string>& list, const std::string& item) {
+  return std::find(list.begin(), list.end(), item) != list.end();
+}
+
+// Our own finalizer says that we have been at work on the Service; the standard one is anybody's.
+bool marked(const KubeMeta& meta) { return has(meta.finalizers, kFinalizer); }
+
+ServicePatch patch_of(const KubeMeta& meta) {
+  ServicePatch out;
+  out.ns = meta.ns;
+  out.name = meta.name;
+  out.uid = meta.uid;
+  out.resource_version = meta.resource_version;
+  return out;
+}
+
+Claim claim_of(const KubeMeta& meta, const Allocator& allocator) {
+  Claim out;
+  out.requested = meta.requested;
+  out.families = meta.families;
+  out.every_family = meta.family_policy == "RequireDualStack";
+  out.creation_time = meta.creation_time;
+  for (const auto& ingress : meta.ingress) {
+    const auto address = IpAddress::parse(ingress.ip);
+    // A status is anybody's to write: only an address of ours counts.
+    if (!address || !allocator.in_pool(*address)) continue;
+    const bool again = std::any_of(out.assigned.begin(), out.assigned.end(),
+                                   [&](const auto& a) { return a.family() == address->family(); });
+    if (!again) out.assigned.push_back(*address);
+  }
+  return out;
+}
+
+class Planner {
+ public:
+  Planner(const World& world, Allocator& allocator, const std::string& key)
+      : world_(world), allocator_(allocator), key_(key) {}
+
+  ServicePlan run() {
+    const auto found = world_.services.find(key_);
+    if (found == world_.services.end()) return gone();
+    source_ = &found->second;
+    plan_.problems = source_->problems;
+    if (!source_->kube) return fixed();
+    const KubeMeta& meta = *source_->kube;
+    return owned(meta, world_.settings) ? serve(meta) : tear_down(meta);
+  }
+
+ private:
+  bool published() const { return world_.acknowledged.contains(key_); }
+
+  // The object is gone for good: what it held is free once nothing serves it any more.
+  ServicePlan gone() {
+    if (!published() || world_.dataplane_lost) allocator_.release(key_);
+    return std::move(plan_);
+  }
+
+  // A source that names its own addresses.
+  ServicePlan fixed() {
+    Service desired{key_, source_->addresses, source_->ports, source_->policy};
+    trim(desired, world_.features, plan_.problems);
+    normalise(desired);
+    if (!blocked()) plan_.desired = std::move(desired);
+    return std::move(plan_);
+  }
+
+  bool blocked() const {
+    return std::any_of(plan_.problems.begin(), plan_.problems.end(),
+                       [](const Problem& problem) { return problem.blocks; });
+  }
+
+  ServicePlan serve(const KubeMeta& meta) {
+    if (!has(meta.finalizers, kFinalizer) || !has(meta.finalizers, kStandardFinalizer)) {
+      // Registered already, so that an address in its status is nobody else's meanwhile.
+      allocator_.claim(key_, claim_of(meta, allocator_));
+      return mark(meta);
+    }
+    give_up_conflicts(meta);
+    const Allocation allocation = allocator_.allocate(key_, claim_of(meta, allocator_));
+    if (allocation.problem) plan_.problems.push_back(*allocation.problem);
+    Service desired{key_, allocation.addresses, source_->ports, source_->policy};
+    trim(desired, world_.features, plan_.problems);
+    normalise(desired);
+    if (allocation.problem || blocked()) return refuse(meta);
+    plan_.desired = desired;
+    report(meta, allocation.addresses, desired);
+    return std::move(plan_);
+  }
+
+  ServicePlan mark(const KubeMeta& meta) {
+    ServicePatch patch = patch_of(meta);
+    for (const char* name : {kFinalizer, kStandardFinalizer}) {
+      if (!has(meta.finalizers, name)) patch.add_finalizers.push_back(name);
+    }
+    if (!marked(meta)) {
+      plan_.events.push_back({false, "EnsuringLoadBalancer", "Ensuring load balancer"});
+    }
+    plan_.patch = std::move(patch);
+    // What is served already goes on: somebody may have taken a finalizer off a running Service.
+    const auto served = world_.acknowledged.find(key_);
+    if (served != world_.acknowledged.end()) plan_.desired = served->second;
+    return std::move(plan_);
+  }
+
+  // An address that somebody else on the network answers for is left, unless clients know it.
+  void give_up_conflicts(const KubeMeta& meta) {
+    const auto failed = world_.failed.find(key_);
+    if (failed == world_.failed.end()) return;
+    for (const Failure& failure : failed->second) {
+      if (failure.reason != "AddressInUseOnNetwork") continue;
+      const std::string text = failure.address.to_string();
+      const bool known = std::any_of(meta.ingress.begin(), meta.ingress.end(),
+                                     [&](const Ingress& ingress) { return ingress.ip == text; });
+      if (!known) allocator_.mark_conflict(failure.address);
+    }
+  }
+
+  // Cannot be served: nothing is published, and the status says why.
+  ServicePlan refuse(const KubeMeta& meta) {
+    StatusWish wish = refused_status(plan_.problems);
+    // The old address stays in the status until nothing answers on it any more.
+    if (!published() || world_.dataplane_lost) wish.ingress = std::vector<Ingress>{};
+    add_patch(meta, wish);
+    return std::move(plan_);
+  }
+
+  void report(const KubeMeta& meta, const std::vector<IpAddress>& addresses,
+              const Service& desired) {
+    const auto served = world_.acknowledged.find(key_);
+    if (served == world_.acknowledged.end() || served->second != desired) return;
+    static const std::vector<Failure> kNone;
+    const auto failed = world_.failed.find(key_);
+    const auto& failures = failed == world_.failed.end() ? kNone : failed->second;
+    add_patch(meta, served_status({*source_, addresses, plan_.problems, failures}));
+  }
+
+  void add_patch(const KubeMeta& meta, const StatusWish& wish) {
+    ServicePatch patch = patch_of(meta);
+    add_changes(patch, meta, wish, plan_.events);
+    if (!patch.empty()) plan_.patch = std::move(patch);
+  }
+
+  // Not ours (any more): nothing is served, and once nothing is, our marks come off.
+  ServicePlan tear_down(const KubeMeta& meta) {
+    if (published() && !world_.dataplane_lost) {
+      if (marked(meta)) {
+        plan_.events.push_back({false, "DeletingLoadBalancer", "Deleting load balancer"});
+      }
+      return std::move(plan_);
+    }
+    allocator_.release(key_);
+    plan_.problems.clear();
+    if (!marked(meta)) return std::move(plan_);
+    ServicePatch patch = patch_of(meta);
+    for (const char* name : {kFinalizer, kStandardFinalizer}) {
+      if (has(meta.finalizers, name)) patch.remove_finalizers.push_back(name);
+    }
+    clear_status(patch, meta);
+    plan_.patch = std::move(patch);
+    if (published()) {
+      plan_.events.push_back({true, "DataPlaneUnreachable",
+                              "No data plane confirmed the removal; its address is kept aside"});
+    }
+    plan_.events.push_back({false, "DeletedLoadBalancer", "Deleted load balancer"});
+    return std::move(plan_);
+  }
+
+  const World& world_;
+  Allocator& allocator_;
+  const std::string& key_;
+  const SourceService* source_ = nullptr;
+  ServicePlan plan_;
+};
+
+std::vector<std::string> oldest_first(const World& world) {
+  std::vector<std::pair<std::string, std::string>> order;
+  for (const auto& [key, service] : world.services) {
+    order.emplace_back(service.kube ? service.kube->creation_time : "", key);
+  }
+  for (const auto& [key, service] : world.acknowledged) {
+    if (!world.services.contains(key)) order.emplace_back("", key);
+  }
+  std::sort(order.begin(), order.end());
+  std::vector<std::string> out;
+  for (auto& [time, key] : order) out.push_back(std::move(key));
+  return out;
+}
+
+}  // namespace
+
+bool owned(const KubeMeta& meta, const Settings& settings) {
+  if (meta.type != "LoadBalancer" || meta.deleting) return false;
+  if (!meta.load_balancer_class) return settings.claim_unclassed;
+  return *meta.load_balancer_class == settings.load_balancer_class;
+}
+
+ServicePlan plan_service(const World& world, Allocator& allocator, const std::string& key) {
+  return Planner(world, allocator, key).run();
+}
+
+std::map<std::string, ServicePlan> plan_all(const World& world, Allocator& allocator) {
+  for (const auto& [key, service] : world.services) {
+    if (service.kube && owned(*service.kube, world.settings)) {
+      allocator.claim(key, claim_of(*service.kube, allocator));
+    }
+  }
+  std::map<std::string, ServicePlan> out;
+  for (const auto& key : oldest_first(world)) out[key] = plan_service(world, allocator, key);
+  // Each round settles at least one contested address, so this ends; the bound is a seat belt.
+  for (size_t round = 0; round < world.services.size() + 1; ++round) {
+    const auto changed = allocator.take_changed();
+    if (changed.empty()) break;
+    for (const auto& key : changed) out[key] = plan_service(world, allocator, key);
+  }
+  return out;
+}
+
+}  // namespace lb::plan

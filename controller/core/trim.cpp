@@ -1,0 +1,96 @@
+#include "controller/core/trim.hpp"
+
+#include <algorithm>
+#include <functional>
+
+namespace lb::plan {
+namespace {
+
+constexpr char kReason[] = "UnsupportedByDataPlane";
+
+// One field of a policy: its feature name as it stands, whether it asks for anything, and how it
+// falls back.
+struct FieldRule {
+  std::function<std::string(const Policy&)> feature;
+  std::function<bool(const Policy&)> asks;
+  std::function<void(Policy&)> reset;
+  bool blocks = false;
+};
+
+template <class T>
+FieldRule plain(const char* name, T Policy::*field, bool blocks = false) {
+  return {[name](const Policy&) { return std::string("policy.") + name; },
+          [field](const Policy& policy) { return policy.*field != Policy{}.*field; },
+          [field](Policy& policy) { policy.*field = Policy{}.*field; }, blocks};
+}
+
+template <class T>
+FieldRule valued(const char* name, T Policy::*field) {
+  FieldRule out = plain(name, field);
+  out.feature = [name, field](const Policy& policy) {
+    return std::string("policy.") + name + "=" + to_string(policy.*field);
+  };
+  return out;
+}
+
+const std::vector<FieldRule>& rules() {
+  static const std::vector<FieldRule> kRules = [] {
+    std::vector<FieldRule> out{
+        valued("balance", &Policy::balance),
+        plain("affinity_seconds", &Policy::affinity_seconds),
+        plain("source_ranges", &Policy::source_ranges, true),
+        plain("hedge_ms", &Policy::hedge_ms),
+        plain("retry_before_first_byte", &Policy::retry_before_first_byte),
+        valued("when_empty", &Policy::when_empty),
+        valued("proxy_protocol", &Policy::proxy_protocol),
+        plain("accept_proxy_from", &Policy::accept_proxy_from, true),
+        plain("max_connections", &Policy::max_connections),
+        plain("max_connections_per_source", &Policy::max_connections_per_source),
+        plain("max_rate_per_source", &Policy::max_rate_per_source),
+        plain("ejection", &Policy::ejection),
+        plain("slow_start_s", &Policy::slow_start_s),
+        plain("congestion", &Policy::congestion),
+        plain("busy_poll_us", &Policy::busy_poll_us),
+        valued("mode", &Policy::mode),
+    };
+    FieldRule health = plain("health", &Policy::health);
+    health.feature = [](const Policy& policy) {
+      return std::string("policy.health.type=") + to_string(policy.health.type);
+    };
+    out.push_back(std::move(health));
+    return out;
+  }();
+  return kRules;
+}
+
+void trim_policy(Policy& policy, const std::set<std::string>& features,
+                 std::set<std::string>& missing, bool& blocks) {
+  for (const auto& rule : rules()) {
+    if (!rule.asks(policy) || features.contains(rule.feature(policy))) continue;
+    missing.insert(rule.feature(policy));
+    blocks = blocks || rule.blocks;
+    rule.reset(policy);
+  }
+}
+
+}  // namespace
+
+void trim(Service& service, const std::set<std::string>& features, std::vector<Problem>& problems) {
+  if (features.empty()) return;
+  std::erase_if(service.ports, [&](const ServicePort& port) {
+    const std::string name = to_string(port.protocol);
+    if (features.contains("protocol=" + name)) return false;
+    problems.push_back({kReason, "the data plane does not serve " + name, port.port,
+                        port.protocol == Protocol::kUdp ? "UDP" : "TCP"});
+    return true;
+  });
+  std::set<std::string> missing;
+  bool blocks = false;
+  trim_policy(service.policy, features, missing, blocks);
+  for (auto& port : service.ports) trim_policy(port.policy, features, missing, blocks);
+  for (const auto& name : missing) {
+    problems.push_back({kReason, "the data plane does not understand " + name, 0, {}, blocks});
+  }
+}
+
+}  // namespace lb::plan
