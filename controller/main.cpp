@@ -1,29 +1,24 @@
-#include <CLI/CLI.hpp>
 #include <iostream>
-#include <string>
 
+#include "controller/config.hpp"
+#include "controller/kube/http_client_cpprest.hpp"
+#include "controller/program.hpp"
+#include "controller/uninstall.hpp"
 #include "controller/validate.hpp"
 
-namespace {
-
-constexpr char kExamples[] =
-    "Examples:\n"
-    "  empalme-controller validate lb.yaml     say what is wrong with a file, and where\n"
-    "  empalme-controller validate - < lb.yaml the same for standard input\n";
-
-}  // namespace
-
 int main(int argc, char** argv) {
-  CLI::App app{"Empalme's controller: turns sources of services into backend sets.",
-               "empalme-controller"};
-  app.set_version_flag("--version", std::string("empalme-controller ") + EMPALME_VERSION);
-  app.footer(kExamples);
-  app.require_subcommand(1);
-
-  std::string file;
-  auto* validate = app.add_subcommand("validate", "check a configuration file");
-  validate->add_option("FILE", file, "YAML or JSON, '-' for standard input")->required();
-
-  CLI11_PARSE(app, argc, argv);
-  return lb::controller::validate_file(file, std::cout, std::cerr);
+  using namespace lb::controller;
+  lb::kube::initialize_http_threads();
+  auto command = parse_command_line(argc, argv);
+  if (const auto* exit = std::get_if<Exit>(&command)) {
+    (exit->code == 0 ? std::cout : std::cerr) << exit->text;
+    return exit->code;
+  }
+  if (const auto* validate = std::get_if<Validate>(&command)) {
+    return validate_file(validate->file, std::cout, std::cerr);
+  }
+  if (const auto* free = std::get_if<Uninstall>(&command)) {
+    return uninstall(free->kubeconfig, std::cout, std::cerr);
+  }
+  return Program(std::get<Config>(std::move(command))).run();
 }

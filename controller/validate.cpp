@@ -1,12 +1,9 @@
 #include "controller/validate.hpp"
 
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
-#include <optional>
 #include <ostream>
 
 #include "controller/sources/file_document.hpp"
+#include "controller/sources/read_file.hpp"
 
 namespace lb::controller {
 namespace {
@@ -14,21 +11,6 @@ namespace {
 constexpr int kGood = 0;
 constexpr int kRefused = 1;
 constexpr int kUnreadable = 2;
-
-// stdio and not streams: it reports a directory as an error, where a filebuf throws.
-std::optional<std::string> read_all(const std::string& path) {
-  std::FILE* file = path == "-" ? stdin : std::fopen(path.c_str(), "rb");
-  if (file == nullptr) return std::nullopt;
-  std::string text;
-  char block[16384];
-  errno = 0;
-  while (const size_t got = std::fread(block, 1, sizeof block, file)) text.append(block, got);
-  const int error = std::ferror(file) != 0 ? errno : 0;
-  if (file != stdin) std::fclose(file);
-  errno = error;
-  if (error != 0) return std::nullopt;
-  return text;
-}
 
 size_t report(const Service& service, const IpAddress& address, AddressUse use,
               std::ostream& problems) {
@@ -50,22 +32,27 @@ size_t refused_addresses(const Service& service, std::ostream& problems) {
   return count;
 }
 
+std::string counted(size_t count, const std::string& what) {
+  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+}
+
 void summarise(const sources::FileDocument& document, std::ostream& out) {
   size_t listeners = 0, backends = 0;
   for (const auto& service : document.services) {
     listeners += service.addresses.size() * service.ports.size();
     for (const auto& port : service.ports) backends += port.backends.size();
   }
-  out << document.services.size() << " services, " << listeners << " listeners, " << backends
-      << " backends by address, " << document.named.size() << " by name\n";
+  out << counted(document.services.size(), "service") << ", " << counted(listeners, "listener")
+      << ", " << counted(backends, "backend") << " by address, " << document.named.size()
+      << " by name\n";
 }
 
 }  // namespace
 
 int validate_file(const std::string& path, std::ostream& out, std::ostream& problems) {
-  const auto text = read_all(path);
+  const auto text = sources::read_file(path);
   if (!text) {
-    problems << path << ": " << std::strerror(errno != 0 ? errno : EIO) << "\n";
+    problems << path << ": " << text.error().message << "\n";
     return kUnreadable;
   }
   const auto document = sources::parse_file_document(*text);

@@ -10,6 +10,7 @@
 // addresses, the wire stays numeric. Pure; any thread; never throws.
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,5 +39,10 @@ struct FileDocument {
 
 // The error's message ends with "at line L, column C"; its pointer names the field.
 Result<FileDocument> parse_file_document(std::string_view text);
+
+// Adds what the names stand for to the services that name them; a name without an answer adds
+// nothing, an address that is there already is not added twice. `services` stay normalised.
+void add_resolved(std::vector<Service>& services, const std::vector<NamedBackend>& named,
+                  const std::map<std::string, std::vector<IpAddress>>& addresses);
 
 }  // namespace lb::sources

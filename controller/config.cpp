@@ -1,0 +1,146 @@
+#include "controller/config.hpp"
+
+#include <CLI/CLI.hpp>
+#include <sstream>
+
+#include "controller/auto_pool.hpp"
+#include "controller/core/plan.hpp"
+
+namespace lb::controller {
+namespace {
+
+constexpr char kExamples[] =
+    "Examples:\n"
+    "  empalme-controller --source kubernetes --pool 192.0.2.10-192.0.2.20\n"
+    "  empalme-controller --source kubernetes --pool auto --claim-unclassed\n"
+    "  empalme-controller --source file:lb.yaml --dataplane unix:/run/empalme/dataplane.sock\n"
+    "  empalme-controller validate lb.yaml     say what is wrong with a file, and where\n"
+    "  empalme-controller uninstall            free every Service of a cluster from our marks\n";
+
+// The flags as typed, before they are judged.
+struct Typed {
+  std::vector<std::string> sources;
+  std::vector<std::string> pools;
+  std::string dataplane = "unix:" + net::default_socket_folder() + "/dataplane.sock";
+  std::string observe;
+  std::string file;
+  Config config;
+};
+
+void add_flags(CLI::App& app, Typed& typed) {
+  Config& config = typed.config;
+  config.load_balancer_class = plan::kDefaultClass;
+  app.add_option("--source", typed.sources, "kubernetes or file:PATH; may be repeated")
+      ->envname("EMPALME_SOURCE")
+      ->take_all()
+      ->allow_extra_args(false);
+  app.add_option("--pool", typed.pools,
+                 "Addresses to give: CIDR, FIRST-LAST, or auto (the upper end of this node's own "
+                 "subnet); may be repeated")
+      ->envname("EMPALME_POOL")
+      ->delimiter(',')
+      ->take_all()
+      ->allow_extra_args(false);
+  app.add_option("--class", config.load_balancer_class, "The loadBalancerClass that is ours")
+      ->envname("EMPALME_CLASS")
+      ->capture_default_str();
+  app.add_flag("--claim-unclassed", config.claim_unclassed, "Take Services without a class too")
+      ->envname("EMPALME_CLAIM_UNCLASSED");
+  app.add_option("--dataplane", typed.dataplane, "The data plane's admin API: unix:/path")
+      ->envname("EMPALME_DATAPLANE")
+      ->capture_default_str();
+  app.add_option("--kubeconfig", config.kubeconfig,
+                 "How to reach the cluster; default: the service account, KUBECONFIG, "
+                 "~/.kube/config")
+      ->envname("EMPALME_KUBECONFIG");
+  app.add_option("--observe", typed.observe, "HOST:PORT for /healthz, /readyz and /metrics")
+      ->envname("EMPALME_OBSERVE");
+  app.add_option("--log-level", config.log_level, "Least level that is logged")
+      ->envname("EMPALME_LOG_LEVEL")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
+      ->capture_default_str();
+}
+
+Status judge_sources(Typed& typed) {
+  for (const auto& source : typed.sources) {
+    if (source == "kubernetes") {
+      typed.config.kubernetes = true;
+    } else if (source.starts_with("file:") && source.size() > 5) {
+      typed.config.files.push_back(source.substr(5));
+    } else {
+      return Error{"Flag", "--source takes kubernetes or file:PATH, not '" + source + "'"};
+    }
+  }
+  if (typed.config.files.size() > 1) {
+    return Error{"Flag", "--source file: may be given once; put all services into that file"};
+  }
+  if (typed.sources.empty()) {
+    return Error{"Flag", "--source is needed: kubernetes or file:PATH (see --help)"};
+  }
+  return Done{};
+}
+
+Status judge_pools(Typed& typed) {
+  for (const auto& text : typed.pools) {
+    auto range = text == "auto" ? auto_pool() : AddressRange::parse(text);
+    if (!range) return Error{"Flag", "--pool " + text + ": " + range.error().message};
+    for (const auto& end : {range->first, range->last}) {
+      const auto why = refuse_address(end, AddressUse::kListener, true);
+      if (why) return Error{"Flag", "--pool " + text + ": " + *why};
+    }
+    typed.config.pools.push_back(*range);
+  }
+  if (typed.config.kubernetes && typed.config.pools.empty()) {
+    return Error{"Flag", "--source kubernetes needs --pool: the addresses that Services may get"};
+  }
+  return Done{};
+}
+
+Status judge(Typed& typed) {
+  if (const auto sound = judge_sources(typed); !sound) return sound;
+  if (const auto sound = judge_pools(typed); !sound) return sound;
+  auto dataplane = net::parse_socket_address(typed.dataplane);
+  if (!dataplane) return Error{"Flag", "--dataplane: " + dataplane.error().message};
+  typed.config.dataplane = std::move(dataplane).value();
+  const auto* tcp = std::get_if<Endpoint>(&typed.config.dataplane);
+  if (tcp != nullptr && !tcp->address.is_loopback()) {
+    return Error{"Flag", "--dataplane over TCP needs mTLS, which is not built yet; use unix:/path"};
+  }
+  if (typed.observe.empty()) return Done{};
+  const auto observe = parse_endpoint(typed.observe);
+  if (!observe) return Error{"Flag", "--observe: " + observe.error().message};
+  if (observe->address.is_wildcard()) {
+    return Error{"Flag", "--observe needs one address of this machine, not a wildcard"};
+  }
+  typed.config.observe = *observe;
+  return Done{};
+}
+
+}  // namespace
+
+Command parse_command_line(int argc, const char* const* argv) {
+  CLI::App app{"Empalme's controller: turns sources of services into backend sets",
+               "empalme-controller"};
+  app.set_version_flag("--version", std::string("empalme-controller ") + EMPALME_VERSION);
+  app.footer(kExamples);
+  Typed typed;
+  add_flags(app, typed);
+  auto* validate = app.add_subcommand("validate", "check a configuration file");
+  validate->add_option("FILE", typed.file, "YAML or JSON, '-' for standard input")->required();
+  auto* uninstall =
+      app.add_subcommand("uninstall", "take our finalizers and status off every Service");
+  uninstall->add_option("--kubeconfig", typed.config.kubeconfig, "How to reach the cluster");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& stop) {
+    std::ostringstream out, err;
+    const int code = app.exit(stop, out, err);
+    return Exit{code, out.str() + err.str()};
+  }
+  if (validate->parsed()) return Validate{typed.file};
+  if (uninstall->parsed()) return Uninstall{typed.config.kubeconfig};
+  if (const auto sound = judge(typed); !sound) return Exit{2, sound.error().message + "\n"};
+  return typed.config;
+}
+
+}  // namespace lb::controller

@@ -1,0 +1,45 @@
+// The command line of empalme-controller, each flag also an environment variable EMPALME_<NAME>.
+//
+// Read once at start by the main thread; what cannot be right is refused with a sentence.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/model/address.hpp"
+#include "common/model/result.hpp"
+#include "common/net/socket_address.hpp"
+
+namespace lb::controller {
+
+struct Config {
+  std::vector<std::string> files;  // of file sources
+  bool kubernetes = false;
+  std::vector<AddressRange> pools;
+  std::string load_balancer_class;
+  bool claim_unclassed = false;
+  net::SocketAddress dataplane;
+  std::string kubeconfig;
+  std::optional<Endpoint> observe;
+  std::string log_level = "info";
+};
+
+struct Validate {
+  std::string file;
+};
+struct Uninstall {
+  std::string kubeconfig;
+};
+// What to print, and the code to exit with.
+struct Exit {
+  int code = 0;
+  std::string text;
+};
+
+using Command = std::variant<Config, Validate, Uninstall, Exit>;
+
+Command parse_command_line(int argc, const char* const* argv);
+
+}  // namespace lb::controller

@@ -1,0 +1,52 @@
+#include "controller/kube/api_requests.hpp"
+
+#include <nlohmann/json.hpp>
+
+namespace lb::kube {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr char kComponent[] = "empalme-controller";
+constexpr size_t kMaxMessage = 1024;  // the API's own limit
+
+std::string of_namespace(const std::string& ns, const char* resource) {
+  return "/api/v1/namespaces/" + ns + "/" + resource;
+}
+
+}  // namespace
+
+net::HttpRequest patch_service(const plan::ServicePatch& patch, const std::string& now) {
+  return {
+      "PATCH",
+      of_namespace(patch.ns, "services/") + patch.name + "/status?fieldManager=" + kComponent,
+      {{"Content-Type", "application/strategic-merge-patch+json"}, {"Accept", "application/json"}},
+      encode_service_patch(patch, now)};
+}
+
+net::HttpRequest create_event(const EventTarget& service, const plan::PlannedEvent& event,
+                              const std::string& now, const std::string& id) {
+  const Json body{{"apiVersion", "v1"},
+                  {"kind", "Event"},
+                  {"metadata", {{"name", service.name + "." + id}, {"namespace", service.ns}}},
+                  {"involvedObject",
+                   {{"apiVersion", "v1"},
+                    {"kind", "Service"},
+                    {"namespace", service.ns},
+                    {"name", service.name},
+                    {"uid", service.uid}}},
+                  {"type", event.warning ? "Warning" : "Normal"},
+                  {"reason", event.reason},
+                  {"message", event.message.substr(0, kMaxMessage)},
+                  {"firstTimestamp", now},
+                  {"lastTimestamp", now},
+                  {"count", 1},
+                  {"source", {{"component", kComponent}}},
+                  {"reportingComponent", kComponent}};
+  return {"POST",
+          of_namespace(service.ns, "events"),
+          {{"Content-Type", "application/json"}},
+          body.dump(-1, ' ', false, Json::error_handler_t::replace)};
+}
+
+}  // namespace lb::kube

@@ -1,0 +1,28 @@
+// The requests that we make of the Kubernetes API, as values. Pure; any thread.
+#pragma once
+
+#include <string>
+
+#include "common/net/http_message.hpp"
+#include "controller/core/plan.hpp"
+
+namespace lb::kube {
+
+inline constexpr char kServices[] = "/api/v1/services";
+inline constexpr char kEndpointSlices[] = "/apis/discovery.k8s.io/v1/endpointslices";
+inline constexpr char kNodes[] = "/api/v1/nodes";
+
+// Finalizers and status of one Service; `now` is RFC 3339.
+net::HttpRequest patch_service(const plan::ServicePatch& patch, const std::string& now);
+
+struct EventTarget {
+  std::string ns;
+  std::string name;
+  std::string uid;
+};
+
+// A core/v1 Event as `kubectl describe` shows it. `id` makes its name unique.
+net::HttpRequest create_event(const EventTarget& service, const plan::PlannedEvent& event,
+                              const std::string& now, const std::string& id);
+
+}  // namespace lb::kube

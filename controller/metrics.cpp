@@ -1,0 +1,103 @@
+#include "controller/metrics.hpp"
+
+namespace lb::controller {
+namespace {
+
+constexpr char kPrefix[] = "empalme_controller_";
+
+void add(Metrics& out, const char* name, const char* help, ops::MetricType type, uint64_t value) {
+  out.push_back(
+      {std::string(kPrefix) + name, std::string(help) + ".", type, {{static_cast<double>(value)}}});
+}
+
+void counter(Metrics& out, const char* name, const char* help, uint64_t value) {
+  add(out, name, help, ops::MetricType::kCounter, value);
+}
+
+void gauge(Metrics& out, const char* name, const char* help, uint64_t value) {
+  add(out, name, help, ops::MetricType::kGauge, value);
+}
+
+}  // namespace
+
+void add_reconciler_metrics(Metrics& out, const Reconciler& reconciler) {
+  const auto& counters = reconciler.counters();
+  const auto usage = reconciler.usage();
+  counter(out, "plans_total", "Services planned", counters.plans);
+  counter(out, "patches_total", "Writes to Services", counters.patches);
+  counter(out, "patch_conflicts_total", "Writes that met a newer Service",
+          counters.patch_conflicts);
+  counter(out, "patch_failures_total", "Writes that were refused", counters.patch_failures);
+  counter(out, "events_total", "Events sent", counters.events);
+  gauge(out, "services", "Services known", reconciler.world().services.size());
+  gauge(out, "sources_stale", "Sources that cannot be followed now", reconciler.stale_sources());
+  gauge(out, "addresses_assigned", "Addresses in use", usage.assigned);
+  gauge(out, "addresses_quarantined", "Addresses that rest after use", usage.quarantined);
+  gauge(out, "addresses_conflicting", "Addresses that another host answers for", usage.conflicts);
+  gauge(out, "services_waiting", "Services without an address", usage.waiting);
+  ops::Metric problems{std::string(kPrefix) + "problems",
+                       "What is not as asked, by reason, over all Services.",
+                       ops::MetricType::kGauge,
+                       {}};
+  for (const auto& [reason, count] : reconciler.problems()) {
+    problems.samples.push_back({static_cast<double>(count), {{"reason", reason}}});
+  }
+  if (!problems.samples.empty()) out.push_back(std::move(problems));
+}
+
+void add_publisher_metrics(Metrics& out, const Publisher& publisher) {
+  const auto& counters = publisher.counters();
+  counter(out, "puts_total", "Whole states sent", counters.puts);
+  counter(out, "state_patches_total", "Changes sent", counters.patches);
+  counter(out, "acknowledged_total", "Answers that everything is applied", counters.acknowledged);
+  counter(out, "state_conflicts_total", "States that the data plane found outdated",
+          counters.conflicts);
+  counter(out, "state_refused_total", "States that the data plane refused", counters.refused);
+  counter(out, "dataplane_errors_total", "Times the data plane could not be reached",
+          counters.errors);
+  gauge(out, "superseded", "1: another controller publishes with a higher epoch",
+        counters.superseded);
+  gauge(out, "state_epoch", "Epoch of what is acknowledged", publisher.version().epoch);
+  gauge(out, "state_generation", "Generation of what is acknowledged",
+        publisher.version().generation);
+}
+
+void add_writer_metrics(Metrics& out, const kube::ApiWriterCounters& counters) {
+  counter(out, "api_writes_total", "Writes tried", counters.calls);
+  counter(out, "api_write_retries_total", "Writes tried again", counters.retries);
+  counter(out, "api_writes_refused_total", "Writes answered with 4xx", counters.refused);
+  counter(out, "api_writes_replaced_total", "Writes that a newer one replaced", counters.replaced);
+  counter(out, "api_writes_dropped_total", "Events dropped because too many waited",
+          counters.dropped);
+}
+
+void add_reflector_metrics(Metrics& out,
+                           const std::vector<std::unique_ptr<kube::Reflector>>& reflectors) {
+  using Counters = kube::ReflectorCounters;
+  struct Row {
+    const char* name;
+    const char* help;
+    std::atomic<uint64_t> Counters::*value;
+  };
+  constexpr Row kRows[] = {
+      {"lists_total", "Lists asked for", &Counters::lists},
+      {"watches_total", "Watches opened", &Counters::watches},
+      {"watch_events_total", "Events received", &Counters::events},
+      {"watch_errors_total", "Lists and watches that failed", &Counters::errors},
+      {"watch_gone_total", "Versions that had expired", &Counters::gone},
+      {"watch_bad_events_total", "Events that could not be read", &Counters::bad_events},
+  };
+  for (const Row& row : kRows) {
+    ops::Metric metric{std::string(kPrefix) + row.name,
+                       std::string(row.help) + ".",
+                       ops::MetricType::kCounter,
+                       {}};
+    for (const auto& reflector : reflectors) {
+      const auto value = (reflector->counters().*row.value).load();
+      metric.samples.push_back({static_cast<double>(value), {{"resource", reflector->path()}}});
+    }
+    out.push_back(std::move(metric));
+  }
+}
+
+}  // namespace lb::controller

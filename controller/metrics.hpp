@@ -1,0 +1,22 @@
+// What the controller counts, as rows for Prometheus. Names begin empalme_controller_.
+#pragma once
+
+#include <vector>
+
+#include "common/ops/metrics.hpp"
+#include "controller/kube/api_writer.hpp"
+#include "controller/kube/reflector.hpp"
+#include "controller/publisher.hpp"
+#include "controller/reconciler.hpp"
+
+namespace lb::controller {
+
+using Metrics = std::vector<ops::Metric>;
+
+void add_reconciler_metrics(Metrics& out, const Reconciler& reconciler);
+void add_publisher_metrics(Metrics& out, const Publisher& publisher);
+void add_writer_metrics(Metrics& out, const kube::ApiWriterCounters& counters);
+void add_reflector_metrics(Metrics& out,
+                           const std::vector<std::unique_ptr<kube::Reflector>>& reflectors);
+
+}  // namespace lb::controller

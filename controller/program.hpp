@@ -1,0 +1,51 @@
+// The running controller: sources, reconciler, publisher and writer, joined and ended in order.
+//
+// One object per process, on the main thread, which owns the world while run() lasts.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "common/net/asio.hpp"
+#include "common/net/http_server.hpp"
+#include "controller/config.hpp"
+#include "controller/kube/api_writer.hpp"
+#include "controller/kube/credentials.hpp"
+#include "controller/kube/http_client.hpp"
+#include "controller/publisher.hpp"
+#include "controller/reconciler.hpp"
+#include "controller/sources/kubernetes_source.hpp"
+#include "controller/sources/source.hpp"
+
+namespace lb::controller {
+
+class Program {
+ public:
+  explicit Program(Config config) : config_(std::move(config)) {}
+
+  // The exit code: 0 ended by a signal, 1 could not start (said in the log).
+  int run();
+
+ private:
+  Status prepare();
+  Status connect_to_cluster();
+  void make_sources();
+  Status open_observe();
+  void observe(const net::HttpRequest& request, net::HttpServer::Respond respond) const;
+  net::HttpResponse readiness() const;
+  std::string metrics() const;
+  void end();
+
+  Config config_;
+  asio::io_context io_{1};
+  std::shared_ptr<kube::Credentials> credentials_;
+  kube::HttpClientFactory make_client_;
+  std::unique_ptr<kube::ApiWriter> writer_;
+  std::unique_ptr<Reconciler> reconciler_;
+  std::unique_ptr<Publisher> publisher_;
+  std::vector<std::unique_ptr<sources::Source>> sources_;
+  sources::KubernetesSource* kubernetes_ = nullptr;  // one of sources_
+  std::unique_ptr<net::HttpServer> observe_server_;
+};
+
+}  // namespace lb::controller

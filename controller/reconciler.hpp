@@ -1,0 +1,109 @@
+// The loop: what sources say goes into the world, the plan says what follows, and it is carried
+// out.
+//
+// Owns the world and its allocator, on the io_context's thread. Nothing is planned before every
+// source has synced and the data plane was heard once (or given up): allocating earlier could hand
+// out an address that is in use. Carries out; decides nothing itself.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "common/net/asio.hpp"
+#include "controller/core/plan.hpp"
+#include "controller/kube/api_writer.hpp"
+#include "controller/publisher.hpp"
+#include "controller/sources/source.hpp"
+
+namespace lb::controller {
+
+struct ReconcilerCounters {
+  uint64_t plans = 0, patches = 0, patch_conflicts = 0, patch_failures = 0, events = 0;
+};
+
+class Reconciler : public sources::SourceSink, public PublisherObserver {
+ public:
+  struct Options {
+    plan::Settings settings;
+    std::vector<AddressRange> pools;
+    std::set<std::string> sources;  // prefixes that must sync before anything is planned
+    std::chrono::seconds quarantine{60};
+    std::chrono::seconds conflict{300};
+    std::chrono::seconds patch_retry{5};
+  };
+
+  // `writer` is null where there is no cluster.
+  Reconciler(asio::io_context& io, Options options, kube::ApiWriter* writer);
+
+  void set_publisher(Publisher& publisher) { publisher_ = &publisher; }
+  void start();
+  void stop();
+
+  // SourceSink
+  void upsert(plan::SourceService service) override;
+  void remove(const std::string& key) override;
+  void synced(const std::string& prefix, const std::set<std::string>& keys) override;
+  void nodes(std::set<IpAddress> addresses) override;
+  void freshness(const std::string& source, std::optional<Error> trouble) override;
+  // PublisherObserver
+  void held(const DesiredState& state) override;
+  void acknowledged(const DesiredState& state, const std::vector<Failure>& failed) override;
+  void status(const DataplaneStatus& status) override;
+  void lost(bool lost) override;
+
+  bool ready() const { return planned_once_; }
+  const plan::World& world() const { return world_; }
+  plan::Allocator::Usage usage() const { return allocator_.usage(); }
+  const ReconcilerCounters& counters() const { return counters_; }
+  size_t stale_sources() const { return stale_.size(); }
+  // Refusals and degradations by reason, over all services.
+  std::map<std::string, uint64_t> problems() const;
+
+ private:
+  struct Written {
+    std::string base;  // the resource version it was planned on
+    plan::ServicePatch patch;
+  };
+
+  bool may_plan() const;
+  void touch(const std::string& key);
+  void touch_all();
+  void schedule();
+  void drain();
+  void carry_out(const std::string& key, plan::ServicePlan planned);
+  bool send_patch(const std::string& key, const plan::ServicePatch& patch);
+  void patched(const std::string& key, const net::HttpResponse& response);
+  void send_events(const std::string& key, const std::vector<plan::PlannedEvent>& events);
+  void set_failures(const std::vector<Failure>& failed);
+  void age();
+
+  asio::io_context& io_;
+  const Options options_;
+  kube::ApiWriter* const writer_;
+  Publisher* publisher_ = nullptr;
+  plan::World world_;
+  plan::Allocator allocator_;
+  ReconcilerCounters counters_;
+  std::map<std::string, std::set<std::string>> keys_of_source_;
+  std::set<std::string> stale_;
+  std::set<std::string> dirty_;
+  std::map<std::string, Written> written_;
+  std::map<std::string, std::map<std::string, std::string>> said_;  // key -> reason -> message
+  std::map<std::string, std::vector<std::string>> problems_;
+  std::map<IpAddress, asio::steady_timer::time_point> resting_;
+  std::map<IpAddress, asio::steady_timer::time_point> conflicting_;
+  asio::steady_timer age_timer_;
+  uint64_t event_number_ = 0;
+  std::string event_prefix_;
+  bool contacted_ = false;
+  bool scheduled_ = false;
+  bool planned_once_ = false;
+  bool stopped_ = false;
+};
+
+}  // namespace lb::controller

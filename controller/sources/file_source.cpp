@@ -1,0 +1,155 @@
+#include "controller/sources/file_source.hpp"
+
+#include <sys/inotify.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "common/ops/log.hpp"
+#include "controller/sources/read_file.hpp"
+
+namespace lb::sources {
+namespace {
+
+constexpr uint32_t kEvents =
+    IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE | IN_ATTRIB | IN_MOVED_FROM;
+
+}  // namespace
+
+FileSource::FileSource(asio::io_context& io, Options options, SourceSink& sink)
+    : options_(std::move(options)),
+      sink_(sink),
+      inotify_(io, ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)),
+      resolver_(io),
+      timer_(io) {}
+
+FileSource::~FileSource() { stop(); }
+
+void FileSource::start() {
+  watch_folders();
+  read();
+  await_change();
+  await_next_resolve();
+}
+
+void FileSource::stop() {
+  if (std::exchange(stopped_, true)) return;
+  boost::system::error_code ignored;
+  inotify_.close(ignored);
+  resolver_.cancel();
+  timer_.cancel();
+}
+
+// The folder and not the file: editors and ConfigMaps replace files. Where the path is a link, the
+// folder of what it leads to is watched as well.
+void FileSource::watch_folders() {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  const fs::path given = fs::absolute(options_.path, error);
+  std::set<fs::path> folders{given.parent_path()};
+  if (const fs::path real = fs::canonical(given, error); !error) folders.insert(real.parent_path());
+  for (const auto& folder : folders) {
+    if (::inotify_add_watch(inotify_.native_handle(), folder.c_str(), kEvents) < 0) {
+      fail({"Source", folder.string() + " cannot be watched: " + std::strerror(errno)});
+    }
+  }
+}
+
+void FileSource::await_change() {
+  inotify_.async_wait(asio::posix::stream_descriptor::wait_read,
+                      [this](const boost::system::error_code& error) {
+                        if (error || stopped_) return;
+                        char events[4096];
+                        while (::read(inotify_.native_handle(), events, sizeof events) > 0) {
+                        }
+                        watch_folders();
+                        read();
+                        await_change();
+                      });
+}
+
+void FileSource::fail(const Error& error) {
+  ++errors_;
+  troubled_ = true;
+  sink_.freshness(prefix() + options_.path, error);
+}
+
+void FileSource::read() {
+  const auto text = read_file(options_.path);
+  if (!text) return fail({"Source", options_.path + ": " + text.error().message});
+  if (loaded_ && !troubled_ && *text == text_) return;
+  auto document = parse_file_document(*text);
+  if (!document) {
+    Error error = document.error();
+    error.message = options_.path + ": " + error.message;
+    return fail(error);
+  }
+  text_ = *text;
+  document_ = std::move(document).value();
+  loaded_ = true;
+  if (std::exchange(troubled_, false)) sink_.freshness(prefix() + options_.path, std::nullopt);
+  emit();
+  resolve_all();
+}
+
+void FileSource::await_next_resolve() {
+  timer_.expires_after(options_.resolve_interval);
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    if (error || stopped_) return;
+    resolve_all();
+    await_next_resolve();
+  });
+}
+
+void FileSource::resolve_all() {
+  for (const auto& named : document_.named) {
+    if (!asking_.insert(named.host).second) continue;
+    resolver_.async_resolve(
+        named.host, "",
+        [this, host = named.host](const boost::system::error_code& error, auto results) {
+          if (stopped_) return;
+          asking_.erase(host);
+          if (error) {
+            ++errors_;
+            ops::log(ops::Level::kWarning,
+                     "a backend's name cannot be resolved: " + error.message(),
+                     {{"name", host}, {"reason", "NameNotResolved"}});
+            return;
+          }
+          std::vector<IpAddress> addresses;
+          for (const auto& each : results) {
+            const auto text = each.endpoint().address().to_string();
+            if (const auto address = IpAddress::parse(text)) addresses.push_back(*address);
+          }
+          resolved(host, std::move(addresses));
+        });
+  }
+}
+
+void FileSource::resolved(const std::string& host, std::vector<IpAddress> addresses) {
+  std::sort(addresses.begin(), addresses.end());
+  addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
+  if (addresses_[host] == addresses) return;
+  addresses_[host] = std::move(addresses);
+  emit();
+}
+
+void FileSource::emit() {
+  std::vector<Service> services = document_.services;
+  add_resolved(services, document_.named, addresses_);
+  std::set<std::string> keys;
+  for (auto& service : services) {
+    keys.insert(service.key);
+    plan::SourceService out;
+    out.key = service.key;
+    out.addresses = std::move(service.addresses);
+    out.ports = std::move(service.ports);
+    out.policy = std::move(service.policy);
+    sink_.upsert(std::move(out));
+  }
+  sink_.synced(prefix(), keys);
+}
+
+}  // namespace lb::sources

@@ -1,0 +1,62 @@
+// Services of a file: read at start and whenever it changes, names resolved and asked for again.
+//
+// Lives on the io_context's thread. A change on disk (written in place, renamed over, or a
+// ConfigMap's swapped symlink) applies at once; a bad edit keeps the last good set and says so.
+// Backends by name become all their A and AAAA addresses, asked for again every few seconds; the
+// last answer is kept when a name server fails.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "common/net/asio.hpp"
+#include "controller/sources/file_document.hpp"
+#include "controller/sources/source.hpp"
+
+namespace lb::sources {
+
+class FileSource : public Source {
+ public:
+  struct Options {
+    std::string path;
+    std::chrono::milliseconds resolve_interval{5'000};
+  };
+
+  FileSource(asio::io_context& io, Options options, SourceSink& sink);
+  ~FileSource() override;
+
+  std::string prefix() const override { return "file/"; }
+  void start() override;
+  void stop() override;
+
+  uint64_t errors() const { return errors_; }
+
+ private:
+  void watch_folders();
+  void await_change();
+  void read();
+  void fail(const Error& error);
+  void resolve_all();
+  void resolved(const std::string& host, std::vector<IpAddress> addresses);
+  void await_next_resolve();
+  void emit();
+
+  const Options options_;
+  SourceSink& sink_;
+  asio::posix::stream_descriptor inotify_;
+  asio::ip::tcp::resolver resolver_;
+  asio::steady_timer timer_;
+  std::string text_;
+  FileDocument document_;
+  std::map<std::string, std::vector<IpAddress>> addresses_;  // by name
+  std::set<std::string> asking_;
+  bool loaded_ = false;
+  bool stopped_ = false;
+  bool troubled_ = false;
+  uint64_t errors_ = 0;
+};
+
+}  // namespace lb::sources

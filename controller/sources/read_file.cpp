@@ -1,0 +1,23 @@
+#include "controller/sources/read_file.hpp"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+namespace lb::sources {
+
+// stdio and not streams: it reports a directory as an error, where a filebuf throws.
+Result<std::string> read_file(const std::string& path) {
+  std::FILE* file = path == "-" ? stdin : std::fopen(path.c_str(), "rb");
+  if (file == nullptr) return Error{"Unreadable", std::strerror(errno)};
+  std::string text;
+  char block[16384];
+  errno = 0;
+  while (const size_t got = std::fread(block, 1, sizeof block, file)) text.append(block, got);
+  const int error = std::ferror(file) != 0 ? (errno != 0 ? errno : EIO) : 0;
+  if (file != stdin) std::fclose(file);
+  if (error != 0) return Error{"Unreadable", std::strerror(error)};
+  return text;
+}
+
+}  // namespace lb::sources
