@@ -1,7 +1,5 @@
 #include "dataplane/program.hpp"
 
-#include <ifaddrs.h>
-#include <netinet/in.h>
 #include <sys/resource.h>
 
 #include <cerrno>
@@ -13,6 +11,7 @@
 #include <sstream>
 
 #include "common/model/state_json.hpp"
+#include "common/net/interfaces.hpp"
 #include "common/ops/log.hpp"
 #include "dataplane/metrics.hpp"
 
@@ -26,25 +25,9 @@ void raise_descriptor_limit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-std::optional<IpAddress> address_of(const sockaddr* address) {
-  if (address == nullptr) return std::nullopt;
-  if (address->sa_family == AF_INET) {
-    return IpAddress::v4(ntohl(reinterpret_cast<const sockaddr_in*>(address)->sin_addr.s_addr));
-  }
-  if (address->sa_family != AF_INET6) return std::nullopt;
-  std::array<uint8_t, 16> bytes;
-  std::memcpy(bytes.data(), &reinterpret_cast<const sockaddr_in6*>(address)->sin6_addr, 16);
-  return IpAddress::v6(bytes);
-}
-
 std::set<IpAddress> local_addresses() {
   std::set<IpAddress> out;
-  ifaddrs* list = nullptr;
-  if (getifaddrs(&list) != 0) return out;
-  for (const ifaddrs* each = list; each != nullptr; each = each->ifa_next) {
-    if (const auto address = address_of(each->ifa_addr)) out.insert(*address);
-  }
-  freeifaddrs(list);
+  for (const auto& each : net::interface_addresses()) out.insert(each.address);
   return out;
 }
 
@@ -124,12 +107,33 @@ Status Program::open_store() {
 
 Status Program::open_path() {
   const bool announcing = config_.announce != Announce::kNone;
-  if (announcing) return Error{"Unsupported", "--announce is not built yet; use none"};
   path_ = proxy::make_data_path(
       {.workers = config_.workers,
        .freebind = announcing,
        .post = [this](std::function<void()> task) { asio::post(io_, std::move(task)); }});
+  if (!announcing) return Done{};
+  auto announced = std::make_unique<AnnouncedPath>(io_, std::move(path_), make_announcer());
+  announced_ = announced.get();
+  path_ = std::move(announced);
   return Done{};
+}
+
+std::unique_ptr<announce::Announcer> Program::make_announcer() {
+  filter_ = std::make_unique<announce::PacketFilter>([this](Error error) {
+    asio::post(io_, [this, error = std::move(error)] {
+      if (link_announcer_ != nullptr) link_announcer_->count_filter_failure();
+      ops::log_error(error);
+    });
+  });
+  announce::LinkAnnouncerOptions options;
+  options.set_filter = [this](const auto& vips) { filter_->set(vips); };
+  options.report = ops::log_error;
+  const std::string interface =
+      config_.announce == Announce::kAuto ? std::string("auto") : config_.interface;
+  auto out = std::make_unique<announce::LinkAnnouncer>(
+      io_, announce::make_link_layer(io_, interface), std::move(options));
+  link_announcer_ = out.get();
+  return out;
 }
 
 Status Program::open_servers() {
@@ -181,6 +185,7 @@ void Program::end() {
   ops::log(ops::Level::kInfo, "stopping", {{"drain_seconds", config_.drain_s}});
   admin_->stop();
   path_->stop(config_.drain_s * 1000);
+  if (filter_) filter_->stop();
   if (store_) store_->stop();
   if (observe_server_) observe_server_->stop();
   admin_server_->stop();

@@ -11,6 +11,8 @@
 #include "common/net/http_server.hpp"
 #include "common/ops/shutdown.hpp"
 #include "dataplane/admin.hpp"
+#include "dataplane/announce/link_announcer.hpp"
+#include "dataplane/announce/packet_filter.hpp"
 #include "dataplane/announced_path.hpp"
 #include "dataplane/config.hpp"
 #include "dataplane/coordinator.hpp"
@@ -29,6 +31,7 @@ class Program {
   Status prepare();
   Status open_store();
   Status open_path();
+  std::unique_ptr<announce::Announcer> make_announcer();
   Status open_servers();
   Result<DesiredState> first_state();
   void serve(DesiredState state);
@@ -38,8 +41,10 @@ class Program {
   Config config_;
   asio::io_context io_{1};
   std::unique_ptr<StateStore> store_;
+  std::unique_ptr<announce::PacketFilter> filter_;
   std::unique_ptr<proxy::DataPath> path_;
-  AnnouncedPath* announced_ = nullptr;  // path_, when it announces
+  announce::LinkAnnouncer* link_announcer_ = nullptr;  // inside announced_
+  AnnouncedPath* announced_ = nullptr;                 // path_, when it announces
   std::unique_ptr<Coordinator> coordinator_;
   std::unique_ptr<Admin> admin_;
   std::unique_ptr<net::HttpServer> admin_server_;

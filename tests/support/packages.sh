@@ -1,7 +1,8 @@
 # Debian 12 packages by purpose, and how to install those that are missing. Sourced by ./test.
 build_packages=(cmake g++ ninja-build ccache pkg-config libcpprest-dev libboost-dev
   nlohmann-json3-dev prometheus-cpp-dev libcurl4-openssl-dev zlib1g-dev libyaml-cpp-dev
-  libcli11-dev libssl-dev libgtest-dev libgmock-dev libbenchmark-dev openssl python3)
+  libcli11-dev libssl-dev libgtest-dev libgmock-dev libbenchmark-dev openssl python3
+  iproute2 nftables curl)
 
 is_installed() { [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null)" = "ii " ]; }
 

@@ -18,7 +18,7 @@ expect() {
   fi
 }
 
-expect 0 '1 services, 1 listeners, 3 backends by address' validate "$root/examples/ports-4000-4002/lb.yaml"
+expect 0 '1 service, 1 listener, 3 backends by address' validate "$root/examples/ports-4000-4002/lb.yaml"
 
 printf 'services:\n  - name: web\n    listen: 127.0.0.1:8080\n    bakends: []\n' >"$work/typo.yaml"
 expect 1 'unknown field at line 4, column 5' validate "$work/typo.yaml"

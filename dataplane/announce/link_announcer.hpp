@@ -1,0 +1,76 @@
+// The announcer for one interface: probe, add, announce, renew, withdraw.
+//
+// Lives on the control thread. An address is held for 5 s at a time and renewed each second, so the
+// kernel drops it soon after this process dies. A conflict is asked about again every 30 s, what
+// else failed each second.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "common/net/asio.hpp"
+#include "dataplane/announce/announcer.hpp"
+#include "dataplane/announce/link_layer.hpp"
+
+namespace lb::announce {
+
+struct LinkAnnouncerOptions {
+  unsigned valid_seconds = 5;
+  std::chrono::milliseconds renew{1'000};
+  std::chrono::milliseconds probe_gap{100};
+  unsigned probes = 3;
+  unsigned announcements = 3;          // one with each renewal
+  unsigned conflict_retry_ticks = 30;  // renewals between two questions about a conflict
+  std::function<void(const std::vector<Vip>&)> set_filter;  // the packet filter; may be empty
+  std::function<void(const Error&)> report;                 // once for each new trouble
+};
+
+class LinkAnnouncer : public Announcer {
+ public:
+  LinkAnnouncer(asio::io_context& io, std::unique_ptr<LinkLayer> link,
+                LinkAnnouncerOptions options);
+  ~LinkAnnouncer() override;
+
+  void set(std::vector<Vip> wanted, std::function<void(Failures)> done) override;
+  std::set<IpAddress> announced() const override;
+  AnnounceCounters counters() const override { return counters_; }
+  void stop() override;
+
+  void count_filter_failure() { ++counters_.filter_failures; }
+
+ private:
+  enum class State { kNew, kProbing, kUp, kFailed };
+  struct Held {
+    State state = State::kNew;
+    unsigned probes_left = 0;
+    unsigned announcements_left = 0;
+    unsigned retry_in = 0;  // ticks
+    Error error;
+  };
+
+  void begin(const IpAddress& address, Held& held);
+  void probe();
+  void probe_later();
+  void take(const IpAddress& address, Held& held);
+  void fail(const IpAddress& address, Held& held, Error error, unsigned retry_in);
+  void claimed(const Claim& claim);
+  void finish();
+  void renew();
+  void renew_later();
+  void withdraw(const IpAddress& address, const Held& held);
+
+  const std::unique_ptr<LinkLayer> link_;
+  const LinkAnnouncerOptions options_;
+  asio::steady_timer probe_timer_;
+  asio::steady_timer renew_timer_;
+  std::map<IpAddress, Held> held_;
+  std::vector<Vip> wanted_;
+  std::function<void(Failures)> done_;
+  AnnounceCounters counters_;
+  bool probing_ = false;
+  bool renewing_ = false;
+  bool stopped_ = false;
+};
+
+}  // namespace lb::announce

@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# The real data plane on a link of its own (two network namespaces): an address appears, is renewed,
+# answers, guards the node's other ports, goes with its last connection, and dies with the process.
+set -u
+program=$1
+if [ "$(id -u)" -ne 0 ]; then echo "skipped: needs root for network namespaces"; exit 77; fi
+work=$(mktemp -d)
+node=lbn-$$ peer=lbp-$$
+pids=()
+broken=0
+cleanup() {
+  kill "${pids[@]}" 2>/dev/null; wait 2>/dev/null
+  ip netns del "$node" 2>/dev/null; ip netns del "$peer" 2>/dev/null
+  rm -rf "$work"
+}
+trap cleanup EXIT
+fail() { echo "FAILED: $*"; tail -n 5 "$work"/*.log; broken=1; }
+
+ip netns add "$node" && ip netns add "$peer" || exit 77
+ip link add "v$$" netns "$node" type veth peer name eth0 netns "$peer"
+ip -n "$node" link set "v$$" name eth0
+for pair in "$node 192.0.2.1" "$peer 192.0.2.2"; do
+  read -r ns address <<<"$pair"
+  ip -n "$ns" addr add "$address/24" dev eth0
+  ip -n "$ns" link set eth0 up
+  ip -n "$ns" link set lo up
+done
+on_node() { ip netns exec "$node" "$@"; }
+on_peer() { ip netns exec "$peer" "$@"; }
+
+mkdir "$work/web" && echo served >"$work/web/name"
+ip netns exec "$node" python3 -m http.server 4000 --bind 127.0.0.1 --directory "$work/web" >"$work/web.log" 2>&1 &
+pids+=($!)
+ip netns exec "$node" python3 -m http.server 9999 --bind 0.0.0.0 --directory "$work/web" >"$work/other.log" 2>&1 &
+pids+=($!)
+
+state() { # GENERATION ADDRESS...
+  local generation=$1 list=""
+  shift
+  for a in "$@"; do list+="${list:+,}\"$a\""; done
+  if [ -z "$list" ]; then
+    echo "{\"schema\":\"empalme.io/v1\",\"epoch\":1,\"generation\":$generation,\"services\":[]}"
+  else
+    echo "{\"schema\":\"empalme.io/v1\",\"epoch\":1,\"generation\":$generation,\"services\":[{\"key\":\"file/web\",\"addresses\":[$list],\"ports\":[{\"port\":80,\"backends\":[{\"address\":\"127.0.0.1\",\"port\":4000}]}]}]}"
+  fi
+}
+put() { state "$@" | curl -s --unix-socket "$work/admin.sock" -X PUT -d @- localhost/v1/state; }
+ask() { on_peer curl -s -m 2 "http://$1/name"; }
+has() { ip -n "$node" -o addr show dev eth0 | grep -q " $1/32"; }
+until_true() { for _ in $(seq 100); do "$@" && return 0; sleep 0.1; done; return 1; }
+gone() { ! has "$1"; }
+start() {
+  ip netns exec "$node" "$program" --admin "unix:$work/admin.sock" --announce auto --workers 2 --state-dir "$work/held" 2>>"$work/run.log" &
+  running=$!
+  pids+=("$running")
+  until_true test -S "$work/admin.sock" || fail "no admin socket"
+}
+
+start
+until_true curl -s -o /dev/null --unix-socket "$work/admin.sock" localhost/readyz
+answer=$(put 1 192.0.2.100)
+[[ $answer == *'"failed":[]'* ]] || fail "the first address: $answer"
+has 192.0.2.100 || fail "acknowledged before the address was there"
+[ "$(ask 192.0.2.100)" = served ] || fail "not reached over the link"
+life=$(ip -n "$node" -o addr show dev eth0 | grep 192.0.2.100 | grep -o 'valid_lft [0-9]*' | cut -d' ' -f2)
+[ "${life:-99}" -le 5 ] || fail "lives longer than 5 s by itself: $life"
+
+if command -v nft >/dev/null; then
+  until_true on_node nft list table inet empalme >/dev/null 2>&1 || fail "no packet filter"
+  on_peer curl -s -o /dev/null -m 2 http://192.0.2.100:9999/name
+  [ $? -eq 7 ] || fail "another port of the node is open on the address"
+  [ "$(on_peer curl -s -m 2 http://192.0.2.1:9999/name)" = served ] || fail "the node's own address is shut"
+fi
+
+answer=$(put 2 192.0.2.2 192.0.2.100)
+[[ $answer == *AddressInUseOnNetwork* ]] || fail "took the peer's address: $answer"
+has 192.0.2.2 && fail "the peer's address is on the node"
+[ "$(ask 192.0.2.100)" = served ] || fail "the other address stopped"
+
+for _ in $(seq 65); do sleep 0.1; has 192.0.2.100 || { fail "not renewed"; break; }; done
+
+put 3 >/dev/null
+until_true gone 192.0.2.100 || fail "the address stayed"
+put 4 192.0.2.101 >/dev/null
+[ "$(ask 192.0.2.101)" = served ] || fail "does not answer on a second address"
+
+until_true grep -q 192.0.2.101 "$work/held/state.json" || fail "the state was not saved"
+kill -9 "$running"; wait "$running" 2>/dev/null
+for _ in $(seq 60); do has 192.0.2.101 || break; sleep 0.1; done
+has 192.0.2.101 && fail "the address outlived the process by 6 s"
+
+start
+until_true has 192.0.2.101 || fail "not announced again from the saved state"
+[ "$(ask 192.0.2.101)" = served ] || fail "not served again from the saved state"
+kill "$running"; wait "$running"
+has 192.0.2.101 && fail "the address stayed after SIGTERM"
+if command -v nft >/dev/null; then
+  on_node nft list table inet empalme >/dev/null 2>&1 && fail "the packet filter stayed after SIGTERM"
+fi
+exit $broken
