@@ -65,6 +65,8 @@ struct Shared {
   HttpServer::Handler handler;
   HttpServerCounters counters;
   std::set<Stream*> open;
+  std::set<Stream*> idle;  // of these, those between two requests
+  std::function<void()> drained;
   bool stopped = false;
 };
 using SharedPtr = std::shared_ptr<Shared>;
@@ -75,11 +77,17 @@ class Connection {
       : stream_(std::move(socket)), shared_(std::move(shared)) {
     shared_->open.insert(&stream_);
   }
-  ~Connection() { shared_->open.erase(&stream_); }
+  ~Connection() {
+    shared_->open.erase(&stream_);
+    shared_->idle.erase(&stream_);
+    if (shared_->open.empty() && shared_->drained) std::exchange(shared_->drained, nullptr)();
+  }
 
   asio::awaitable<void> run() {
     bool again = true;
-    for (bool first = true; again && !shared_->stopped; first = false) {
+    // Whoever has connected before a drain may still send its one request.
+    for (bool first = true; again && (first || !shared_->stopped); first = false) {
+      if (!first) shared_->idle.insert(&stream_);
       again = co_await one(first ? shared_->options.head_timeout : shared_->options.idle_timeout);
     }
     error_code ignored;
@@ -96,6 +104,7 @@ class Connection {
     error_code error;
     stream_.expires_after(patience);
     co_await http::async_read_header(stream_, buffer_, parser, awaitable(error));
+    shared_->idle.erase(&stream_);
     if (error) {
       const bool again = co_await refuse(error);
       co_return again;
@@ -218,10 +227,8 @@ class Connection {
   beast::flat_buffer buffer_{kMaxHeader + 64 * 1024};
 };
 
-asio::awaitable<void> serve(Generic::socket socket, SharedPtr shared) {
-  Connection connection(std::move(socket), std::move(shared));
-  co_await connection.run();
-}
+// Made before its coroutine first runs, so that a drain counts it from the start.
+asio::awaitable<void> serve(std::shared_ptr<Connection> connection) { co_await connection->run(); }
 
 class Server : public HttpServer {
  public:
@@ -236,13 +243,21 @@ class Server : public HttpServer {
   SocketAddress local() const override { return socket_.local; }
   const HttpServerCounters& counters() const override { return shared_->counters; }
 
-  void stop() override {
-    if (std::exchange(shared_->stopped, true)) return;
+  void drain(std::function<void()> done) override {
+    // The kernel resets what is still queued when a listener is closed.
+    accept_all();
+    close_listener();
+    if (shared_->open.empty()) return done();
+    shared_->drained = std::move(done);
     error_code ignored;
-    acceptor_.close(ignored);
-    pause_.cancel();
+    for (Stream* stream : shared_->idle) stream->socket().close(ignored);
+  }
+
+  void stop() override {
+    close_listener();
+    shared_->drained = nullptr;
+    error_code ignored;
     for (Stream* stream : shared_->open) stream->socket().close(ignored);
-    if (const auto* path = std::get_if<UnixPath>(&socket_.local)) ::unlink(path->path.c_str());
   }
 
   // Readiness only: accept4 itself is ours, since generic sockets have no acceptor in Asio.
@@ -254,6 +269,14 @@ class Server : public HttpServer {
   }
 
  private:
+  void close_listener() {
+    if (std::exchange(shared_->stopped, true)) return;
+    error_code ignored;
+    acceptor_.close(ignored);
+    pause_.cancel();
+    if (const auto* path = std::get_if<UnixPath>(&socket_.local)) ::unlink(path->path.c_str());
+  }
+
   void accept_all() {
     for (;;) {
       const int fd =
@@ -291,7 +314,8 @@ class Server : public HttpServer {
     socket.assign(Generic(family, 0), fd.get(), error);
     if (error) return;
     fd.release();
-    asio::co_spawn(io_, serve(std::move(socket), shared_), asio::detached);
+    asio::co_spawn(io_, serve(std::make_shared<Connection>(std::move(socket), shared_)),
+                   asio::detached);
   }
 
   asio::io_context& io_;

@@ -51,6 +51,10 @@ class HttpServer {
   virtual SocketAddress local() const = 0;
   virtual const HttpServerCounters& counters() const = 0;
 
+  // Takes what has connected already, nothing new; lets each request that is under way or about to
+  // come finish, and calls `done` once the last connection is over.
+  virtual void drain(std::function<void()> done) = 0;
+
   // Closes the listener and every connection. Idempotent.
   virtual void stop() = 0;
 };

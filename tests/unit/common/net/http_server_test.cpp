@@ -212,6 +212,26 @@ TEST_F(HttpServerTest, ClosesConnectionsAboveItsLimit) {
   EXPECT_EQ(server_->counters().refused_connections, 1u);
 }
 
+TEST_F(HttpServerTest, ADrainLetsWhoeverHasConnectedFinish) {
+  start();
+  asio::io_context io;
+  asio::ip::tcp::socket early(io);
+  const auto local = std::get<Endpoint>(server_->local());
+  early.connect({asio::ip::make_address(local.address.to_string()), local.port});
+  std::promise<void> drained;
+  asio::post(io_, [&] { server_->drain([&] { drained.set_value(); }); });
+  auto over = drained.get_future();
+  EXPECT_EQ(over.wait_for(20ms), std::future_status::timeout);
+  asio::write(early, asio::buffer(std::string("GET /x HTTP/1.1\r\nHost: x\r\n\r\n")));
+  std::string out;
+  boost::system::error_code error;
+  asio::read(early, asio::dynamic_buffer(out), error);
+  EXPECT_THAT(out, HasSubstr("Connection: close"));
+  EXPECT_THAT(out, HasSubstr("GET /x"));
+  EXPECT_EQ(over.wait_for(5s), std::future_status::ready);
+  EXPECT_FALSE(get("/").ok());
+}
+
 TEST(HttpClient, SaysThatNobodyIsThere) {
   const auto answer = ask(UnixPath{"/nonexistent/empalme"}, {}, 1s);
   ASSERT_FALSE(answer.ok());
