@@ -1,0 +1,108 @@
+#include <CLI/CLI.hpp>
+#include <iostream>
+
+#include "common/net/http_client.hpp"
+#include "empalme/programs.hpp"
+#include "empalme/status_table.hpp"
+#include "empalme/up.hpp"
+
+namespace {
+
+constexpr char kExamples[] =
+    "Examples:\n"
+    "  empalme validate lb.yaml               say what is wrong with a file, and where\n"
+    "  empalme up --source file:lb.yaml       serve what the file says, until Ctrl-C\n"
+    "  empalme status                         what is served, and how it is\n"
+    "  empalme up --source kubernetes --pool 192.0.2.10-192.0.2.20 --announce auto\n"
+    "  empalme uninstall                      free every Service of a cluster from our marks\n";
+
+struct Typed {
+  lb::cli::UpOptions up;
+  std::string admin;
+  bool json = false;
+  std::string file;
+  std::string kubeconfig;
+};
+
+CLI::App* add_up(CLI::App& app, lb::cli::UpOptions& up) {
+  auto* out = app.add_subcommand("up", "run a controller and a data plane until a signal");
+  const auto flag = [out](const char* name, auto& value, const char* help, const char* variable) {
+    return out->add_option(name, value, help)->envname(variable);
+  };
+  flag("--source", up.sources, "kubernetes or file:PATH; may be repeated", "EMPALME_SOURCE")
+      ->required();
+  flag("--pool", up.pools, "Addresses to give: CIDR, FIRST-LAST or auto", "EMPALME_POOL");
+  flag("--class", up.load_balancer_class, "The loadBalancerClass that is ours", "EMPALME_CLASS");
+  out->add_flag("--claim-unclassed", up.claim_unclassed, "Take Services without a class too")
+      ->envname("EMPALME_CLAIM_UNCLASSED");
+  flag("--kubeconfig", up.kubeconfig, "How to reach the cluster", "EMPALME_KUBECONFIG");
+  flag("--announce", up.announce, "none, auto or interface:NAME", "EMPALME_ANNOUNCE")
+      ->capture_default_str();
+  flag("--state-dir", up.state_dir, "Folder that keeps the state", "EMPALME_STATE_DIR");
+  flag("--workers", up.workers, "Worker threads; 0: one for each core", "EMPALME_WORKERS");
+  flag("--drain", up.drain_s, "Seconds for open connections at the end", "EMPALME_DRAIN");
+  flag("--observe", up.observe, "Health and metrics of the data plane, or none", "EMPALME_OBSERVE")
+      ->capture_default_str();
+  flag("--observe-controller", up.observe_controller, "The same of the controller",
+       "EMPALME_OBSERVE_CONTROLLER")
+      ->capture_default_str();
+  flag("--socket-dir", up.socket_dir, "Folder of the admin socket", "EMPALME_SOCKET_DIR")
+      ->capture_default_str();
+  flag("--log-level", up.log_level, "Least level that is logged", "EMPALME_LOG_LEVEL")
+      ->capture_default_str();
+  return out;
+}
+
+int status(const Typed& typed) {
+  const auto server = lb::net::parse_socket_address(typed.admin);
+  if (!server) {
+    std::cerr << "--admin: " << server.error().message << "\n";
+    return 2;
+  }
+  const auto answer = lb::net::ask(*server, {"GET", "/v1/status", {}, {}}, std::chrono::seconds(5));
+  if (!answer) {
+    std::cerr << answer.error().message << "\nIs a data plane running there? See empalme up.\n";
+    return 1;
+  }
+  if (typed.json || answer->status != 200) {
+    (answer->status == 200 ? std::cout : std::cerr) << answer->body;
+    return answer->status == 200 ? 0 : 1;
+  }
+  const auto table = lb::cli::status_table(answer->body);
+  std::cout << (table ? *table : table.error().message + "\n");
+  return table ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Empalme, an L4 load balancer for Kubernetes and for three processes in a file",
+               "empalme"};
+  app.set_version_flag("--version", std::string("empalme ") + EMPALME_VERSION);
+  app.footer(kExamples);
+  app.require_subcommand(1);
+  Typed typed;
+  typed.up.socket_dir = lb::net::default_socket_folder();
+  typed.admin = "unix:" + typed.up.socket_dir + "/dataplane.sock";
+  auto* up = add_up(app, typed.up);
+  auto* show = app.add_subcommand("status", "show what is served");
+  show->add_option("--admin", typed.admin, "The data plane's admin API")
+      ->envname("EMPALME_ADMIN")
+      ->capture_default_str();
+  show->add_flag("--json", typed.json, "As the data plane says it");
+  auto* validate = app.add_subcommand("validate", "check a configuration file");
+  validate->add_option("FILE", typed.file, "YAML or JSON, '-' for standard input")->required();
+  auto* uninstall =
+      app.add_subcommand("uninstall", "take our finalizers and status off every Service");
+  uninstall->add_option("--kubeconfig", typed.kubeconfig, "How to reach the cluster");
+  CLI11_PARSE(app, argc, argv);
+
+  if (up->parsed()) return lb::cli::up(typed.up);
+  if (show->parsed()) return status(typed);
+  if (validate->parsed()) {
+    return lb::cli::become("empalme-controller", {"validate", typed.file});
+  }
+  std::vector<std::string> arguments{"uninstall"};
+  if (!typed.kubeconfig.empty()) arguments.push_back("--kubeconfig=" + typed.kubeconfig);
+  return lb::cli::become("empalme-controller", arguments);
+}

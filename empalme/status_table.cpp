@@ -1,0 +1,107 @@
+#include "empalme/status_table.hpp"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+namespace lb::cli {
+namespace {
+
+using nlohmann::json;
+using Row = std::vector<std::string>;
+
+// Terminals obey control characters, and names come from others.
+std::string printable(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  }
+  return text;
+}
+
+std::string text(const json& object, const char* name) {
+  const auto found = object.find(name);
+  return found != object.end() && found->is_string() ? printable(found->get<std::string>()) : "";
+}
+
+uint64_t number(const json& object, const char* name) {
+  const auto found = object.find(name);
+  return found != object.end() && found->is_number_unsigned() ? found->get<uint64_t>() : 0;
+}
+
+const json& list(const json& object, const char* name) {
+  static const json kEmpty = json::array();
+  const auto found = object.find(name);
+  return found != object.end() && found->is_array() ? *found : kEmpty;
+}
+
+// Up: may be given new connections. Not checked actively ("unknown") counts as up.
+bool up(const json& backend) {
+  const std::string health = text(backend, "health");
+  return text(backend, "state") == "ready" && health != "down" && health != "ejected";
+}
+
+std::string backends(const json& port) {
+  const json& all = list(port, "backends");
+  const auto good = std::count_if(all.begin(), all.end(), up);
+  return std::to_string(good) + "/" + std::to_string(all.size());
+}
+
+std::string state(const json& port) {
+  const auto programmed = port.find("programmed");
+  if (programmed != port.end() && *programmed == true) return "serving";
+  const std::string reason = text(port, "reason");
+  return reason.empty() ? "not served" : reason;
+}
+
+Row row(const json& service, const json& port) {
+  return {text(service, "key"),
+          text(port, "address"),
+          std::to_string(number(port, "port")) + "/" + text(port, "protocol"),
+          backends(port),
+          std::to_string(number(port, "connections")),
+          state(port)};
+}
+
+std::string render(const std::vector<Row>& rows) {
+  std::vector<size_t> widths(rows.front().size(), 0);
+  for (const auto& each : rows) {
+    for (size_t i = 0; i < each.size(); ++i) widths[i] = std::max(widths[i], each[i].size());
+  }
+  std::string out;
+  for (const auto& each : rows) {
+    for (size_t i = 0; i + 1 < each.size(); ++i) {
+      out += each[i] + std::string(widths[i] - each[i].size() + 2, ' ');
+    }
+    out += each.back() + "\n";
+  }
+  return out;
+}
+
+std::string reasons(const json& failed) {
+  std::string out;
+  for (const auto& each : failed) {
+    std::string where = text(each, "backend");
+    if (where.empty()) where = text(each, "address") + ":" + std::to_string(number(each, "port"));
+    out += text(each, "key") + ": " + where + ": " + text(each, "reason") + ": " +
+           text(each, "message") + "\n";
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<std::string> status_table(std::string_view body) {
+  const json root = json::parse(body, nullptr, false);
+  if (root.is_discarded() || !root.is_object()) {
+    return Error{"Syntax", "the data plane's answer is no JSON"};
+  }
+  std::vector<Row> rows{{"SERVICE", "ADDRESS", "PORT", "BACKENDS", "CONNECTIONS", "STATE"}};
+  for (const auto& service : list(root, "services")) {
+    for (const auto& port : list(service, "ports")) rows.push_back(row(service, port));
+  }
+  if (rows.size() == 1) return std::string("No services are served.\n");
+  const std::string why = reasons(list(root, "failed"));
+  return render(rows) + (why.empty() ? "" : "\n" + why);
+}
+
+}  // namespace lb::cli
