@@ -103,9 +103,9 @@ std::vector<proxy::ServiceStatus> AnnouncedPath::status() const {
   return out;
 }
 
-void AnnouncedPath::stop(unsigned grace_ms) {
+void AnnouncedPath::stop() {
   tick_.cancel();
-  path_->stop(grace_ms);
+  path_->stop();
   announcer_->stop();
 }
 

@@ -24,7 +24,10 @@ class AnnouncedPath : public proxy::DataPath {
   std::vector<proxy::ServiceStatus> status() const override;
   proxy::DataPathCounters counters() const override { return path_->counters(); }
   std::set<IpAddress> addresses_in_use() const override { return path_->addresses_in_use(); }
-  void stop(unsigned grace_ms) override;
+  void drain(unsigned grace_ms, std::function<void()> done) override {
+    path_->drain(grace_ms, std::move(done));
+  }
+  void stop() override;
 
   announce::AnnounceCounters announce_counters() const { return announcer_->counters(); }
   std::set<IpAddress> announced() const { return announcer_->announced(); }

@@ -14,6 +14,7 @@
 #include "common/net/interfaces.hpp"
 #include "common/ops/log.hpp"
 #include "dataplane/metrics.hpp"
+#include "dataplane/proxy/support.hpp"
 
 namespace lb::dataplane {
 namespace {
@@ -37,23 +38,6 @@ OwnSockets own_sockets(const Config& config) {
   if (const auto* endpoint = std::get_if<Endpoint>(&config.admin)) out.tcp.insert(*endpoint);
   if (config.observe) out.tcp.insert(*config.observe);
   return out;
-}
-
-// What of the contract is served beyond its bare shape (design: "Versions meet").
-std::vector<std::string> features() {
-  return {"policy.balance=round_robin",
-          "policy.connect_attempts",
-          "policy.connect_timeout_ms",
-          "policy.delete_drain_s",
-          "policy.drain_s",
-          "policy.half_close",
-          "policy.half_closed_timeout_s",
-          "policy.health.type=none",
-          "policy.idle_timeout_s",
-          "policy.mode=proxy",
-          "policy.proxy_protocol=off",
-          "policy.when_empty=reset",
-          "protocol=tcp"};
 }
 
 // New with every start, so that a reader notices a restart.
@@ -80,7 +64,7 @@ int Program::run() {
     return 1;
   }
   serve(std::move(state).value());
-  ops::Shutdown shutdown(io_, [this] { io_.stop(); });
+  ops::Shutdown shutdown(io_, [this] { begin_end(); });
   io_.run();
   end();
   return 0;
@@ -93,7 +77,7 @@ Status Program::prepare() {
     if (store_) store_->save(std::move(held));
   });
   admin_ = std::make_unique<Admin>(AdminParts{
-      io_, *coordinator_, *path_, [this] { return metrics(); }, features(), new_instance()});
+      io_, *coordinator_, *path_, [this] { return metrics(); }, proxy::features(), new_instance()});
   return open_servers();
 }
 
@@ -109,7 +93,7 @@ Status Program::open_path() {
   const bool announcing = config_.announce != Announce::kNone;
   path_ = proxy::make_data_path(
       {.workers = config_.workers,
-       .freebind = announcing,
+       .announcing = announcing,
        .post = [this](std::function<void()> task) { asio::post(io_, std::move(task)); }});
   if (!announcing) return Done{};
   auto announced = std::make_unique<AnnouncedPath>(io_, std::move(path_), make_announcer());
@@ -181,10 +165,15 @@ void Program::serve(DesiredState state) {
   });
 }
 
-void Program::end() {
+// Addresses are held and renewed while the last connections drain.
+void Program::begin_end() {
   ops::log(ops::Level::kInfo, "stopping", {{"drain_seconds", config_.drain_s}});
   admin_->stop();
-  path_->stop(config_.drain_s * 1000);
+  path_->drain(config_.drain_s * 1000, [this] { io_.stop(); });
+}
+
+void Program::end() {
+  path_->stop();
   if (filter_) filter_->stop();
   if (store_) store_->stop();
   if (observe_server_) observe_server_->stop();

@@ -35,6 +35,7 @@ class Program {
   Status open_servers();
   Result<DesiredState> first_state();
   void serve(DesiredState state);
+  void begin_end();
   void end();
   std::string metrics() const;
 

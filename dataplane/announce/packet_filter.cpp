@@ -33,8 +33,8 @@ std::string rules_of(const Vip& vip) {
     const std::string ports = ports_of(vip, protocol);
     if (!ports.empty()) out += destination + name + " dport { " + ports + " } accept\n";
   }
-  out += destination + "meta l4proto tcp reject with tcp reset\n";
-  out += destination + "meta l4proto udp reject\n";
+  out += destination + "meta l4proto 6 reject with tcp reset\n";
+  out += destination + "meta l4proto 17 reject\n";
   return out;
 }
 
@@ -109,6 +109,7 @@ std::string render(const std::vector<Vip>& vips) {
   // Adding first makes the deletion succeed whether or not the table was there.
   std::string out = "add table inet empalme\ndelete table inet empalme\n";
   if (vips.empty()) return out;
+  // ICMP, ICMPv6, TCP and UDP by number: an image need not have /etc/protocols.
   // After connection tracking (-200), before kube-proxy's translation (-100).
   out +=
       "table inet empalme {\n"
@@ -116,7 +117,7 @@ std::string render(const std::vector<Vip>& vips) {
       "    type filter hook prerouting priority -110; policy accept;\n"
       "    iif \"lo\" accept\n"
       "    ct state established,related accept\n"
-      "    meta l4proto { icmp, ipv6-icmp } accept\n";
+      "    meta l4proto { 1, 58 } accept\n";
   for (const auto& vip : vips) out += rules_of(vip);
   return out + "  }\n}\n";
 }

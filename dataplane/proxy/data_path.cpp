@@ -17,13 +17,18 @@ struct Wanted {
   std::shared_ptr<const ListenerConfig> config;
 };
 
+constexpr std::chrono::milliseconds kRetry{1'000};
+constexpr std::chrono::milliseconds kDrainCheck{10};
+
 using RecordKey = std::tuple<std::string, uint16_t, Endpoint>;
 
 class WorkerPool : public DataPath {
  public:
   explicit WorkerPool(DataPathOptions options) : options_(std::move(options)) {
     for (unsigned i = 0; i < std::max(1U, options_.workers); ++i) {
-      workers_.push_back(std::make_unique<Worker>(i));
+      workers_.push_back(std::make_unique<Worker>(i, [this](auto backend, const Policy& policy) {
+        options_.post([this, backend = std::move(backend), policy] { ejected(backend, policy); });
+      }));
     }
   }
 
@@ -32,14 +37,17 @@ class WorkerPool : public DataPath {
     auto failed = std::make_shared<std::vector<Failure>>();
     auto wanted = collect(*state, *failed);
     state_ = std::move(state);
+    applying_ = true;
     for (const auto& [address, held] : serving_) {
-      if (!wanted.contains(address)) close(address);
+      if (!wanted.contains(address)) close(address, held);
     }
     // Closing is seen through before anything opens: a port may move between services.
     barrier([this, wanted = std::move(wanted), failed, done = std::move(done)] {
       open_all(wanted, *failed);
       barrier([this, failed, done] {
         failed_ = *failed;
+        applying_ = false;
+        retry_later();
         done(*failed);
       });
     });
@@ -64,16 +72,30 @@ class WorkerPool : public DataPath {
     DataPathCounters sum;
     for (const auto& worker : workers_) add_counters(sum, worker->counters());
     sum.active = sum.accepted - sum.closed;
+    sum.readmissions = readmissions_;
     return sum;
   }
 
   std::set<IpAddress> addresses_in_use() const override {
     std::set<IpAddress> out;
     for (const auto& [address, held] : serving_) out.insert(address.address);
+    for (const auto& [address, counts] : closing_) {
+      if (counts->connections > 0) out.insert(address);
+    }
     return out;
   }
 
-  void stop(unsigned) override { workers_.clear(); }
+  void drain(unsigned grace_ms, std::function<void()> done) override {
+    applying_ = true;  // nothing is opened again
+    for (const auto& [address, held] : serving_) note_closing(address, held);
+    serving_.clear();
+    for (const auto& worker : workers_) {
+      worker->post([grace_ms](RelayEngine& engine) { engine.drain(grace_ms); });
+    }
+    barrier([this, done = std::move(done)] { await_drained(done); });
+  }
+
+  void stop() override { workers_.clear(); }
 
  private:
   static void add_counters(DataPathCounters& sum, const EngineCounters& from) {
@@ -92,6 +114,9 @@ class WorkerPool : public DataPath {
     sum.resets_from_client += from.resets_from_client;
     sum.resets_from_backend += from.resets_from_backend;
     sum.drain_resets += from.drain_resets;
+    sum.ejections += from.ejections;
+    sum.dead_peers += from.dead_peers;
+    sum.source_refused += from.source_refused;
     sum.idle_timeouts += from.idle_timeouts;
     sum.accept_paused += from.accept_paused;
     sum.pipe_fallbacks += from.pipe_fallbacks;
@@ -127,6 +152,9 @@ class WorkerPool : public DataPath {
                                                const Endpoint& where) {
     auto out = std::make_shared<ListenerConfig>();
     out->address = where;
+    if (const auto held = serving_.find(where); held != serving_.end()) {
+      out->counts = held->second.config->counts;
+    }
     out->policy = port.policy;
     const Family family = where.address.family();
     const bool own = std::any_of(port.backends.begin(), port.backends.end(),
@@ -146,7 +174,69 @@ class WorkerPool : public DataPath {
     return held;
   }
 
-  void close(const Endpoint& address) {
+  void note_closing(const Endpoint& address, const Wanted& held) {
+    std::erase_if(closing_, [](const auto& each) { return each.second->connections == 0; });
+    closing_.emplace_back(address.address, held.config->counts);
+  }
+
+  // The engines end what is left when its time is up, so this ends too.
+  void await_drained(const std::function<void()>& done) {
+    const bool left = std::any_of(closing_.begin(), closing_.end(),
+                                  [](const auto& each) { return each.second->connections > 0; });
+    if (!left) return done();
+    workers_.front()->after(kDrainCheck,
+                            [this, done] { options_.post([this, done] { await_drained(done); }); });
+  }
+
+  // Every worker moves what waits for it elsewhere; one asks whether it is back.
+  void ejected(const std::shared_ptr<BackendRecord>& backend, const Policy& policy) {
+    for (const auto& worker : workers_) {
+      worker->post([backend](RelayEngine& engine) { engine.move_dials(backend); });
+    }
+    if (workers_.empty()) return;
+    workers_.front()->readmit(backend,
+                              {.pause = std::chrono::seconds(policy.ejection.seconds),
+                               .timeout = std::chrono::milliseconds(policy.connect_timeout_ms),
+                               .readmitted = [this] { ++readmissions_; }});
+  }
+
+  // A port that was taken may be free by now.
+  void retry_later() {
+    const bool any = std::any_of(failed_.begin(), failed_.end(), retryable);
+    if (!any || retrying_ || workers_.empty()) return;
+    retrying_ = true;
+    workers_.front()->after(kRetry, [this] {
+      options_.post([this] {
+        retrying_ = false;
+        if (!applying_) retry();
+      });
+    });
+  }
+
+  static bool retryable(const Failure& failure) {
+    return failure.reason != "Unsupported" && failure.reason != "Conflict";
+  }
+
+  void retry() {
+    std::vector<Failure> still;
+    auto wanted = collect(*state_, still);
+    for (const auto& failure : failed_) {
+      const Endpoint where{failure.address, failure.port};
+      const auto found = wanted.find(where);
+      if (!retryable(failure) || found == wanted.end()) continue;
+      const auto opened = open(where, found->second.config);
+      if (opened) {
+        serving_[where] = found->second;
+      } else {
+        still.push_back(WorkerPool::failure(failure.key, where, Protocol::kTcp, opened.error()));
+      }
+    }
+    failed_ = std::move(still);
+    retry_later();
+  }
+
+  void close(const Endpoint& address, const Wanted& held) {
+    note_closing(address, held);
     for (const auto& worker : workers_) {
       worker->post([address](RelayEngine& engine) { engine.remove_listener(address); });
     }
@@ -173,12 +263,19 @@ class WorkerPool : public DataPath {
     }
   }
 
+  // On a node whose addresses we make, whoever has the port is the node.
+  Status explained(const Status& status) const {
+    Error error = status.error();
+    if (options_.announcing && error.code == "AddressInUse") error.code = "PortTakenOnNode";
+    return error;
+  }
+
   Status open(const Endpoint& address, const std::shared_ptr<const ListenerConfig>& config) {
-    if (const auto free = probe_port(address, options_.freebind); !free) return free;
+    if (const auto free = probe_port(address, options_.announcing); !free) return explained(free);
     std::vector<std::shared_ptr<net::Fd>> sockets;
     for (size_t i = 0; i < workers_.size(); ++i) {
-      auto opened = open_listener(address, options_.freebind);
-      if (!opened) return opened.error();
+      auto opened = open_listener(address, options_.announcing);
+      if (!opened) return explained(opened.error());
       sockets.push_back(std::make_shared<net::Fd>(std::move(opened).value()));
     }
     for (size_t i = 0; i < workers_.size(); ++i) {
@@ -209,15 +306,27 @@ class WorkerPool : public DataPath {
       }
     }
     if (!out.programmed) return out;
+    out.reason.clear();
+    out.connections = held->second.config->counts->connections;
     for (const auto& backend : held->second.config->records) {
-      out.backends.push_back({backend->endpoint, false, "", backend->connections});
-      out.connections += backend->connections;
+      const Ejection ejection = backend->ejected;
+      out.backends.push_back(
+          {backend->endpoint, backend->out(), reason(ejection), backend->connections});
     }
     return out;
   }
 
-  DataPathOptions options_;
+  static const char* reason(Ejection ejection) {
+    if (ejection == Ejection::kNone) return "";
+    return ejection == Ejection::kRefused ? "Refused" : "Timeout";
+  }
+
+  const DataPathOptions options_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::atomic<uint64_t> readmissions_{0};
+  bool applying_ = false;
+  bool retrying_ = false;
+  std::vector<std::pair<IpAddress, std::shared_ptr<ListenerCounts>>> closing_;
   std::shared_ptr<const DesiredState> state_;
   std::map<Endpoint, Wanted> serving_;
   std::map<RecordKey, std::weak_ptr<BackendRecord>> records_;

@@ -16,15 +16,16 @@
 namespace lb::proxy {
 
 struct DataPathOptions {
-  unsigned workers = 1;   // one thread, one epoll engine each
-  bool freebind = false;  // IP_FREEBIND: only where we announce the addresses ourselves
+  unsigned workers = 1;  // one thread, one epoll engine each
+  bool announcing =
+      false;  // we put the addresses on the node ourselves: bind before they are there
   std::function<void(std::function<void()>)> post;  // runs a function on the control thread
 };
 
 struct BackendStatus {
   Endpoint backend;
   bool ejected = false;
-  std::string reason;  // why it is ejected; empty otherwise
+  std::string reason;  // why it is ejected: "Refused", "Timeout"; empty otherwise
   uint64_t connections = 0;
 };
 
@@ -49,6 +50,7 @@ struct DataPathCounters {
   uint64_t bytes_in = 0, bytes_out = 0, splice_bytes = 0, copy_bytes = 0;
   uint64_t dials = 0, connect_refused = 0, connect_timeouts = 0, connect_errors = 0, retries = 0;
   uint64_t no_backend = 0, resets_from_client = 0, resets_from_backend = 0;
+  uint64_t readmissions = 0, source_refused = 0;
   uint64_t ejections = 0, drain_resets = 0, dead_peers = 0, idle_timeouts = 0;
   uint64_t accept_paused = 0, pipe_fallbacks = 0, client_gone_while_dialling = 0;
 };
@@ -69,8 +71,12 @@ class DataPath {
   // Addresses with an open listener or a live connection: an announcer may drop only others.
   virtual std::set<IpAddress> addresses_in_use() const = 0;
 
-  // Stops accepting, lets connections finish until the deadline, resets the rest, joins.
-  virtual void stop(unsigned grace_ms) = 0;
+  // Stops accepting (what has connected is served) and calls `done` once the last connection is
+  // over, at the latest when the deadline has come.
+  virtual void drain(unsigned grace_ms, std::function<void()> done) = 0;
+
+  // Resets what is left and joins. Synchronous.
+  virtual void stop() = 0;
 };
 
 std::unique_ptr<DataPath> make_data_path(DataPathOptions options);

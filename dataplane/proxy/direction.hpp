@@ -44,6 +44,8 @@ class Direction {
   bool ended() const { return ended_ && !has_pending(); }
   bool has_pending() const { return !pending_.empty() || (pipe_ && pipe_->held > 0); }
   uint64_t bytes() const { return bytes_; }
+  // More than the end is to be expected of the source.
+  bool about_to_read() const { return readable_ && !end_in_sight_ && !ended_; }
 
   // Drops what still waits, when the sink is gone.
   void abandon(RelayResources& resources);

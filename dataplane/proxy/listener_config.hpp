@@ -15,9 +15,42 @@
 
 namespace lb::proxy {
 
+enum class Ejection : uint8_t { kNone, kRefused, kTimeout };
+
 struct BackendRecord {
   explicit BackendRecord(Endpoint where) : endpoint(where) {}
   const Endpoint endpoint;
+  std::atomic<uint64_t> connections{0};
+  std::atomic<uint32_t> refusals{0};  // in a row, as are the timeouts
+  std::atomic<uint32_t> timeouts{0};
+  std::atomic<Ejection> ejected{Ejection::kNone};
+
+  bool out() const { return ejected.load(std::memory_order_relaxed) != Ejection::kNone; }
+
+  // Counts one more failure of a kind; true when this one ejects the backend. `limit` 0: never.
+  bool failed(Ejection cause, uint32_t limit) {
+    auto& count = cause == Ejection::kRefused ? refusals : timeouts;
+    const uint32_t now = count.fetch_add(1, std::memory_order_relaxed) + 1;
+    if (limit == 0 || now < limit) return false;
+    auto none = Ejection::kNone;
+    return ejected.compare_exchange_strong(none, cause);
+  }
+
+  // A client's connect worked: the row of failures ends, an ejection does not.
+  void succeeded() {
+    if (refusals.load(std::memory_order_relaxed) != 0) refusals = 0;
+    if (timeouts.load(std::memory_order_relaxed) != 0) timeouts = 0;
+  }
+
+  void readmit() {
+    refusals = 0;
+    timeouts = 0;
+    ejected = Ejection::kNone;
+  }
+};
+
+// Of one listener over all workers; outlives it while its last connections drain.
+struct ListenerCounts {
   std::atomic<uint64_t> connections{0};
 };
 
@@ -26,6 +59,7 @@ struct ListenerConfig {
   Policy policy;
   std::vector<balance::Candidate> candidates;  // one per record, same order
   std::vector<std::shared_ptr<BackendRecord>> records;
+  std::shared_ptr<ListenerCounts> counts = std::make_shared<ListenerCounts>();
 };
 
 }  // namespace lb::proxy

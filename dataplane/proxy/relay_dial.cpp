@@ -7,6 +7,23 @@
 #include "dataplane/proxy/sockets.hpp"
 
 namespace lb::proxy {
+namespace {
+
+constexpr uint64_t kFirstLookMs = 5000;  // most connections are over by then, and cost no look
+
+// The listener's candidates with what is true now for this session.
+std::vector<balance::Candidate> present_candidates(const Session& session) {
+  const ListenerConfig& config = *session.listener->config;
+  auto out = config.candidates;
+  for (size_t i = 0; i < out.size(); ++i) {
+    out[i].ejected = config.records[i]->out();
+    out[i].tried = std::find(session.tried.begin(), session.tried.end(),
+                             config.records[i]->endpoint) != session.tried.end();
+  }
+  return out;
+}
+
+}  // namespace
 
 void RelayEngine::dial_next(Session& session) {
   const Policy& policy = session.listener->config->policy;
@@ -21,17 +38,36 @@ void RelayEngine::dial_next(Session& session) {
 
 int RelayEngine::pick(Session& session) {
   const ListenerConfig& config = *session.listener->config;
-  if (session.tried.empty()) {
-    const auto picked = session.listener->picker.pick(config.candidates);
-    return picked ? int(*picked) : -1;
+  const bool someone_is_out = std::any_of(config.records.begin(), config.records.end(),
+                                          [](const auto& record) { return record->out(); });
+  std::optional<size_t> picked;
+  if (session.tried.empty() && !someone_is_out) {
+    picked = session.listener->picker.pick(config.candidates);
+  } else {
+    picked = session.listener->picker.pick(present_candidates(session));
   }
-  auto candidates = config.candidates;
-  for (size_t i = 0; i < candidates.size(); ++i) {
-    candidates[i].tried = std::find(session.tried.begin(), session.tried.end(),
-                                    config.records[i]->endpoint) != session.tried.end();
-  }
-  const auto picked = session.listener->picker.pick(candidates);
   return picked ? int(*picked) : -1;
+}
+
+bool RelayEngine::has_another(const Session& session) const {
+  const auto& records = session.listener->config->records;
+  const auto candidates = present_candidates(session);
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    const bool usable = candidates[i].weight > 0 && !candidates[i].tried &&
+                        !candidates[i].ejected && candidates[i].state != BackendState::kNotReady;
+    if (usable && records[i] != session.backend) return true;
+  }
+  return false;
+}
+
+void RelayEngine::move_dials(const std::shared_ptr<BackendRecord>& backend) {
+  for (const auto& [address, listener] : std::map<Endpoint, Listener>(listeners_)) {
+    for (Session* session : std::vector<Session*>(listener->sessions)) {
+      const bool waits = session->phase == Phase::kDialling && session->backend == backend;
+      if (waits && has_another(*session)) dial_failed(*session, ECANCELED);
+    }
+  }
+  bury();
 }
 
 // False when the connect failed at once; the backend then counts as tried.
@@ -39,8 +75,12 @@ bool RelayEngine::dial(Session& session, std::shared_ptr<BackendRecord> backend)
   add(counters_.dials);
   net::Fd fd = start_connect(backend->endpoint);
   if (!fd.valid()) {
-    add(errno == ECONNREFUSED ? counters_.refused : counters_.connect_errors);
-    session.tried.push_back(backend->endpoint);
+    const int error = errno;
+    session.backend = std::move(backend);
+    session.backend->connections.fetch_add(1, std::memory_order_relaxed);
+    note_failure(session, error);
+    session.tried.push_back(session.backend->endpoint);
+    release_backend(session);
     return false;
   }
   epoll_event event{};
@@ -55,12 +95,26 @@ bool RelayEngine::dial(Session& session, std::shared_ptr<BackendRecord> backend)
   return true;
 }
 
-void RelayEngine::dial_failed(Session& session, int error) {
+// What was our own want (no port or memory left, a dial that we moved) is not the backend's fault.
+void RelayEngine::note_failure(Session& session, int error) {
+  const EjectionPolicy& limits = session.listener->config->policy.ejection;
+  bool ejected = false;
   if (error == ETIMEDOUT) {
     add(counters_.connect_timeouts);
-  } else {
-    add(error == ECONNREFUSED ? counters_.refused : counters_.connect_errors);
+    ejected = session.backend->failed(Ejection::kTimeout, limits.timeouts);
+  } else if (error == ECONNREFUSED) {
+    add(counters_.refused);
+    ejected = session.backend->failed(Ejection::kRefused, limits.refused);
+  } else if (error != ECANCELED) {
+    add(counters_.connect_errors);
   }
+  if (!ejected) return;
+  add(counters_.ejections);
+  if (on_eject_) on_eject_(session.backend, session.listener->config->policy);
+}
+
+void RelayEngine::dial_failed(Session& session, int error) {
+  note_failure(session, error);
   session.tried.push_back(session.backend->endpoint);
   release_backend(session);
   session.side[kBackend].reset();
@@ -78,7 +132,8 @@ void RelayEngine::connected(Session& session) {
   session.phase_ends = 0;
   session.last_active = now_;
   std::vector<Endpoint>().swap(session.tried);
-  set_nodelay(session.side[kBackend].get());
+  session.backend->succeeded();
+  session.check_at = now_ + kFirstLookMs;
   rearm(session);
 }
 

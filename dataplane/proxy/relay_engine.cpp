@@ -1,10 +1,12 @@
 #include "dataplane/proxy/relay_engine.hpp"
 
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <utility>
 
 #include "dataplane/proxy/sockets.hpp"
 
@@ -15,6 +17,7 @@ constexpr int kAcceptsPerTurn = 64;
 constexpr uint64_t kAcceptPauseMs = 100;  // out of descriptors: waiting beats spinning
 constexpr uint64_t kResetCheckMs = 10;
 constexpr uint64_t kResetPatienceMs = 5000;  // for the survivor to take what came before
+constexpr uint64_t kLookAfterMs = 5000;      // between two looks at whether peers still live
 constexpr uint64_t kListenerBit = 2;         // pointers leave two bits free: side, and kind
 
 uint64_t monotonic_ms() {
@@ -29,11 +32,19 @@ bool is_ours(int error) {
          error == ENOMEM;
 }
 
+bool admitted(const ListenerConfig& config, int client) {
+  const auto address = peer_address(client);
+  const auto& ranges = config.policy.source_ranges;
+  return address && std::any_of(ranges.begin(), ranges.end(),
+                                [&](const Cidr& range) { return range.contains(*address); });
+}
+
 }  // namespace
 
-RelayEngine::RelayEngine(size_t worker_index)
+RelayEngine::RelayEngine(size_t worker_index, OnEject on_eject)
     : epoll_(epoll_create1(EPOLL_CLOEXEC)),
       worker_index_(worker_index),
+      on_eject_(std::move(on_eject)),
       now_(monotonic_ms()),
       wheel_(now_) {}
 
@@ -68,19 +79,29 @@ void RelayEngine::remove_listener(const Endpoint& address) {
   const auto found = listeners_.find(address);
   if (found == listeners_.end()) return;
   const Listener listener = found->second;
+  listeners_.erase(found);
+  close_listener(listener, uint64_t{listener->config->policy.delete_drain_s} * 1000);
+  bury();
+}
+
+void RelayEngine::close_listener(const Listener& listener, uint64_t grace_ms) {
+  now_ = monotonic_ms();
   accept_from(listener);
   listener->fd.reset();
-  listeners_.erase(found);
   by_pointer_.erase(listener.get());
-  now_ = monotonic_ms();
-  const uint64_t grace = uint64_t{listener->config->policy.delete_drain_s} * 1000;
   for (Session* session : std::vector<Session*>(listener->sessions)) {
-    session->drain_ends = now_ + grace;
-    if (grace == 0) {
+    session->drain_ends = now_ + grace_ms;
+    if (grace_ms == 0) {
       reset_both(*session);
     } else {
       rearm(*session);
     }
+  }
+}
+
+void RelayEngine::drain(uint64_t grace_ms) {
+  for (const auto& [address, listener] : std::exchange(listeners_, {})) {
+    close_listener(listener, grace_ms);
   }
   bury();
 }
@@ -139,6 +160,12 @@ void RelayEngine::accept_from(const Listener& listener) {
   for (int i = 0; i < kAcceptsPerTurn; ++i) {
     const int fd = accept4(listener->fd.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
+      if (!listener->config->policy.source_ranges.empty() && !admitted(*listener->config, fd)) {
+        add(counters_.source_refused);
+        reset_on_close(fd);
+        ::close(fd);
+        continue;
+      }
       begin(listener, fd);
     } else if (is_ours(errno)) {
       add(counters_.accept_paused);
@@ -158,6 +185,8 @@ void RelayEngine::begin(const Listener& listener, int client) {
   session->index = listener->sessions.size();
   session->last_active = now_;
   listener->sessions.push_back(session);
+  session->counts = listener->config->counts;
+  session->counts->connections.fetch_add(1, std::memory_order_relaxed);
   ++live_;
   add(counters_.accepted);
   epoll_event event{};
@@ -201,6 +230,11 @@ void RelayEngine::on_dialling_event(Session& session, int side, uint32_t events)
 void RelayEngine::run(Session& session, int direction) {
   Direction& flow = session.from[direction];
   const uint64_t before = flow.bytes();
+  // The first write to a backend is never held back; from the second on it could be (Nagle).
+  if (direction == kClient && !session.nodelay && before != 0 && flow.about_to_read()) {
+    session.nodelay = true;
+    set_nodelay(session.side[kBackend].get());
+  }
   const Flow result =
       flow.pump(session.side[direction].get(), session.side[1 - direction].get(), resources_);
   add(direction == kClient ? counters_.bytes_in : counters_.bytes_out, flow.bytes() - before);
@@ -265,7 +299,29 @@ void RelayEngine::on_timer(Session& session) {
     add(counters_.idle_timeouts);
     return reset_both(session);
   }
+  if (session.phase == Phase::kRelaying && now_ >= session.check_at) look_after(session);
   rearm(session);
+}
+
+// Keepalive does not see a peer that died with data in flight: the kernel's own counts do. Asked
+// only where something has moved since the last look, or was not acknowledged then.
+void RelayEngine::look_after(Session& session) {
+  session.check_at = now_ + kLookAfterMs;
+  if (!session.keepalive) {
+    session.keepalive = true;
+    set_keepalive(session.side[kBackend].get());
+  }
+  const uint64_t moved = session.from[kClient].bytes() + session.from[kBackend].bytes();
+  if (moved == session.checked_bytes && !session.unacknowledged) return;
+  session.checked_bytes = moved;
+  session.unacknowledged = false;
+  for (const auto& side : session.side) {
+    const PeerState peer = peer_state(side.get());
+    session.unacknowledged = session.unacknowledged || peer.unacknowledged;
+    if (!is_dead(peer)) continue;
+    add(counters_.dead_peers);
+    return reset_both(session);
+  }
 }
 
 void RelayEngine::rearm(Session& session) {
@@ -275,6 +331,7 @@ void RelayEngine::rearm(Session& session) {
   if (session.phase_ends != 0) at = std::min(at, session.phase_ends);
   if (session.drain_ends != 0) at = std::min(at, session.drain_ends);
   if (idle != 0) at = std::min(at, session.last_active + idle);
+  if (session.phase == Phase::kRelaying) at = std::min(at, session.check_at);
   if (at == UINT64_MAX) return wheel_.cancel(session);
   wheel_.arm(session, at);
 }
@@ -292,6 +349,7 @@ void RelayEngine::finish(Session& session) {
   wheel_.cancel(session);
   if (session.queued) std::erase(queue_, &session);
   release_backend(session);
+  session.counts->connections.fetch_sub(1, std::memory_order_relaxed);
   for (int side : {kClient, kBackend}) {
     session.from[side].abandon(resources_);
     session.side[side].reset();

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <vector>
@@ -22,7 +23,7 @@ struct EngineCounters {
   std::atomic<uint64_t> accepted{0}, closed{0}, bytes_in{0}, bytes_out{0}, dials{0}, refused{0},
       connect_timeouts{0}, connect_errors{0}, retries{0}, no_backend{0}, resets_from_client{0},
       resets_from_backend{0}, drain_resets{0}, idle_timeouts{0}, accept_paused{0}, client_gone{0},
-      copied{0}, spliced{0}, pipe_fallbacks{0};
+      copied{0}, spliced{0}, pipe_fallbacks{0}, ejections{0}, dead_peers{0}, source_refused{0};
 };
 
 // One writer: a plain load and store, no locked instruction.
@@ -35,7 +36,10 @@ inline constexpr uint32_t kSessionEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPO
 
 class RelayEngine {
  public:
-  explicit RelayEngine(size_t worker_index);
+  // Told, on the worker's thread, of each backend that this engine has ejected.
+  using OnEject = std::function<void(std::shared_ptr<BackendRecord>, const Policy&)>;
+
+  explicit RelayEngine(size_t worker_index, OnEject on_eject = {});
   ~RelayEngine();
 
   int descriptor() const { return epoll_.get(); }
@@ -44,6 +48,10 @@ class RelayEngine {
   void add_listener(net::Fd fd, std::shared_ptr<const ListenerConfig> config);
   void update_listener(std::shared_ptr<const ListenerConfig> config);
   void remove_listener(const Endpoint& address);
+  // Takes what has connected, nothing new; what is open has until then. Then drained() is 0.
+  void drain(uint64_t grace_ms);
+  // Dials that wait for this backend go to another one, where there is another.
+  void move_dials(const std::shared_ptr<BackendRecord>& backend);
   void reset_everything();
 
   // Handles what is ready; false when nothing was.
@@ -60,6 +68,8 @@ class RelayEngine {
   void begin(const Listener& listener, int client);
   void dial_next(Session& session);
   int pick(Session& session);
+  bool has_another(const Session& session) const;
+  void note_failure(Session& session, int error);
   bool dial(Session& session, std::shared_ptr<BackendRecord> backend);
   void dial_failed(Session& session, int error);
   void connected(Session& session);
@@ -72,6 +82,8 @@ class RelayEngine {
   void on_failure(Session& session, int dead_side);
   void continue_reset(Session& session);
   void on_timer(Session& session);
+  void look_after(Session& session);
+  void close_listener(const Listener& listener, uint64_t grace_ms);
   void rearm(Session& session);
   void reset_both(Session& session);
   void finish(Session& session);
@@ -82,6 +94,7 @@ class RelayEngine {
   EngineCounters counters_;
   net::Fd epoll_;
   size_t worker_index_;
+  const OnEject on_eject_;
   uint64_t now_;
   TimerWheel wheel_;
   RelayResources resources_;

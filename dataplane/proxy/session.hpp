@@ -30,6 +30,7 @@ enum class Phase : uint8_t {
 struct Session : TimerEntry {
   std::shared_ptr<LiveListener> listener;
   std::shared_ptr<BackendRecord> backend;
+  std::shared_ptr<ListenerCounts> counts;
   net::Fd side[2];
   Direction from[2];
   bool shut[2] = {false, false};  // FIN sent to that side
@@ -40,6 +41,11 @@ struct Session : TimerEntry {
   uint64_t phase_ends = 0;  // ms; 0: no limit
   uint64_t drain_ends = 0;
   uint64_t last_active = 0;
+  uint64_t check_at = 0;        // ms: next look at whether the peers still live
+  uint64_t checked_bytes = 0;   // what had moved at the last look
+  bool unacknowledged = false;  // at the last look something was still on its way
+  bool nodelay = false;         // set on the backend's socket
+  bool keepalive = false;       // the same
   std::vector<Endpoint> tried;  // empty unless a dial has failed
 };
 

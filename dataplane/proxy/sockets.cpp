@@ -9,35 +9,13 @@
 #include <cerrno>
 #include <cstring>
 
+#include "common/net/sockaddr.hpp"
+
 namespace lb::proxy {
 namespace {
 
 constexpr int kBacklog = 4096;  // what net.core.somaxconn allows by default
 constexpr int kKeepIdleSeconds = 60, kKeepIntervalSeconds = 15, kKeepProbes = 4;
-
-struct SocketAddress {
-  sockaddr_storage storage{};
-  socklen_t size = 0;
-  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
-};
-
-SocketAddress to_socket_address(const Endpoint& where) {
-  SocketAddress out;
-  if (where.address.is_v4()) {
-    auto* v4 = reinterpret_cast<sockaddr_in*>(&out.storage);
-    v4->sin_family = AF_INET;
-    v4->sin_port = htons(where.port);
-    v4->sin_addr.s_addr = htonl(where.address.to_v4());
-    out.size = sizeof *v4;
-  } else {
-    auto* v6 = reinterpret_cast<sockaddr_in6*>(&out.storage);
-    v6->sin6_family = AF_INET6;
-    v6->sin6_port = htons(where.port);
-    std::memcpy(&v6->sin6_addr, where.address.bytes().data(), sizeof v6->sin6_addr);
-    out.size = sizeof *v6;
-  }
-  return out;
-}
 
 net::Fd tcp_socket(const Endpoint& where) {
   const int family = where.address.is_v4() ? AF_INET : AF_INET6;
@@ -65,10 +43,7 @@ void prepare(int fd, const Endpoint& where, bool freebind) {
 void set_inherited(int fd) {
   set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
   set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-  set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-  set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, kKeepIdleSeconds);
-  set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, kKeepIntervalSeconds);
-  set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, kKeepProbes);
+  set_keepalive(fd);
 }
 
 }  // namespace
@@ -77,8 +52,8 @@ Status probe_port(const Endpoint& where, bool freebind) {
   const net::Fd fd = tcp_socket(where);
   if (!fd.valid()) return socket_error(where, errno);
   prepare(fd.get(), where, freebind);
-  const auto address = to_socket_address(where);
-  if (bind(fd.get(), address.get(), address.size) != 0) return socket_error(where, errno);
+  const auto address = net::to_sockaddr(where);
+  if (bind(fd.get(), address.get(), address.length) != 0) return socket_error(where, errno);
   return Done{};
 }
 
@@ -87,8 +62,8 @@ Result<net::Fd> open_listener(const Endpoint& where, bool freebind) {
   if (!fd.valid()) return socket_error(where, errno);
   prepare(fd.get(), where, freebind);
   set_inherited(fd.get());
-  const auto address = to_socket_address(where);
-  if (bind(fd.get(), address.get(), address.size) != 0) return socket_error(where, errno);
+  const auto address = net::to_sockaddr(where);
+  if (bind(fd.get(), address.get(), address.length) != 0) return socket_error(where, errno);
   if (listen(fd.get(), kBacklog) != 0) return socket_error(where, errno);
   return fd;
 }
@@ -96,8 +71,8 @@ Result<net::Fd> open_listener(const Endpoint& where, bool freebind) {
 net::Fd start_connect(const Endpoint& where) {
   net::Fd fd = tcp_socket(where);
   if (!fd.valid()) return fd;
-  const auto address = to_socket_address(where);
-  if (connect(fd.get(), address.get(), address.size) == 0 || errno == EINPROGRESS) return fd;
+  const auto address = net::to_sockaddr(where);
+  if (connect(fd.get(), address.get(), address.length) == 0 || errno == EINPROGRESS) return fd;
   const int error = errno;
   fd.reset();
   errno = error;
@@ -118,6 +93,33 @@ int unsent_bytes(int fd) {
 void reset_on_close(int fd) {
   const linger now{1, 0};
   setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+}
+
+void set_keepalive(int fd) {
+  set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, kKeepIdleSeconds);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, kKeepIntervalSeconds);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, kKeepProbes);
+}
+
+PeerState peer_state(int fd) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return {};
+  return {info.tcpi_unacked != 0 || unsent_bytes(fd) != 0, info.tcpi_retransmits, info.tcpi_probes};
+}
+
+bool is_dead(const PeerState& peer) {
+  constexpr unsigned kRetransmits = 6, kProbes = 2;
+  return peer.retransmits >= kRetransmits || peer.probes >= kProbes;
+}
+
+std::optional<IpAddress> peer_address(int fd) {
+  net::SockAddr address;
+  address.length = sizeof address.storage;
+  auto* raw = reinterpret_cast<sockaddr*>(&address.storage);
+  if (getpeername(fd, raw, &address.length) != 0) return std::nullopt;
+  return net::to_endpoint(address).address;
 }
 
 void set_nodelay(int fd) { set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); }

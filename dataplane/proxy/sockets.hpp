@@ -2,6 +2,8 @@
 // nothing throws. Any thread.
 #pragma once
 
+#include <optional>
+
 #include "common/model/address.hpp"
 #include "common/model/result.hpp"
 #include "common/net/fd.hpp"
@@ -24,5 +26,19 @@ int take_error(int fd);       // SO_ERROR, cleared by reading
 int unsent_bytes(int fd);     // SIOCOUTQ: not yet acknowledged by the peer
 void reset_on_close(int fd);  // SO_LINGER {1, 0}: close(2) sends RST
 void set_nodelay(int fd);
+void set_keepalive(int fd);
+
+// What the kernel knows of the other end (tcp(7), TCP_INFO).
+struct PeerState {
+  bool unacknowledged = false;  // something was sent that has not been acknowledged
+  unsigned retransmits = 0;     // in a row, of the same data
+  unsigned probes = 0;          // unanswered, of a window that was closed
+};
+PeerState peer_state(int fd);
+// Six retransmissions are about 13 s; both counts stay 0 for a peer that acknowledges but reads
+// slowly.
+bool is_dead(const PeerState& peer);
+
+std::optional<IpAddress> peer_address(int fd);
 
 }  // namespace lb::proxy

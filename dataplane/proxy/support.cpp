@@ -3,26 +3,38 @@
 namespace lb::proxy {
 namespace {
 
+struct Rule {
+  const char* feature;
+  bool (*asks)(const Policy&);  // for more than there is
+};
+
+// What is not served yet. A field that is not here is served, and listed below.
+constexpr Rule kUnsupported[] = {
+    {"policy.balance", [](const Policy& p) { return p.balance != Balance::kRoundRobin; }},
+    {"policy.affinity_seconds", [](const Policy& p) { return p.affinity_seconds != 0; }},
+    {"policy.hedge_ms", [](const Policy& p) { return p.hedge_ms != 0; }},
+    {"policy.retry_before_first_byte", [](const Policy& p) { return p.retry_before_first_byte; }},
+    {"policy.when_empty", [](const Policy& p) { return p.when_empty != WhenEmpty::kReset; }},
+    {"policy.proxy_protocol",
+     [](const Policy& p) { return p.proxy_protocol != ProxyProtocol::kOff; }},
+    {"policy.accept_proxy_from", [](const Policy& p) { return !p.accept_proxy_from.empty(); }},
+    {"policy.max_connections", [](const Policy& p) { return p.max_connections != 0; }},
+    {"policy.max_connections_per_source",
+     [](const Policy& p) { return p.max_connections_per_source != 0; }},
+    {"policy.max_rate_per_source", [](const Policy& p) { return p.max_rate_per_source != 0; }},
+    {"policy.health.type", [](const Policy& p) { return p.health.type != HealthType::kNone; }},
+    {"policy.slow_start_s", [](const Policy& p) { return p.slow_start_s != 0; }},
+    {"policy.congestion", [](const Policy& p) { return !p.congestion.empty(); }},
+    {"policy.busy_poll_us", [](const Policy& p) { return p.busy_poll_us != 0; }},
+    {"policy.mode", [](const Policy& p) { return p.mode != Mode::kProxy; }},
+};
+
 // The field whose value asks for more than there is, or null.
 const char* unsupported_field(const Policy& policy) {
-  const Policy usual;
-  if (policy.balance != Balance::kRoundRobin) return "policy.balance";
-  if (policy.affinity_seconds != 0) return "policy.affinity_seconds";
-  if (!policy.source_ranges.empty()) return "policy.source_ranges";
-  if (policy.hedge_ms != 0) return "policy.hedge_ms";
-  if (policy.retry_before_first_byte) return "policy.retry_before_first_byte";
-  if (policy.when_empty != WhenEmpty::kReset) return "policy.when_empty";
-  if (policy.proxy_protocol != ProxyProtocol::kOff) return "policy.proxy_protocol";
-  if (!policy.accept_proxy_from.empty()) return "policy.accept_proxy_from";
-  if (policy.max_connections != 0) return "policy.max_connections";
-  if (policy.max_connections_per_source != 0) return "policy.max_connections_per_source";
-  if (policy.max_rate_per_source != 0) return "policy.max_rate_per_source";
-  if (policy.health.type != HealthType::kNone) return "policy.health.type";
-  if (policy.ejection != usual.ejection) return "policy.ejection";
-  if (policy.slow_start_s != 0) return "policy.slow_start_s";
-  if (!policy.congestion.empty()) return "policy.congestion";
-  if (policy.busy_poll_us != 0) return "policy.busy_poll_us";
-  return policy.mode != Mode::kProxy ? "policy.mode" : nullptr;
+  for (const Rule& rule : kUnsupported) {
+    if (rule.asks(policy)) return rule.feature;
+  }
+  return nullptr;
 }
 
 }  // namespace
@@ -35,6 +47,24 @@ std::optional<std::string> unsupported(const ServicePort& port) {
   if (port.tls.mode != TlsMode::kNone) field = "tls";
   if (field == nullptr) return std::nullopt;
   return std::string(field) + " is not served by this data plane yet";
+}
+
+std::vector<std::string> features() {
+  return {"policy.balance=round_robin",
+          "policy.connect_attempts",
+          "policy.connect_timeout_ms",
+          "policy.delete_drain_s",
+          "policy.drain_s",
+          "policy.ejection",
+          "policy.half_close",
+          "policy.half_closed_timeout_s",
+          "policy.health.type=none",
+          "policy.idle_timeout_s",
+          "policy.mode=proxy",
+          "policy.proxy_protocol=off",
+          "policy.source_ranges",
+          "policy.when_empty=reset",
+          "protocol=tcp"};
 }
 
 }  // namespace lb::proxy

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "common/model/state.hpp"
 
@@ -11,5 +12,9 @@ namespace lb::proxy {
 
 // nullopt, or a sentence that names the field that this data plane does not serve yet.
 std::optional<std::string> unsupported(const ServicePort& port);
+
+// What is served beyond the bare shape of the contract: sorted dotted paths, and path=value for
+// each enum value (design: "Versions meet").
+std::vector<std::string> features();
 
 }  // namespace lb::proxy

@@ -8,7 +8,7 @@ constexpr int kBatchesPerTurn = 64;
 
 }  // namespace
 
-Worker::Worker(size_t index) : engine_(index) {
+Worker::Worker(size_t index, RelayEngine::OnEject on_eject) : engine_(index, std::move(on_eject)) {
   wait_for_events();
   thread_ = std::thread([this] { io_.run(); });
 }
@@ -26,6 +26,21 @@ void Worker::post(std::function<void(RelayEngine&)> task) {
   asio::post(io_, [this, task = std::move(task)] {
     task(engine_);
     keep_ticking();
+  });
+}
+
+void Worker::after(std::chrono::milliseconds time, std::function<void()> task) {
+  asio::post(io_, [this, time, task = std::move(task)] {
+    auto timer = std::make_shared<asio::steady_timer>(io_, time);
+    timer->async_wait([timer, task](const boost::system::error_code& error) {
+      if (!error) task();
+    });
+  });
+}
+
+void Worker::readmit(std::shared_ptr<BackendRecord> backend, Readmission::Options options) {
+  asio::post(io_, [this, backend = std::move(backend), options = std::move(options)] {
+    Readmission::begin(io_, backend, options);
   });
 }
 

@@ -8,18 +8,23 @@
 #include <thread>
 
 #include "common/net/asio.hpp"
+#include "dataplane/proxy/readmission.hpp"
 #include "dataplane/proxy/relay_engine.hpp"
 
 namespace lb::proxy {
 
 class Worker {
  public:
-  explicit Worker(size_t index);
+  explicit Worker(size_t index, RelayEngine::OnEject on_eject = {});
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
   void post(std::function<void(RelayEngine&)> task);
+  // Runs `task` on the worker's thread after a while.
+  void after(std::chrono::milliseconds time, std::function<void()> task);
+  // Asks the backend until it answers; see readmission.hpp.
+  void readmit(std::shared_ptr<BackendRecord> backend, Readmission::Options options);
   const EngineCounters& counters() const { return engine_.counters(); }
 
  private:

@@ -33,7 +33,7 @@ metric() { # NODE NAME: of the data plane
 load() {
   local name=$1
   shift
-  in_ns client "$cluster_root/build/empalme-demo-load" --source "$lan.50,$lan.51,$lan.52,$lan.53,$lan.54" \
+  ip netns exec client "$cluster_root/build/empalme-demo-load" --source "$lan.50,$lan.51,$lan.52,$lan.53,$lan.54" \
     --log "$cluster_dir/logs/load-$name.txt" "$@" >"$cluster_dir/logs/load-$name.json" 2>"$cluster_dir/logs/load-$name.err" &
   echo $! >"$cluster_dir/pids/load-$name"
 }

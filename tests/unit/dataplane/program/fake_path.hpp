@@ -23,10 +23,11 @@ class FakePath : public proxy::DataPath {
   std::vector<proxy::ServiceStatus> status() const override { return live; }
   proxy::DataPathCounters counters() const override { return counted; }
   std::set<IpAddress> addresses_in_use() const override { return in_use; }
-  void stop(unsigned grace) override { stopped_with = static_cast<int>(grace); }
+  void drain(unsigned, std::function<void()> done) override { done(); }
+  void stop() override { stopped = true; }
 
   bool at_once = true;
-  int stopped_with = -1;
+  bool stopped = false;
   std::vector<std::shared_ptr<const DesiredState>> applied;
   std::function<void(std::vector<Failure>)> pending;
   std::vector<proxy::ServiceStatus> live;
