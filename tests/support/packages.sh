@@ -2,7 +2,7 @@
 build_packages=(cmake g++ ninja-build ccache pkg-config libcpprest-dev libboost-dev
   nlohmann-json3-dev prometheus-cpp-dev libcurl4-openssl-dev zlib1g-dev libyaml-cpp-dev
   libcli11-dev libssl-dev libgtest-dev libgmock-dev libbenchmark-dev openssl python3
-  iproute2 nftables curl)
+  iproute2 nftables curl procps)
 
 cluster_packages=(runc containernetworking-plugins iptables conntrack docker.io debootstrap
   iproute2 nftables jq curl openssl gcc libc6-dev procps)

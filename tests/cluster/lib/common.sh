@@ -23,6 +23,7 @@ start() {
   shift 2
   nohup nsenter --net="/run/netns/$ns" "$@" >>"$cluster_dir/logs/$name.log" 2>&1 &
   echo $! >"$cluster_dir/pids/$name"
+  disown
 }
 pid_of() { cat "$cluster_dir/pids/$1" 2>/dev/null; }
 

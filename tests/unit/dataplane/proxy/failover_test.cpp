@@ -143,6 +143,7 @@ TEST_F(FailoverTest, ADrainLetsConnectionsFinish) {
   peer.reset();
   EXPECT_EQ(read_all(client.get()), "the end");
   shutdown(client.get(), SHUT_WR);
+  server.fd.reset();  // whoever was accepted while the listener closed ends too
   EXPECT_EQ(over.wait_for(std::chrono::seconds(5)), std::future_status::ready);
 }
 

@@ -1,0 +1,218 @@
+// List and watch under everything that an API server does to its clients.
+#include "controller/kube/reflector.hpp"
+
+#include <gmock/gmock.h>
+
+#include "tests/unit/controller/kube/scripted_client.hpp"
+
+namespace lb::kube {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::SizeIs;
+
+class Sink : public ReflectorSink {
+ public:
+  void replaced(std::vector<Item> all) override {
+    std::string text = "replaced";
+    for (const auto& item : all) text += " " + item.ns + "/" + item.name;
+    note(text);
+  }
+  void changed(Item item) override { note("changed " + item.ns + "/" + item.name); }
+  void removed(std::string ns, std::string name) override { note("removed " + ns + "/" + name); }
+  void connection(std::optional<Error> trouble) override {
+    note(trouble ? "trouble " + trouble->code : "fine");
+  }
+  std::vector<std::string> heard() {
+    const std::lock_guard lock(mutex_);
+    return heard_;
+  }
+
+ private:
+  void note(std::string text) {
+    const std::lock_guard lock(mutex_);
+    heard_.push_back(std::move(text));
+  }
+  std::mutex mutex_;
+  std::vector<std::string> heard_;
+};
+
+std::string object(const std::string& name, const std::string& version) {
+  return R"({"metadata":{"namespace":"d","name":")" + name + R"(","resourceVersion":")" + version +
+         R"("}})";
+}
+std::string list(const std::string& version, const std::string& items = "",
+                 const std::string& more = "") {
+  return R"({"metadata":{"resourceVersion":")" + version + R"(","continue":")" + more +
+         R"("},"items":[)" + items + "]}";
+}
+std::string event(const std::string& type, const std::string& name, const std::string& version) {
+  return R"({"type":")" + type + R"(","object":)" + object(name, version) + "}";
+}
+
+class ReflectorTest : public testing::Test {
+ protected:
+  // Starts, waits until the whole script was used, and stops.
+  void play() {
+    Reflector::Options options{"/api/v1/services",
+                               [this] { return std::make_unique<ScriptedClient>(script); },
+                               [this] { ++unauthorized; },
+                               [this](std::chrono::milliseconds pause) {
+                                 pauses.push_back(pause.count());
+                                 return false;
+                               }};
+    reflector = std::make_unique<Reflector>(std::move(options), sink);
+    reflector->start();
+    EXPECT_TRUE(script.used_up());
+    reflector->stop();
+  }
+  const ReflectorCounters& counters() { return reflector->counters(); }
+
+  Script script;
+  Sink sink;
+  int unauthorized = 0;
+  std::vector<int64_t> pauses;
+  std::unique_ptr<Reflector> reflector;
+};
+
+TEST_F(ReflectorTest, ListsThenWatchesFromThere) {
+  script.add(200, list("7", object("a", "3")));
+  script.add_stream({event("ADDED", "b", "8"), event("DELETED", "a", "9")});
+  play();
+  EXPECT_THAT(sink.heard(), ElementsAre("replaced d/a", "changed d/b", "removed d/a"));
+  EXPECT_THAT(script.targets()[1], HasSubstr("resourceVersion=7"));
+  EXPECT_THAT(script.targets()[1], HasSubstr("allowWatchBookmarks=true"));
+}
+
+TEST_F(ReflectorTest, ResumesFromTheLastBookmark) {
+  script.add(200, list("7"));
+  script.add_stream({event("BOOKMARK", "", "42")});
+  script.add_stream({event("ADDED", "a", "43")});
+  play();
+  EXPECT_THAT(script.targets()[2], HasSubstr("resourceVersion=42"));
+  EXPECT_EQ(counters().lists, 1u);
+}
+
+TEST_F(ReflectorTest, GathersAllPagesBeforeItSaysAnything) {
+  script.add(200, list("7", object("a", "1"), "token"));
+  script.add(200, list("7", object("b", "2")));
+  play();
+  EXPECT_THAT(sink.heard(), ElementsAre("replaced d/a d/b"));
+  EXPECT_THAT(script.targets()[1], HasSubstr("continue=token"));
+}
+
+TEST_F(ReflectorTest, StartsOverWhenAPageHasExpired) {
+  script.add(200, list("7", object("a", "1"), "token"));
+  script.add(410, "{}");
+  script.add(200, list("9", object("b", "2")));
+  play();
+  EXPECT_THAT(sink.heard(), ElementsAre("replaced d/b"));
+  EXPECT_EQ(counters().gone, 1u);
+}
+
+TEST_F(ReflectorTest, ListsAgainAfter410AsAnEvent) {
+  script.add(200, list("7", object("a", "1")));
+  script.add_stream({R"({"type":"ERROR","object":{"code":410,"reason":"Expired"}})"});
+  script.add(200, list("50"));
+  play();
+  EXPECT_THAT(sink.heard(), ElementsAre("replaced d/a", "replaced"));
+  EXPECT_EQ(counters().gone, 1u);
+}
+
+TEST_F(ReflectorTest, ListsAgainAfter410AsAStatus) {
+  script.add(200, list("7"));
+  script.add(410, "{}");
+  script.add(200, list("50"));
+  play();
+  EXPECT_EQ(counters().lists, 2u);
+}
+
+TEST_F(ReflectorTest, ARefusedConnectResumesWithoutANewList) {
+  script.add(200, list("7"));
+  script.fail("Connect");
+  script.add_stream({event("ADDED", "a", "8")});
+  play();
+  EXPECT_EQ(counters().lists, 1u);
+  EXPECT_THAT(sink.heard(), ElementsAre("replaced", "trouble Connect", "fine", "changed d/a"));
+}
+
+TEST_F(ReflectorTest, ConnectErrorsBackOffToTwoSecondsAtMost) {
+  for (int i = 0; i < 12; ++i) script.fail("Connect");
+  script.add(200, list("7"));
+  play();
+  ASSERT_THAT(pauses, SizeIs(12));
+  EXPECT_LE(pauses[0], 100);
+  for (const auto pause : pauses) EXPECT_LE(pause, 2000);
+  EXPECT_GE(pauses.back(), 1000);
+}
+
+TEST_F(ReflectorTest, RefusalsBackOffLongerAndNeverEnd) {
+  for (int i = 0; i < 12; ++i) script.add(403, R"({"message":"forbidden"})");
+  script.add(200, list("7"));
+  play();
+  EXPECT_GE(pauses.back(), 15'000);
+  EXPECT_LE(pauses.back(), 30'000);
+  EXPECT_THAT(sink.heard().back(), "fine");
+}
+
+TEST_F(ReflectorTest, HonoursRetryAfter) {
+  script.add({net::HttpResponse{429, {{"Retry-After", "7"}}, ""}});
+  script.add(200, list("7"));
+  play();
+  EXPECT_THAT(pauses, ElementsAre(7000));
+}
+
+TEST_F(ReflectorTest, AsksForNewCredentialsWhenItsOwnAreRefused) {
+  script.add(401, "");
+  script.add(200, list("7"));
+  play();
+  EXPECT_EQ(unauthorized, 1);
+}
+
+TEST_F(ReflectorTest, GarbageEndsTheWatchAndNothingElse) {
+  script.add(200, list("7"));
+  script.add_stream({event("ADDED", "a", "8"), "{\"type\":\"ADD", event("ADDED", "b", "9")});
+  script.add_stream({event("ADDED", "b", "9")});
+  play();
+  EXPECT_EQ(counters().bad_events, 1u);
+  EXPECT_THAT(script.targets()[2], HasSubstr("resourceVersion=8"));
+  EXPECT_THAT(sink.heard(), ElementsAre("replaced", "changed d/a", "changed d/b"));
+}
+
+TEST_F(ReflectorTest, AListThatIsNoJsonIsTriedAgain) {
+  script.add(200, "<html>");
+  script.add(200, list("7"));
+  play();
+  EXPECT_THAT(sink.heard(), ElementsAre("trouble Closed", "replaced", "fine"));
+}
+
+TEST_F(ReflectorTest, AWatchThatEndsAtOnceIsAFault) {
+  script.add(200, list("7"));
+  script.add_stream({});
+  play();
+  EXPECT_EQ(counters().errors, 1u);
+  EXPECT_THAT(pauses, SizeIs(1));
+}
+
+TEST_F(ReflectorTest, UnknownEventsAreCountedAndPassedOver) {
+  script.add(200, list("7"));
+  script.add_stream({event("SURPRISE", "a", "8"), event("ADDED", "b", "9")});
+  play();
+  EXPECT_EQ(counters().bad_events, 1u);
+  EXPECT_THAT(sink.heard(), ElementsAre("replaced", "changed d/b"));
+}
+
+TEST(Backoff, DoublesUntilItsLimitWithJitterBelow) {
+  Backoff backoff(std::chrono::milliseconds(100), std::chrono::milliseconds(800));
+  EXPECT_EQ(backoff.next(0).count(), 50);
+  EXPECT_EQ(backoff.next(1).count(), 200);
+  backoff.next(0);
+  EXPECT_EQ(backoff.next(1).count(), 800);
+  EXPECT_EQ(backoff.next(1).count(), 800);
+  backoff.reset();
+  EXPECT_EQ(backoff.next(1).count(), 100);
+}
+
+}  // namespace
+}  // namespace lb::kube

@@ -1,0 +1,85 @@
+// Flags, their environment, and what is refused at start.
+#include "controller/config.hpp"
+
+#include <gmock/gmock.h>
+
+#include <cstdlib>
+
+#include "controller/auto_pool.hpp"
+
+namespace lb::controller {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::SizeIs;
+
+Command parse(std::vector<const char*> flags) {
+  flags.insert(flags.begin(), "empalme-controller");
+  return parse_command_line(static_cast<int>(flags.size()), flags.data());
+}
+std::string refusal(std::vector<const char*> flags) {
+  const auto parsed = parse(std::move(flags));
+  const auto* stop = std::get_if<Exit>(&parsed);
+  return stop != nullptr && stop->code != 0 ? stop->text : "";
+}
+
+TEST(ControllerConfig, TakesSourcesAndPools) {
+  const auto parsed = parse({"--source", "kubernetes", "--source", "file:lb.yaml", "--pool",
+                             "192.0.2.0/28", "--pool", "192.0.2.100-192.0.2.110"});
+  const auto& config = std::get<Config>(parsed);
+  EXPECT_TRUE(config.kubernetes);
+  EXPECT_THAT(config.files, ElementsAre("lb.yaml"));
+  EXPECT_THAT(config.pools, SizeIs(2));
+  EXPECT_EQ(config.load_balancer_class, "empalme.io/lb");
+}
+
+TEST(ControllerConfig, ReadsPoolsFromTheEnvironment) {
+  ::setenv("EMPALME_POOL", "192.0.2.0/28,192.0.2.64/28", 1);
+  const auto parsed = parse({"--source=kubernetes"});
+  ::unsetenv("EMPALME_POOL");
+  EXPECT_THAT(std::get<Config>(parsed).pools, SizeIs(2));
+}
+
+TEST(ControllerConfig, SaysWhatIsMissingOrWrong) {
+  EXPECT_THAT(refusal({}), HasSubstr("--source is needed"));
+  EXPECT_THAT(refusal({"--source", "consul"}), HasSubstr("not 'consul'"));
+  EXPECT_THAT(refusal({"--source", "kubernetes"}), HasSubstr("needs --pool"));
+  EXPECT_THAT(refusal({"--source", "kubernetes", "--pool", "banana"}), HasSubstr("banana"));
+  EXPECT_THAT(refusal({"--source", "kubernetes", "--pool", "127.0.0.0/8"}),
+              HasSubstr("127.0.0.0/8"));
+  EXPECT_THAT(refusal({"--source", "file:a", "--source", "file:b"}), HasSubstr("once"));
+  EXPECT_THAT(refusal({"--source", "file:a", "--dataplane", "tcp:192.0.2.1:9"}), HasSubstr("mTLS"));
+  EXPECT_THAT(refusal({"--source", "file:a", "--observe", "0.0.0.0:1"}), HasSubstr("wildcard"));
+}
+
+TEST(ControllerConfig, KnowsItsSubcommands) {
+  EXPECT_EQ(std::get<Validate>(parse({"validate", "x.yaml"})).file, "x.yaml");
+  EXPECT_EQ(std::get<Uninstall>(parse({"uninstall", "--kubeconfig", "k"})).kubeconfig, "k");
+  EXPECT_EQ(std::get<Exit>(parse({"--version"})).code, 0);
+  EXPECT_THAT(std::get<Exit>(parse({"--help"})).text, HasSubstr("Examples:"));
+}
+
+std::string range(const char* node, unsigned prefix) {
+  const auto out = upper_end(IpAddress::parse(node).value(), prefix);
+  return out ? out->to_string() : out.error().code;
+}
+
+TEST(AutoPool, TakesTheUpperEndOfTheSubnet) {
+  EXPECT_EQ(range("192.168.49.2", 24), "192.168.49.245-192.168.49.254");
+  EXPECT_EQ(range("10.0.7.9", 20), "10.0.15.245-10.0.15.254");
+}
+
+TEST(AutoPool, TakesLessOfASmallSubnetAndNothingOfATinyOne) {
+  EXPECT_EQ(range("192.0.2.1", 29), "192.0.2.4-192.0.2.6");
+  EXPECT_EQ(range("192.0.2.1", 31), "Pool");
+  EXPECT_EQ(range("192.0.2.1", 32), "Pool");
+}
+
+TEST(AutoPool, NeverHoldsTheNodeItself) {
+  EXPECT_EQ(range("192.0.2.254", 24), "192.0.2.245-192.0.2.253");
+  EXPECT_EQ(range("192.0.2.250", 24), "192.0.2.251-192.0.2.254");
+}
+
+}  // namespace
+}  // namespace lb::controller

@@ -1,0 +1,173 @@
+// The loop with a real writer on a scripted client, and a publisher that reaches nobody.
+#include "controller/reconciler.hpp"
+
+#include <gmock/gmock.h>
+
+#include "tests/unit/controller/core/builders.hpp"
+#include "tests/unit/controller/kube/scripted_client.hpp"
+
+namespace lb::controller {
+namespace {
+
+using namespace std::chrono_literals;
+using plan::service;
+using plan::ServiceBuilder;
+using testing::HasSubstr;
+using testing::SizeIs;
+
+class ReconcilerTest : public testing::Test {
+ protected:
+  ReconcilerTest() {
+    reconciler.set_publisher(publisher);
+    writer.start();
+  }
+  ~ReconcilerTest() override { writer.stop(); }
+
+  static Reconciler::Options options() {
+    Reconciler::Options out;
+    out.pools = {plan::pool("192.0.2.10-192.0.2.12")};
+    out.sources = {"kubernetes/"};
+    out.quarantine = out.conflict = out.patch_retry = 1s;
+    return out;
+  }
+  void sync(const std::vector<ServiceBuilder>& services) {
+    std::set<std::string> keys;
+    for (const auto& each : services) {
+      reconciler.upsert(each.source());
+      keys.insert(each.key());
+    }
+    reconciler.synced("kubernetes/", keys);
+    run();
+  }
+  void contact(DesiredState held = {}) {
+    reconciler.held(held);
+    run();
+  }
+  // What the plan wants, as the data plane would confirm it.
+  void acknowledge(const std::string& key) {
+    plan::Allocator like{{plan::pool("192.0.2.10-192.0.2.12")}};
+    const auto planned = plan_service(reconciler.world(), like, key);
+    if (planned.desired) reconciler.acknowledged({{1, 1}, {*planned.desired}}, {});
+    run();
+  }
+  void run(std::chrono::milliseconds time = 20ms) {
+    io.restart();
+    io.run_for(time);
+  }
+  std::vector<net::HttpRequest> sent(size_t count) {
+    const auto end = std::chrono::steady_clock::now() + 5s;
+    while (script.asked().size() < count && std::chrono::steady_clock::now() < end) run(5ms);
+    return script.asked();
+  }
+
+  asio::io_context io;
+  kube::Script script;
+  kube::ApiWriter writer{
+      {[this] { return std::make_unique<kube::ScriptedClient>(script); }, [] {}, 100}};
+  Reconciler reconciler{io, options(), &writer};
+  Publisher publisher{io, {.dataplane = net::UnixPath{"/nonexistent"}}, reconciler};
+};
+
+TEST_F(ReconcilerTest, PlansNothingBeforeSourcesAndDataPlaneAreKnown) {
+  sync({service("web")});
+  EXPECT_FALSE(reconciler.ready());
+  EXPECT_EQ(reconciler.counters().plans, 0u);
+  contact();
+  EXPECT_TRUE(reconciler.ready());
+  EXPECT_EQ(reconciler.usage().assigned, 1u);
+}
+
+TEST_F(ReconcilerTest, PlansWithoutADataPlaneOnceItIsGivenUp) {
+  sync({service("web")});
+  reconciler.lost(true);
+  run();
+  EXPECT_TRUE(reconciler.ready());
+}
+
+TEST_F(ReconcilerTest, MarksThenWritesTheStatus) {
+  for (int i = 0; i < 4; ++i) script.add(200, "{}");
+  contact();
+  sync({service("web").unmarked()});
+  auto requests = sent(2);
+  ASSERT_THAT(requests, SizeIs(2)) << "finalizers, and an Event";
+  EXPECT_THAT(requests[0].body, HasSubstr(plan::kFinalizer));
+  EXPECT_THAT(requests[1].body, HasSubstr("EnsuringLoadBalancer"));
+  auto marked = service("web");
+  marked.object().meta.resource_version = "2";
+  reconciler.upsert(marked.source());
+  run();
+  acknowledge(marked.key());
+  requests = sent(4);
+  ASSERT_THAT(requests, SizeIs(4));
+  EXPECT_THAT(requests[2].body, HasSubstr("\"ip\":\"192.0.2.10\""));
+  EXPECT_THAT(requests[3].body, HasSubstr("EnsuredLoadBalancer"));
+}
+
+TEST_F(ReconcilerTest, DoesNotRepeatAWriteWhoseEchoIsStillOnItsWay) {
+  script.add(200, "{}");
+  script.add(200, "{}");
+  contact();
+  sync({service("web").unmarked()});
+  sent(2);
+  reconciler.lost(true);  // plans everything again, on the same old Service
+  run();
+  EXPECT_EQ(reconciler.counters().patches, 1u);
+  EXPECT_EQ(reconciler.counters().events, 1u);
+}
+
+TEST_F(ReconcilerTest, TriesAWriteAgainThatWasRefused) {
+  script.add(403, "{}");
+  for (int i = 0; i < 3; ++i) script.add(200, "{}");
+  contact();
+  sync({service("web").unmarked()});
+  sent(2);
+  run(1500ms);
+  EXPECT_EQ(reconciler.counters().patch_failures, 1u);
+  EXPECT_EQ(reconciler.counters().patches, 2u);
+}
+
+TEST_F(ReconcilerTest, AServiceThatIsGoneAfterANewListIsRemoved) {
+  contact();
+  sync({service("a"), service("b")});
+  EXPECT_EQ(reconciler.world().services.size(), 2u);
+  reconciler.synced("kubernetes/", {service("a").key()});
+  run();
+  EXPECT_EQ(reconciler.world().services.size(), 1u);
+}
+
+TEST_F(ReconcilerTest, FreedAddressesRestAndComeBack) {
+  contact();
+  sync({service("a")});
+  reconciler.start();
+  reconciler.synced("kubernetes/", {});
+  run();
+  EXPECT_EQ(reconciler.usage().quarantined, 1u);
+  const auto end = std::chrono::steady_clock::now() + 5s;
+  while (reconciler.usage().quarantined != 0 && std::chrono::steady_clock::now() < end) {
+    run(50ms);
+  }
+  EXPECT_EQ(reconciler.usage().quarantined, 0u);
+}
+
+TEST_F(ReconcilerTest, CountsStaleSourcesAndProblems) {
+  contact();
+  sync({service("a").requests("203.0.113.1")});
+  EXPECT_EQ(reconciler.problems().at("AddressNotInPool"), 1u);
+  reconciler.freshness("kubernetes//x", Error{"Connect", "gone"});
+  EXPECT_EQ(reconciler.stale_sources(), 1u);
+  reconciler.freshness("kubernetes//x", std::nullopt);
+  EXPECT_EQ(reconciler.stale_sources(), 0u);
+}
+
+TEST_F(ReconcilerTest, NodesAddressesAreNeverGiven) {
+  contact();
+  sync({service("a")});
+  reconciler.nodes({plan::ip("192.0.2.10")});
+  run();
+  const auto planned = reconciler.usage();
+  EXPECT_EQ(planned.assigned, 1u);
+  EXPECT_EQ(planned.quarantined, 1u) << "moved away from the node's address";
+}
+
+}  // namespace
+}  // namespace lb::controller
