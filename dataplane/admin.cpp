@@ -76,6 +76,10 @@ size_t Admin::body_limit(const std::string& method, const std::string& target) {
 
 void Admin::handle(const net::HttpRequest& request, Respond respond) {
   const auto [path, query] = split(request.target, '?');
+  if (stopped_ && !reads(request)) {
+    return respond(
+        net::json_response(503, encode_error({"Stopping", "this data plane is ending"})));
+  }
   if (path == "/v1/state") {
     if (request.method == "PUT") return put(request, std::move(respond));
     if (request.method == "PATCH") return patch(request, std::move(respond));

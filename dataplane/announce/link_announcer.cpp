@@ -20,9 +20,8 @@ void LinkAnnouncer::set(std::vector<Vip> wanted, std::function<void(Failures)> d
     withdraw(each.first, each.second);
     return true;
   });
-  // The filter stands before the address does.
-  if (wanted != wanted_ && options_.set_filter) options_.set_filter(wanted);
   wanted_ = std::move(wanted);
+  guard();
   for (const auto& address : addresses) {
     const auto [found, added] = held_.try_emplace(address);
     if (added) begin(address, found->second);
@@ -86,7 +85,23 @@ void LinkAnnouncer::claimed(const Claim& claim) {
        options_.conflict_retry_ticks);
 }
 
+// The filter is told of addresses that are ours, and of one that is about to be: it stands before
+// the address does. One that is not ours (the node's own, or a host's that this node forwards for)
+// must never be in it: that would cut off whoever has it.
+void LinkAnnouncer::guard(const IpAddress* about_to_come) {
+  std::vector<Vip> ours;
+  for (const auto& vip : wanted_) {
+    const auto found = held_.find(vip.address);
+    const bool up = found != held_.end() && found->second.state == State::kUp;
+    if (up || (about_to_come != nullptr && *about_to_come == vip.address)) ours.push_back(vip);
+  }
+  if (ours == guarded_) return;
+  guarded_ = std::move(ours);
+  if (options_.set_filter) options_.set_filter(guarded_);
+}
+
 void LinkAnnouncer::take(const IpAddress& address, Held& held) {
+  guard(&address);
   if (const auto put = link_->put(address, options_.valid_seconds); !put) {
     return fail(address, held, put.error(), 1);
   }
@@ -106,6 +121,7 @@ void LinkAnnouncer::fail(const IpAddress& address, Held& held, Error error, unsi
   held.state = State::kFailed;
   held.retry_in = retry_in;
   held.error = std::move(error);
+  guard();
   if (news && options_.report) {
     options_.report({held.error.code, address.to_string() + ": " + held.error.message});
   }

@@ -59,6 +59,7 @@ class LinkAnnouncer : public Announcer {
   void renew();
   void renew_later();
   void withdraw(const IpAddress& address, const Held& held);
+  void guard(const IpAddress* about_to_come = nullptr);
 
   const std::unique_ptr<LinkLayer> link_;
   const LinkAnnouncerOptions options_;
@@ -66,6 +67,7 @@ class LinkAnnouncer : public Announcer {
   asio::steady_timer renew_timer_;
   std::map<IpAddress, Held> held_;
   std::vector<Vip> wanted_;
+  std::vector<Vip> guarded_;  // what the filter was last told
   std::function<void(Failures)> done_;
   AnnounceCounters counters_;
   bool probing_ = false;

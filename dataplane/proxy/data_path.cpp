@@ -34,6 +34,7 @@ class WorkerPool : public DataPath {
 
   void apply(std::shared_ptr<const DesiredState> state,
              std::function<void(std::vector<Failure>)> done) override {
+    if (draining_) return done({});
     auto failed = std::make_shared<std::vector<Failure>>();
     auto wanted = collect(*state, *failed);
     state_ = std::move(state);
@@ -86,7 +87,7 @@ class WorkerPool : public DataPath {
   }
 
   void drain(unsigned grace_ms, std::function<void()> done) override {
-    applying_ = true;  // nothing is opened again
+    draining_ = applying_ = true;  // nothing is opened again
     for (const auto& [address, held] : serving_) note_closing(address, held);
     serving_.clear();
     for (const auto& worker : workers_) {
@@ -99,8 +100,9 @@ class WorkerPool : public DataPath {
 
  private:
   static void add_counters(DataPathCounters& sum, const EngineCounters& from) {
-    sum.accepted += from.accepted;
+    // Closed first: read the other way round, the difference could be below zero.
     sum.closed += from.closed;
+    sum.accepted += from.accepted;
     sum.bytes_in += from.bytes_in;
     sum.bytes_out += from.bytes_out;
     sum.splice_bytes += from.spliced;
@@ -195,7 +197,7 @@ class WorkerPool : public DataPath {
     }
     if (workers_.empty()) return;
     workers_.front()->readmit(backend,
-                              {.pause = std::chrono::seconds(policy.ejection.seconds),
+                              {.pause = std::chrono::seconds(std::max(1U, policy.ejection.seconds)),
                                .timeout = std::chrono::milliseconds(policy.connect_timeout_ms),
                                .readmitted = [this] { ++readmissions_; }});
   }
@@ -325,6 +327,7 @@ class WorkerPool : public DataPath {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::atomic<uint64_t> readmissions_{0};
   bool applying_ = false;
+  bool draining_ = false;
   bool retrying_ = false;
   std::vector<std::pair<IpAddress, std::shared_ptr<ListenerCounts>>> closing_;
   std::shared_ptr<const DesiredState> state_;

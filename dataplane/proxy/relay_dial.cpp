@@ -64,7 +64,9 @@ void RelayEngine::move_dials(const std::shared_ptr<BackendRecord>& backend) {
   for (const auto& [address, listener] : std::map<Endpoint, Listener>(listeners_)) {
     for (Session* session : std::vector<Session*>(listener->sessions)) {
       const bool waits = session->phase == Phase::kDialling && session->backend == backend;
-      if (waits && has_another(*session)) dial_failed(*session, ECANCELED);
+      // Its present dial may still work: it is given up only for one more that may be made.
+      const bool may = session->tried.size() + 1 < listener->config->policy.connect_attempts;
+      if (waits && may && has_another(*session)) dial_failed(*session, ECANCELED);
     }
   }
   bury();

@@ -69,8 +69,12 @@ void RelayEngine::update_listener(std::shared_ptr<const ListenerConfig> config) 
   const auto& records = listener.config->records;
   for (Session* session : listener.sessions) {
     const bool kept = std::find(records.begin(), records.end(), session->backend) != records.end();
-    session->drain_ends = kept ? 0 : now_ + uint64_t{listener.config->policy.drain_s} * 1000;
-    rearm(*session);
+    if (kept) {
+      session->drain_ends = 0;
+    } else if (session->drain_ends == 0) {
+      session->drain_ends = now_ + uint64_t{listener.config->policy.drain_s} * 1000;
+    }
+    if (session->phase != Phase::kResetting) rearm(*session);
   }
 }
 
@@ -86,14 +90,17 @@ void RelayEngine::remove_listener(const Endpoint& address) {
 
 void RelayEngine::close_listener(const Listener& listener, uint64_t grace_ms) {
   now_ = monotonic_ms();
-  accept_from(listener);
+  while (accept_from(listener)) {
+  }
   listener->fd.reset();
   by_pointer_.erase(listener.get());
+  std::erase_if(closed_, [](const Listener& each) { return each->sessions.empty(); });
+  closed_.push_back(listener);
   for (Session* session : std::vector<Session*>(listener->sessions)) {
     session->drain_ends = now_ + grace_ms;
     if (grace_ms == 0) {
       reset_both(*session);
-    } else {
+    } else if (session->phase != Phase::kResetting) {
       rearm(*session);
     }
   }
@@ -107,12 +114,9 @@ void RelayEngine::drain(uint64_t grace_ms) {
 }
 
 void RelayEngine::reset_everything() {
-  while (!listeners_.empty()) {
-    for (Session* session : std::vector<Session*>(listeners_.begin()->second->sessions)) {
-      reset_both(*session);
-    }
-    by_pointer_.erase(listeners_.begin()->second.get());
-    listeners_.erase(listeners_.begin());
+  drain(0);
+  for (const auto& listener : std::exchange(closed_, {})) {
+    for (Session* session : std::vector<Session*>(listener->sessions)) reset_both(*session);
   }
   bury();
 }
@@ -156,26 +160,31 @@ void RelayEngine::watch_listener(const LiveListener& listener) {
   epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, listener.fd.get(), &event);
 }
 
-void RelayEngine::accept_from(const Listener& listener) {
+// True when the turn is used up and more may be waiting.
+bool RelayEngine::accept_from(const Listener& listener) {
   for (int i = 0; i < kAcceptsPerTurn; ++i) {
     const int fd = accept4(listener->fd.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
-      if (!listener->config->policy.source_ranges.empty() && !admitted(*listener->config, fd)) {
-        add(counters_.source_refused);
-        reset_on_close(fd);
-        ::close(fd);
-        continue;
-      }
-      begin(listener, fd);
+      welcome(listener, fd);
     } else if (is_ours(errno)) {
       add(counters_.accept_paused);
       epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener->fd.get(), nullptr);
       paused_.emplace_back(now_ + kAcceptPauseMs, listener);
-      return;
+      return false;
     } else if (errno != ECONNABORTED && errno != EINTR) {
-      return;
+      return false;
     }
   }
+  return true;
+}
+
+void RelayEngine::welcome(const Listener& listener, int client) {
+  if (listener->config->policy.source_ranges.empty() || admitted(*listener->config, client)) {
+    return begin(listener, client);
+  }
+  add(counters_.source_refused);
+  reset_on_close(client);
+  ::close(client);
 }
 
 void RelayEngine::begin(const Listener& listener, int client) {
@@ -300,7 +309,7 @@ void RelayEngine::on_timer(Session& session) {
     return reset_both(session);
   }
   if (session.phase == Phase::kRelaying && now_ >= session.check_at) look_after(session);
-  rearm(session);
+  if (session.phase != Phase::kResetting) rearm(session);
 }
 
 // Keepalive does not see a peer that died with data in flight: the kernel's own counts do. Asked
@@ -320,7 +329,7 @@ void RelayEngine::look_after(Session& session) {
     session.unacknowledged = session.unacknowledged || peer.unacknowledged;
     if (!is_dead(peer)) continue;
     add(counters_.dead_peers);
-    return reset_both(session);
+    return on_failure(session, &side == &session.side[kClient] ? kClient : kBackend);
   }
 }
 
@@ -348,12 +357,13 @@ void RelayEngine::finish(Session& session) {
   session.phase = Phase::kDead;
   wheel_.cancel(session);
   if (session.queued) std::erase(queue_, &session);
-  release_backend(session);
-  session.counts->connections.fetch_sub(1, std::memory_order_relaxed);
   for (int side : {kClient, kBackend}) {
     session.from[side].abandon(resources_);
     session.side[side].reset();
   }
+  // Last: whoever counts may take the address away, and no reset leaves after that.
+  release_backend(session);
+  session.counts->connections.fetch_sub(1, std::memory_order_release);
   auto& sessions = session.listener->sessions;
   sessions[session.index] = sessions.back();
   sessions[session.index]->index = session.index;

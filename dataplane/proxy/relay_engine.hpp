@@ -64,7 +64,8 @@ class RelayEngine {
   using Listener = std::shared_ptr<LiveListener>;
 
   void watch_listener(const LiveListener& listener);
-  void accept_from(const Listener& listener);
+  bool accept_from(const Listener& listener);
+  void welcome(const Listener& listener, int client);
   void begin(const Listener& listener, int client);
   void dial_next(Session& session);
   int pick(Session& session);
@@ -100,6 +101,7 @@ class RelayEngine {
   RelayResources resources_;
   std::map<Endpoint, Listener> listeners_;
   std::map<LiveListener*, Listener> by_pointer_;
+  std::vector<Listener> closed_;  // with connections that still drain
   std::vector<std::pair<uint64_t, Listener>> paused_;
   std::vector<Session*> queue_;
   std::vector<Session*> dead_;

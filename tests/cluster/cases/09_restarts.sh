@@ -10,7 +10,7 @@ until_true 60 empalme_ready || fail "the controller did not come back"
 [ "$(service_ip web)" = "$vip" ] || fail "the address changed"
 
 # A stopped controller cannot help: what serves is the state on disk.
-until_true 10 test -n "$(empalme_pid empalme-controller)"
+until_true 20 eval '[ -n "$(empalme_pid empalme-controller)" ]' || fail "the controller did not come back"
 controller=$(empalme_pid empalme-controller)
 kill -STOP "$controller"
 killed=$(milliseconds)

@@ -12,6 +12,13 @@ add_machine() { # NAME ADDRESS
 }
 
 network_up() {
+  # What is not in this list is somebody else's, whatever its name.
+  local name
+  for name in lan cp client $(seq -f 'n%g' "$cluster_nodes"); do
+    [ -e "/run/netns/$name" ] && die "a network namespace '$name' exists that this suite did not make"
+  done
+  touch "$cluster_dir/namespaces"
+  ls /run/netns 2>/dev/null | grep '^cni-' >"$cluster_dir/others-cni"
   ip netns add lan
   in_ns lan ip link set lo up
   in_ns lan ip link add br0 type bridge
@@ -39,5 +46,7 @@ network_up() {
 
 network_down() {
   local ns
+  [ -f "$cluster_dir/namespaces" ] || return 0
   for ns in lan cp client $(seq -f 'n%g' "$cluster_nodes"); do ip netns del "$ns" 2>/dev/null; done
+  rm -f "$cluster_dir/namespaces"
 }

@@ -110,6 +110,8 @@ nodes_down() {
     kill -9 "$pid" 2>/dev/null
   done
   grep -oE "$cluster_dir/n[0-9]/[^ ]+" /proc/mounts | sort -r | while read -r mount; do umount -l "$mount" 2>/dev/null; done
-  grep -oE '/run/netns/cni-[^ ]+' /proc/mounts | while read -r mount; do umount "$mount"; rm -f "$mount"; done
+  [ -f "$cluster_dir/namespaces" ] || return 0
+  grep -oE '/run/netns/cni-[^ ]+' /proc/mounts | grep -vFf "$cluster_dir/others-cni" |
+    while read -r mount; do umount "$mount"; rm -f "$mount"; done
   return 0
 }

@@ -126,6 +126,15 @@ TEST_F(LinkAnnouncerTest, AnAddressOfTheNodeItselfIsInUse) {
   EXPECT_THAT(answer->at(ip("192.0.2.1")).message, HasSubstr("of this node"));
 }
 
+TEST_F(LinkAnnouncerTest, NeverFiltersAnAddressThatIsNotOurs) {
+  link->owners[ip("192.0.2.1")] = Ownership::kForeign;
+  link->answering = ip("192.0.2.2");
+  set({vip("192.0.2.1"), vip("192.0.2.2"), vip("192.0.2.10")});
+  EXPECT_THAT(filtered, IsEmpty()) << "nothing is ours yet";
+  ASSERT_TRUE(answered());
+  EXPECT_EQ(filtered, std::vector<Vip>{vip("192.0.2.10")});
+}
+
 TEST_F(LinkAnnouncerTest, TakesItsOwnLeftoverWithoutAsking) {
   link->owners[ip("192.0.2.10")] = Ownership::kOurs;
   set({vip("192.0.2.10")});

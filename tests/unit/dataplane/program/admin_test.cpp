@@ -153,6 +153,7 @@ TEST_F(AdminTest, StoppingAnswersWhoWaits) {
   admin.stop();
   EXPECT_TRUE(answer);
   EXPECT_THAT(ask("GET", "/readyz").body, HasSubstr("stopping"));
+  EXPECT_EQ(ask("PUT", "/v1/state", state(9)).status, 503) << "nothing new while it drains";
 }
 
 TEST_F(AdminTest, ReadyOnlyOnceAStateIsApplied) {

@@ -41,7 +41,7 @@ struct Server {
   Server() : fd(socket(AF_INET, SOCK_STREAM, 0)) {
     const auto address = loopback(0);
     EXPECT_EQ(bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
-    EXPECT_EQ(listen(fd.get(), 16), 0);
+    EXPECT_EQ(listen(fd.get(), 512), 0);
     const timeval limit{5, 0};
     setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     port = port_of(fd.get());

@@ -158,6 +158,45 @@ TEST_F(FailoverTest, ADrainEndsAtItsDeadline) {
   EXPECT_TRUE(is_reset(client));
 }
 
+TEST_F(FailoverTest, StoppingResetsWhatStillDrains) {
+  Server server;
+  serve({server.port});
+  const Fd client = dial(port_);
+  const Fd peer = server.accept_one();
+  on_control([&] { path_->drain(60'000, [] {}); });
+  EXPECT_TRUE(eventually([&] { return !dial(port_).valid(); }));
+  on_control([&] { path_->stop(); });
+  EXPECT_TRUE(is_reset(client));
+}
+
+TEST_F(FailoverTest, AClosingListenerServesItsWholeQueue) {
+  Server server;
+  policy_.delete_drain_s = 60;
+  serve({server.port});
+  std::vector<Fd> clients;
+  for (int i = 0; i < 200; ++i) clients.push_back(dial(port_));
+  apply({{1, 99}, {}});
+  for (int i = 0; i < 200; ++i) ASSERT_TRUE(server.accept_one().valid()) << i;
+}
+
+TEST_F(FailoverTest, AnotherChangeDoesNotProlongADrain) {
+  Server leaving, staying;
+  policy_.drain_s = 1;
+  serve({leaving.port});
+  const Fd client = dial(port_);
+  const Fd peer = leaving.accept_one();
+  serve({staying.port});
+  const auto began = std::chrono::steady_clock::now();
+  bool over = false;
+  for (uint16_t extra = 1; !over && extra < 100; ++extra) {
+    serve({staying.port, extra});
+    char text[1];
+    over = recv(client.get(), text, 1, MSG_DONTWAIT) < 0 && errno == ECONNRESET;
+    std::this_thread::sleep_until(began + extra * std::chrono::milliseconds(50));
+  }
+  EXPECT_TRUE(over) << "still open after five times its drain";
+}
+
 TEST_F(FailoverTest, AnAddressIsInUseUntilItsLastConnectionIsOver) {
   Server server;
   policy_.delete_drain_s = 60;

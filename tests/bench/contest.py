@@ -1,0 +1,131 @@
+"""An interleaved contest: every proxy stays resident, each round runs all of them in shuffled order, and
+ratios are taken inside a round, so that slow drift of the machine cancels. Root, and one idle machine.
+
+  python3 tests/bench/contest.py [--rounds 7] [--seconds 2] [--set empalme,haproxy,nginx] [conn rr bulk idle syscalls]
+"""
+import argparse
+import json
+import random
+import re
+import signal
+import statistics
+import subprocess
+import tempfile
+import time
+
+import contestants
+
+CLIENTS = {"conn": 64, "rr": 64, "bulk": 8}
+
+
+def referee(proxy, work, *arguments):
+    command = contestants.in_namespace(
+        "taskset", "-c", "1", f"{contestants.ROOT}/build/tests/referee", work, "--target", str(proxy.port),
+        "--backends", str(contestants.FIRST_BACKEND), *arguments)
+    for pid in proxy.pids():
+        command += ["--pid", str(pid)]
+    return command
+
+
+def measure(proxy, work, seconds):
+    done = subprocess.run(referee(proxy, work, "-c", str(CLIENTS[work]), "--seconds", str(seconds)),
+                          capture_output=True, text=True, check=False, timeout=120)
+    return json.loads(done.stdout)
+
+
+def contest(proxies, work, rounds, seconds):
+    key = "cpu_s_per_gb" if work == "bulk" else "cpu_us_per_operation"
+    results = {p.name: [] for p in proxies}
+    for _ in range(rounds):
+        order = list(proxies)
+        random.shuffle(order)
+        for proxy in order:
+            results[proxy.name].append(measure(proxy, work, seconds))
+    print(f"\n## {work}, {CLIENTS[work]} clients, {rounds} rounds of {seconds} s: {key}")
+    reference = results[proxies[0].name]
+    for name, rows in results.items():
+        ratios = [a[key] / b[key] for a, b in zip(reference, rows) if b[key]]
+        errors, corrupt = sum(r["errors"] for r in rows), sum(r["corrupt"] for r in rows)
+        shares = [sum(r["backends"][i] for r in rows) for i in range(3)]
+        rate = statistics.median(r["mb_per_s"] if work == "bulk" else r["per_s"] for r in rows)
+        print(f"{name:16}{statistics.median(r[key] for r in rows):10.3f}  {proxies[0].name}/{name} "
+              f"{statistics.median(ratios):6.3f} [{min(ratios):.2f} {max(ratios):.2f}]  rate {rate:10.0f}  "
+              f"errors {errors} corrupt {corrupt} shares {shares}", flush=True)
+
+
+def private_bytes(proxy):
+    total = 0
+    for pid in proxy.pids():
+        with open(f"/proc/{pid}/status", encoding="ascii") as status:
+            total += sum(int(line.split()[1]) * 1024 for line in status if line.startswith("RssAnon"))
+    return total
+
+
+def idle(proxies, count):
+    print(f"\n## idle: user memory of {count} connections that have had one exchange")
+    for proxy in proxies:
+        base = private_bytes(proxy)
+        load = subprocess.Popen(referee(proxy, "idle", "-c", str(count), "--seconds", "3"),
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        settled = load.stderr.readline().strip()
+        time.sleep(1)
+        held = private_bytes(proxy)
+        load.communicate()
+        time.sleep(1)
+        print(f"{proxy.name:16} base {base / 1e6:7.2f} MB  {settled}  {(held - base) / count:7.0f} B each  "
+              f"after close {private_bytes(proxy) / 1e6:7.2f} MB", flush=True)
+
+
+def syscalls(proxies):
+    print("\n## system calls per operation (epoll_wait left out)")
+    for proxy in proxies:
+        for work in ("conn", "rr"):
+            with tempfile.NamedTemporaryFile() as out:
+                command = ["strace", "-f", "-c", "-o", out.name]
+                for pid in proxy.pids():
+                    command += ["-p", str(pid)]
+                trace = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+                time.sleep(0.7)
+                row = json.loads(subprocess.run(
+                    referee(proxy, work, "-c", "64", "--warm", "0", "--seconds", "2"), capture_output=True,
+                    text=True, check=False).stdout)
+                trace.send_signal(signal.SIGINT)
+                trace.wait()
+                calls = {}
+                for line in open(out.name, encoding="ascii"):
+                    found = re.match(r"\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s+(?:\d+\s+)?(\w+)$", line)
+                    if found and found[2] not in ("total", "epoll_wait"):
+                        calls[found[2]] = int(found[1]) / row["operations"]
+                detail = "  ".join(f"{k} {v:.2f}" for k, v in sorted(calls.items(), key=lambda c: -c[1]) if v > 0.01)
+                print(f"{proxy.name:16}{work:5}{sum(calls.values()):7.2f}   {detail}", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("work", nargs="*", default=["conn", "rr", "bulk", "idle", "syscalls"])
+    parser.add_argument("--set", default="empalme,haproxy,nginx")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--idle", type=int, default=9000)
+    options = parser.parse_args()
+    contestants.make_namespace()
+    proxies = []
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            for i, name in enumerate(options.set.split(",")):
+                proxies.append(contestants.Running(name, 20000 + 10 * i, f"{folder}/{name}"))
+            for work in options.work:
+                if work == "idle":
+                    idle(proxies, options.idle)
+                elif work == "syscalls":
+                    syscalls(proxies)
+                else:
+                    contest(proxies, work, options.rounds, options.seconds)
+        finally:
+            for proxy in proxies:
+                proxy.stop()
+            subprocess.run(["ip", "netns", "del", contestants.NAMESPACE], check=False)
+
+
+if __name__ == "__main__":
+    main()
