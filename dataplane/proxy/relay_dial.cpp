@@ -61,6 +61,7 @@ bool RelayEngine::has_another(const Session& session) const {
 }
 
 void RelayEngine::move_dials(const std::shared_ptr<BackendRecord>& backend) {
+  refresh_clock();
   for (const auto& [address, listener] : std::map<Endpoint, Listener>(listeners_)) {
     for (Session* session : std::vector<Session*>(listener->sessions)) {
       const bool waits = session->phase == Phase::kDialling && session->backend == backend;

@@ -17,7 +17,6 @@ constexpr int kAcceptsPerTurn = 64;
 constexpr uint64_t kAcceptPauseMs = 100;  // out of descriptors: waiting beats spinning
 constexpr uint64_t kResetCheckMs = 10;
 constexpr uint64_t kResetPatienceMs = 5000;  // for the survivor to take what came before
-constexpr uint64_t kLookAfterMs = 5000;      // between two looks at whether peers still live
 constexpr uint64_t kListenerBit = 2;         // pointers leave two bits free: side, and kind
 
 uint64_t monotonic_ms() {
@@ -50,6 +49,9 @@ RelayEngine::RelayEngine(size_t worker_index, OnEject on_eject)
 
 RelayEngine::~RelayEngine() { reset_everything(); }
 
+// Whatever is called from outside does so first: deadlines are reckoned from it.
+void RelayEngine::refresh_clock() { now_ = monotonic_ms(); }
+
 void RelayEngine::add_listener(net::Fd fd, std::shared_ptr<const ListenerConfig> config) {
   auto listener = std::make_shared<LiveListener>();
   listener->fd = std::move(fd);
@@ -63,7 +65,7 @@ void RelayEngine::add_listener(net::Fd fd, std::shared_ptr<const ListenerConfig>
 void RelayEngine::update_listener(std::shared_ptr<const ListenerConfig> config) {
   const auto found = listeners_.find(config->address);
   if (found == listeners_.end()) return;
-  now_ = monotonic_ms();
+  refresh_clock();
   LiveListener& listener = *found->second;
   listener.config = std::move(config);
   const auto& records = listener.config->records;
@@ -89,7 +91,7 @@ void RelayEngine::remove_listener(const Endpoint& address) {
 }
 
 void RelayEngine::close_listener(const Listener& listener, uint64_t grace_ms) {
-  now_ = monotonic_ms();
+  refresh_clock();
   while (accept_from(listener)) {
   }
   listener->fd.reset();
@@ -125,7 +127,7 @@ bool RelayEngine::poll() {
   std::array<epoll_event, 256> events;
   const int count = epoll_wait(epoll_.get(), events.data(), int(events.size()), 0);
   if (count <= 0 && queue_.empty()) return false;
-  now_ = monotonic_ms();
+  refresh_clock();
   for (int i = 0; i < count; ++i) {
     const uint64_t tag = events[size_t(i)].data.u64;
     if ((tag & kListenerBit) != 0) {
@@ -141,8 +143,10 @@ bool RelayEngine::poll() {
   return true;
 }
 
+// After a stall a connect may be done and its deadline past: what has happened comes first.
 void RelayEngine::tick() {
-  now_ = monotonic_ms();
+  poll();
+  refresh_clock();
   for (TimerEntry* entry : wheel_.expire(now_)) on_timer(*static_cast<Session*>(entry));
   auto due = std::partition(paused_.begin(), paused_.end(),
                             [&](const auto& paused) { return paused.first > now_; });
@@ -292,57 +296,6 @@ void RelayEngine::continue_reset(Session& session) {
     return reset_both(session);
   }
   wheel_.arm(session, now_ + kResetCheckMs);
-}
-
-void RelayEngine::on_timer(Session& session) {
-  if (session.phase == Phase::kDead) return;
-  if (session.phase == Phase::kResetting) return continue_reset(session);
-  if (session.drain_ends != 0 && now_ >= session.drain_ends) {
-    add(counters_.drain_resets);
-    return reset_both(session);
-  }
-  const uint64_t idle = uint64_t{session.listener->config->policy.idle_timeout_s} * 1000;
-  const bool phase_over = session.phase_ends != 0 && now_ >= session.phase_ends;
-  if (phase_over && session.phase == Phase::kDialling) return dial_failed(session, ETIMEDOUT);
-  if (phase_over || (idle != 0 && now_ >= session.last_active + idle)) {
-    add(counters_.idle_timeouts);
-    return reset_both(session);
-  }
-  if (session.phase == Phase::kRelaying && now_ >= session.check_at) look_after(session);
-  if (session.phase != Phase::kResetting) rearm(session);
-}
-
-// Keepalive does not see a peer that died with data in flight: the kernel's own counts do. Asked
-// only where something has moved since the last look, or was not acknowledged then.
-void RelayEngine::look_after(Session& session) {
-  session.check_at = now_ + kLookAfterMs;
-  if (!session.keepalive) {
-    session.keepalive = true;
-    set_keepalive(session.side[kBackend].get());
-  }
-  const uint64_t moved = session.from[kClient].bytes() + session.from[kBackend].bytes();
-  if (moved == session.checked_bytes && !session.unacknowledged) return;
-  session.checked_bytes = moved;
-  session.unacknowledged = false;
-  for (const auto& side : session.side) {
-    const PeerState peer = peer_state(side.get());
-    session.unacknowledged = session.unacknowledged || peer.unacknowledged;
-    if (!is_dead(peer)) continue;
-    add(counters_.dead_peers);
-    return on_failure(session, &side == &session.side[kClient] ? kClient : kBackend);
-  }
-}
-
-void RelayEngine::rearm(Session& session) {
-  if (session.phase == Phase::kDead) return;
-  const uint64_t idle = uint64_t{session.listener->config->policy.idle_timeout_s} * 1000;
-  uint64_t at = UINT64_MAX;
-  if (session.phase_ends != 0) at = std::min(at, session.phase_ends);
-  if (session.drain_ends != 0) at = std::min(at, session.drain_ends);
-  if (idle != 0) at = std::min(at, session.last_active + idle);
-  if (session.phase == Phase::kRelaying) at = std::min(at, session.check_at);
-  if (at == UINT64_MAX) return wheel_.cancel(session);
-  wheel_.arm(session, at);
 }
 
 void RelayEngine::reset_both(Session& session) {

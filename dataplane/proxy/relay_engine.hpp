@@ -2,11 +2,12 @@
 //
 // Owned by a Worker and used on its thread only, except counters(), which any thread may read
 // (relaxed). Knows no event loop: whoever owns descriptor() calls poll() when it is readable and
-// tick() while has_timers(). Nothing throws across an event.
+// tick() at next_tick(). Nothing throws across an event.
 #pragma once
 
 #include <sys/epoll.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <functional>
@@ -57,7 +58,12 @@ class RelayEngine {
   // Handles what is ready; false when nothing was.
   bool poll();
   void tick();
-  bool has_timers() const { return !wheel_.empty() || !paused_.empty(); }
+  // When tick() is next worth calling: steady_clock in ms, UINT64_MAX for not at all.
+  uint64_t next_tick() const {
+    uint64_t next = wheel_.wake_at();
+    for (const auto& paused : paused_) next = std::min(next, paused.first);
+    return next;
+  }
   size_t sessions() const { return live_; }
 
  private:
@@ -84,6 +90,7 @@ class RelayEngine {
   void continue_reset(Session& session);
   void on_timer(Session& session);
   void look_after(Session& session);
+  void refresh_clock();
   void close_listener(const Listener& listener, uint64_t grace_ms);
   void rearm(Session& session);
   void reset_both(Session& session);

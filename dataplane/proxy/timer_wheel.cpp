@@ -9,6 +9,7 @@ void TimerWheel::arm(TimerEntry& entry, uint64_t at_ms) {
   // Rounded up, and never into a slot that has been walked already.
   const uint64_t tick = std::max((at_ms + kGrainMs - 1) / kGrainMs, tick_ + 1);
   TimerEntry& slot = slots_[tick % kSlots];
+  wake_ms_ = std::min(wake_ms_, tick * kGrainMs);
   entry.at_ms = at_ms;
   entry.next = &slot;
   entry.previous = slot.previous;
@@ -31,7 +32,18 @@ std::vector<TimerEntry*> TimerWheel::expire(uint64_t now_ms) {
   // After a long sleep one turn of the wheel has seen every slot.
   if (target > tick_ + kSlots) tick_ = target - kSlots;
   while (tick_ < target) collect(slots_[++tick_ % kSlots], now_ms, due);
+  find_next();
   return due;
+}
+
+void TimerWheel::find_next() {
+  for (uint64_t ahead = 1; ahead <= kSlots; ++ahead) {
+    const TimerEntry& slot = slots_[(tick_ + ahead) % kSlots];
+    if (slot.next == &slot) continue;
+    wake_ms_ = (tick_ + ahead) * kGrainMs;
+    return;
+  }
+  wake_ms_ = UINT64_MAX;
 }
 
 void TimerWheel::collect(TimerEntry& slot, uint64_t now_ms, std::vector<TimerEntry*>& due) {

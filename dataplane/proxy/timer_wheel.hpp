@@ -35,6 +35,9 @@ class TimerWheel {
   void arm(TimerEntry& entry, uint64_t at_ms);
   void cancel(TimerEntry& entry);
   bool empty() const { return count_ == 0; }
+  // When expire() is next worth calling, in the time that is passed in; UINT64_MAX: not before
+  // something is armed. Early after a cancel, and once a turn for deadlines of later turns.
+  uint64_t wake_at() const { return count_ == 0 ? UINT64_MAX : wake_ms_; }
 
   // Disarms and returns everything due; the caller may arm and cancel while it walks the list.
   std::vector<TimerEntry*> expire(uint64_t now_ms);
@@ -43,7 +46,10 @@ class TimerWheel {
   void collect(TimerEntry& slot, uint64_t now_ms, std::vector<TimerEntry*>& due);
 
   std::array<TimerEntry, kSlots> slots_;
+  void find_next();
+
   uint64_t tick_;
+  uint64_t wake_ms_ = UINT64_MAX;
   size_t count_ = 0;
 };
 

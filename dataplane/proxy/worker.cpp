@@ -59,13 +59,15 @@ void Worker::on_events() {
   asio::post(io_, [this] { on_events(); });
 }
 
+// A wait that is replaced by an earlier one ends with an error and changes nothing.
 void Worker::keep_ticking() {
-  if (ticking_ || !engine_.has_timers()) return;
-  ticking_ = true;
-  timer_.expires_after(std::chrono::milliseconds(TimerWheel::kGrainMs));
+  const uint64_t next = engine_.next_tick();
+  if (next >= ticks_at_) return;
+  ticks_at_ = next;
+  timer_.expires_at(std::chrono::steady_clock::time_point(std::chrono::milliseconds(next)));
   timer_.async_wait([this](const boost::system::error_code& error) {
-    ticking_ = false;
     if (error) return;
+    ticks_at_ = UINT64_MAX;
     engine_.tick();
     keep_ticking();
   });

@@ -37,7 +37,7 @@ class Worker {
   asio::executor_work_guard<asio::io_context::executor_type> work_{io_.get_executor()};
   asio::posix::stream_descriptor epoll_{io_, engine_.descriptor()};
   asio::steady_timer timer_{io_};
-  bool ticking_ = false;
+  uint64_t ticks_at_ = UINT64_MAX;  // what timer_ waits for
   std::thread thread_;
 };
 

@@ -19,9 +19,10 @@ fail() { echo "FAILED: $*"; tail -n 5 "$work"/*.log; broken=1; }
 ip netns add "$node" && ip netns add "$peer" || exit 77
 ip link add "v$$" netns "$node" type veth peer name eth0 netns "$peer"
 ip -n "$node" link set "v$$" name eth0
-for pair in "$node 192.0.2.1" "$peer 192.0.2.2"; do
-  read -r ns address <<<"$pair"
-  ip -n "$ns" addr add "$address/24" dev eth0
+for pair in "$node 1" "$peer 2"; do
+  read -r ns last <<<"$pair"
+  ip -n "$ns" addr add "192.0.2.$last/24" dev eth0
+  ip -n "$ns" addr add "2001:db8::$last/64" dev eth0 nodad
   ip -n "$ns" link set eth0 up
   ip -n "$ns" link set lo up
 done
@@ -45,7 +46,7 @@ state() { # GENERATION ADDRESS...
   fi
 }
 put() { state "$@" | curl -s --unix-socket "$work/admin.sock" -X PUT -d @- localhost/v1/state; }
-ask() { on_peer curl -s -m 2 "http://$1/name"; }
+ask() { on_peer curl -g -s -m 2 "http://$1/name"; }
 has() { ip -n "$node" -o addr show dev eth0 | grep -q " $1/32"; }
 until_true() { for _ in $(seq 100); do "$@" && return 0; sleep 0.1; done; return 1; }
 gone() { ! has "$1"; }
@@ -79,9 +80,13 @@ has 192.0.2.2 && fail "the peer's address is on the node"
 
 for _ in $(seq 65); do sleep 0.1; has 192.0.2.100 || { fail "not renewed"; break; }; done
 
-put 3 >/dev/null
+answer=$(put 3 192.0.2.100 2001:db8::100 2001:db8::2)
+[[ $answer == *'"address":"2001:db8::2"'*AddressInUseOnNetwork* ]] || fail "took the peer's IPv6 address: $answer"
+[ "$(ask '[2001:db8::100]')" = served ] || fail "not reached by IPv6"
+
+put 4 >/dev/null
 until_true gone 192.0.2.100 || fail "the address stayed"
-put 4 192.0.2.101 >/dev/null
+put 5 192.0.2.101 >/dev/null
 [ "$(ask 192.0.2.101)" = served ] || fail "does not answer on a second address"
 
 until_true grep -q 192.0.2.101 "$work/held/state.json" || fail "the state was not saved"

@@ -98,6 +98,9 @@ TEST_F(FailoverTest, OneTimeoutMovesEveryDialThatWaits) {
   for (int i = 0; i < 8; ++i) clients.push_back(dial(port_));
   for (int i = 0; i < 8; ++i) EXPECT_TRUE(server.accept_one().valid()) << i;
   EXPECT_EQ(counters().ejections, 1u);
+  for (const auto& backend : port_status().backends) {
+    EXPECT_EQ(backend.ejected, backend.backend.port == hole.port) << backend.reason;
+  }
   const uint64_t timeouts = counters().connect_timeouts;
   for (int i = 0; i < 8; ++i) {
     const Fd client = dial(port_);

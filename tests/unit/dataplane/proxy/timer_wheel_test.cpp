@@ -48,6 +48,32 @@ TEST(TimerWheel, MissesNothingAfterALongSleep) {
   EXPECT_EQ(wheel.expire(1'000'000).size(), entries.size());
 }
 
+TEST(TimerWheel, NeedsNoCallBeforeTheNextDeadline) {
+  TimerWheel wheel(0);
+  TimerEntry soon, later;
+  EXPECT_EQ(wheel.wake_at(), UINT64_MAX);
+  wheel.arm(later, 3000);
+  EXPECT_EQ(wheel.wake_at(), 3000U);
+  wheel.arm(soon, 100);
+  EXPECT_EQ(wheel.wake_at(), 100U);
+  EXPECT_EQ(wheel.expire(wheel.wake_at()).size(), 1U);
+  EXPECT_EQ(wheel.wake_at(), 3000U);
+  wheel.cancel(later);
+  EXPECT_EQ(wheel.wake_at(), UINT64_MAX);
+}
+
+TEST(TimerWheel, IsAskedOnceATurnForWhatIsFarAway) {
+  TimerWheel wheel(0);
+  TimerEntry entry;
+  wheel.arm(entry, 1'000'000);
+  size_t calls = 0;
+  std::vector<TimerEntry*> due;
+  for (uint64_t now = 0; due.empty() && calls < 1000; ++calls)
+    due = wheel.expire(now = wheel.wake_at());
+  EXPECT_EQ(due.size(), 1U);
+  EXPECT_LT(calls, 1'000'000 / (TimerWheel::kGrainMs * TimerWheel::kSlots) + 3);
+}
+
 TEST(TimerWheel, FiresADeadlineThatHasPassedAtTheNextTick) {
   TimerWheel wheel(1000);
   TimerEntry entry;

@@ -1,0 +1,65 @@
+#include <algorithm>
+#include <cerrno>
+
+#include "dataplane/proxy/relay_engine.hpp"
+#include "dataplane/proxy/sockets.hpp"
+
+namespace lb::proxy {
+namespace {
+
+constexpr uint64_t kLookAfterMs = 5000;  // between two looks at whether peers still live
+
+}  // namespace
+
+void RelayEngine::on_timer(Session& session) {
+  if (session.phase == Phase::kDead) return;
+  if (session.phase == Phase::kResetting) return continue_reset(session);
+  if (session.drain_ends != 0 && now_ >= session.drain_ends) {
+    add(counters_.drain_resets);
+    return reset_both(session);
+  }
+  const uint64_t idle = uint64_t{session.listener->config->policy.idle_timeout_s} * 1000;
+  const bool phase_over = session.phase_ends != 0 && now_ >= session.phase_ends;
+  if (phase_over && session.phase == Phase::kDialling) return dial_failed(session, ETIMEDOUT);
+  if (phase_over || (idle != 0 && now_ >= session.last_active + idle)) {
+    add(counters_.idle_timeouts);
+    return reset_both(session);
+  }
+  if (session.phase == Phase::kRelaying && now_ >= session.check_at) look_after(session);
+  if (session.phase != Phase::kResetting) rearm(session);
+}
+
+// Keepalive does not see a peer that died with data in flight: the kernel's own counts do. Asked
+// only where something has moved since the last look, or was not acknowledged then.
+void RelayEngine::look_after(Session& session) {
+  session.check_at = now_ + kLookAfterMs;
+  if (!session.keepalive) {
+    session.keepalive = true;
+    set_keepalive(session.side[kBackend].get());
+  }
+  const uint64_t moved = session.from[kClient].bytes() + session.from[kBackend].bytes();
+  if (moved == session.checked_bytes && !session.unacknowledged) return;
+  session.checked_bytes = moved;
+  session.unacknowledged = false;
+  for (const auto& side : session.side) {
+    const PeerState peer = peer_state(side.get());
+    session.unacknowledged = session.unacknowledged || peer.unacknowledged;
+    if (!is_dead(peer)) continue;
+    add(counters_.dead_peers);
+    return on_failure(session, &side == &session.side[kClient] ? kClient : kBackend);
+  }
+}
+
+void RelayEngine::rearm(Session& session) {
+  if (session.phase == Phase::kDead) return;
+  const uint64_t idle = uint64_t{session.listener->config->policy.idle_timeout_s} * 1000;
+  uint64_t at = UINT64_MAX;
+  if (session.phase_ends != 0) at = std::min(at, session.phase_ends);
+  if (session.drain_ends != 0) at = std::min(at, session.drain_ends);
+  if (idle != 0) at = std::min(at, session.last_active + idle);
+  if (session.phase == Phase::kRelaying) at = std::min(at, session.check_at);
+  if (at == UINT64_MAX) return wheel_.cancel(session);
+  wheel_.arm(session, at);
+}
+
+}  // namespace lb::proxy
