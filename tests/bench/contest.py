@@ -20,7 +20,7 @@ CLIENTS = {"conn": 64, "rr": 64, "bulk": 8}
 
 def referee(proxy, work, *arguments):
     command = contestants.in_namespace(
-        "taskset", "-c", "1", f"{contestants.ROOT}/build/tests/referee", work, "--target", str(proxy.port),
+        *contestants.AHEAD_OF_OTHERS, "taskset", "-c", "1", f"{contestants.ROOT}/build/tests/referee", work, "--target", str(proxy.port),
         "--backends", str(contestants.FIRST_BACKEND), *arguments)
     for pid in proxy.pids():
         command += ["--pid", str(pid)]

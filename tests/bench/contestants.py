@@ -7,6 +7,8 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 FIRST_BACKEND = 9000
 NAMESPACE = "empalme-bench"
+# Whatever else the machine does shall cost the contestants little; the same for load and proxies.
+AHEAD_OF_OTHERS = ["nice", "-n", "-18"]
 
 
 def backends():
@@ -90,7 +92,7 @@ class Running:
         os.makedirs(folder, exist_ok=True)
         with open(f"{folder}/log", "w", encoding="utf-8") as log:
             self.process = subprocess.Popen(
-                in_namespace("taskset", "-c", "0", *ALL[name](folder, port)), stdout=log,
+                in_namespace(*AHEAD_OF_OTHERS, "taskset", "-c", "0", *ALL[name](folder, port)), stdout=log,
                 stderr=subprocess.STDOUT)
         time.sleep(1)
         if self.process.poll() is not None:
