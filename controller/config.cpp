@@ -32,6 +32,7 @@ void add_flags(CLI::App& app, Typed& typed) {
   config.load_balancer_class = plan::kDefaultClass;
   app.add_option("--source", typed.sources, "kubernetes or file:PATH; may be repeated")
       ->envname("EMPALME_SOURCE")
+      ->delimiter(',')
       ->take_all()
       ->allow_extra_args(false);
   app.add_option("--pool", typed.pools,
@@ -46,15 +47,26 @@ void add_flags(CLI::App& app, Typed& typed) {
       ->capture_default_str();
   app.add_flag("--claim-unclassed", config.claim_unclassed, "Take Services without a class too")
       ->envname("EMPALME_CLAIM_UNCLASSED");
-  app.add_option("--dataplane", typed.dataplane, "The data plane's admin API: unix:/path")
+  app.add_option("--dataplane", typed.dataplane,
+                 "The data plane's admin API: unix:/path or tcp:HOST:PORT")
       ->envname("EMPALME_DATAPLANE")
       ->capture_default_str();
+  app.add_option("--tls-cert", config.tls.certificate,
+                 "Our certificate (PEM), for a data plane over TCP")
+      ->envname("EMPALME_TLS_CERT");
+  app.add_option("--tls-key", config.tls.key, "Its key (PEM)")->envname("EMPALME_TLS_KEY");
+  app.add_option("--tls-ca", config.tls.authority, "Who signs the data plane's certificate (PEM)")
+      ->envname("EMPALME_TLS_CA");
+  app.add_option("--tls-server-name", config.tls_server_name,
+                 "The name in the data plane's certificate; default: its address")
+      ->envname("EMPALME_TLS_SERVER_NAME");
   app.add_option("--kubeconfig", config.kubeconfig,
                  "How to reach the cluster; default: the service account, KUBECONFIG, "
                  "~/.kube/config")
       ->envname("EMPALME_KUBECONFIG");
   app.add_option("--observe", typed.observe, "HOST:PORT for /healthz, /readyz and /metrics")
       ->envname("EMPALME_OBSERVE");
+  app.add_flag("--check", config.check, "Say whether flags and files are sound, and end");
   app.add_option("--log-level", config.log_level, "Least level that is logged")
       ->envname("EMPALME_LOG_LEVEL")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
@@ -96,22 +108,28 @@ Status judge_pools(Typed& typed) {
   return Done{};
 }
 
+Status judge_dataplane(Typed& typed) {
+  auto dataplane = net::parse_socket_address(typed.dataplane);
+  if (!dataplane) return Error{"Flag", "--dataplane: " + dataplane.error().message};
+  Config& config = typed.config;
+  config.dataplane = std::move(dataplane).value();
+  const auto* tcp = std::get_if<Endpoint>(&config.dataplane);
+  if (config.tls.any() && !config.tls.all()) {
+    return Error{"Flag", "--tls-cert, --tls-key and --tls-ca belong together"};
+  }
+  if (config.tls.any() && tcp == nullptr) {
+    return Error{"Flag", "--tls-cert, --tls-key and --tls-ca are for --dataplane tcp:HOST:PORT"};
+  }
+  if (tcp == nullptr || tcp->address.is_loopback() || config.tls.all()) return Done{};
+  return Error{"Flag", "--dataplane over TCP needs --tls-cert, --tls-key and --tls-ca"};
+}
+
 Status judge(Typed& typed) {
   if (const auto sound = judge_sources(typed); !sound) return sound;
   if (const auto sound = judge_pools(typed); !sound) return sound;
-  auto dataplane = net::parse_socket_address(typed.dataplane);
-  if (!dataplane) return Error{"Flag", "--dataplane: " + dataplane.error().message};
-  typed.config.dataplane = std::move(dataplane).value();
-  const auto* tcp = std::get_if<Endpoint>(&typed.config.dataplane);
-  if (tcp != nullptr && !tcp->address.is_loopback()) {
-    return Error{"Flag", "--dataplane over TCP needs mTLS, which is not built yet; use unix:/path"};
-  }
-  if (typed.observe.empty()) return Done{};
-  const auto observe = parse_endpoint(typed.observe);
-  if (!observe) return Error{"Flag", "--observe: " + observe.error().message};
-  if (observe->address.is_wildcard()) {
-    return Error{"Flag", "--observe needs one address of this machine, not a wildcard"};
-  }
+  if (const auto sound = judge_dataplane(typed); !sound) return sound;
+  const auto observe = net::parse_observe(typed.observe);
+  if (!observe) return observe.error();
   typed.config.observe = *observe;
   return Done{};
 }
@@ -135,7 +153,7 @@ Command parse_command_line(int argc, const char* const* argv) {
   } catch (const CLI::ParseError& stop) {
     std::ostringstream out, err;
     const int code = app.exit(stop, out, err);
-    return Exit{code, out.str() + err.str()};
+    return Exit{code == 0 ? 0 : 2, out.str() + err.str()};
   }
   if (validate->parsed()) return Validate{typed.file};
   if (uninstall->parsed()) return Uninstall{typed.config.kubeconfig};

@@ -11,6 +11,7 @@
 #include "common/model/address.hpp"
 #include "common/model/result.hpp"
 #include "common/net/socket_address.hpp"
+#include "common/net/tls.hpp"
 
 namespace lb::controller {
 
@@ -21,9 +22,12 @@ struct Config {
   std::string load_balancer_class;
   bool claim_unclassed = false;
   net::SocketAddress dataplane;
+  net::TlsFiles tls;            // for a data plane over TCP
+  std::string tls_server_name;  // empty: its address
   std::string kubeconfig;
   std::optional<Endpoint> observe;
   std::string log_level = "info";
+  bool check = false;  // say whether this could start, and end
 };
 
 struct Validate {

@@ -71,6 +71,27 @@ void add_writer_metrics(Metrics& out, const kube::ApiWriterCounters& counters) {
           counters.dropped);
 }
 
+void add_server_metrics(Metrics& out, const net::HttpServerCounters& observe) {
+  for (const auto& row : net::http_server_metrics()) {
+    out.push_back({std::string(kPrefix) + row.name,
+                   std::string(row.help) + ".",
+                   ops::MetricType::kCounter,
+                   {{static_cast<double>(observe.*row.value), {{"server", "observe"}}}}});
+  }
+}
+
+void add_file_metrics(Metrics& out, const std::vector<const sources::FileSource*>& files) {
+  uint64_t errors = 0, failures = 0, unresolved = 0;
+  for (const auto* file : files) {
+    errors += file->errors();
+    failures += file->resolve_failures();
+    unresolved += file->unresolved();
+  }
+  counter(out, "file_errors_total", "Times a file could not be read or was wrong", errors);
+  counter(out, "name_failures_total", "Questions for a backend's name that failed", failures);
+  gauge(out, "names_unresolved", "Names of backends without an answer now", unresolved);
+}
+
 void add_reflector_metrics(Metrics& out,
                            const std::vector<std::unique_ptr<kube::Reflector>>& reflectors) {
   using Counters = kube::ReflectorCounters;

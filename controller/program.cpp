@@ -6,10 +6,11 @@
 #include "common/ops/shutdown.hpp"
 #include "controller/kube/http_client_cpprest.hpp"
 #include "controller/metrics.hpp"
-#include "controller/sources/file_source.hpp"
 
 namespace lb::controller {
 namespace {
+
+constexpr int kBadInput = 2;
 
 std::string joined(const std::vector<AddressRange>& pools) {
   std::string out;
@@ -22,6 +23,11 @@ std::string joined(const std::vector<AddressRange>& pools) {
 int Program::run() {
   std::signal(SIGPIPE, SIG_IGN);
   ops::set_log_level(ops::parse_level(config_.log_level));
+  if (const auto sound = check_files(); !sound) {
+    ops::log_error(sound.error());
+    return kBadInput;
+  }
+  if (config_.check) return 0;
   if (const auto ready = prepare(); !ready) {
     ops::log_error(ready.error());
     return 1;
@@ -40,18 +46,37 @@ int Program::run() {
   return 0;
 }
 
+// A file that is wrong from the start is a mistake at the keyboard; one that turns wrong later
+// keeps its last good services.
+Status Program::check_files() const {
+  for (const auto& file : config_.files) {
+    if (auto sound = sources::FileSource::check(file); !sound) return sound;
+  }
+  return Done{};
+}
+
 Status Program::prepare() {
   if (config_.kubernetes) {
     if (const auto connected = connect_to_cluster(); !connected) return connected;
   }
   Reconciler::Options options;
-  options.settings = {config_.load_balancer_class, config_.claim_unclassed};
+  options.settings = {config_.load_balancer_class, config_.claim_unclassed,
+                      plan::finalizer_of(config_.load_balancer_class)};
   options.pools = config_.pools;
   if (config_.kubernetes) options.sources.insert("kubernetes/");
   if (!config_.files.empty()) options.sources.insert("file/");
+  options.on_held = [this](const DesiredState& state) {
+    for (auto& source : sources_) source->held(state);
+  };
   reconciler_ = std::make_unique<Reconciler>(io_, std::move(options), writer_.get());
-  publisher_ = std::make_unique<Publisher>(io_, Publisher::Options{.dataplane = config_.dataplane},
-                                           *reconciler_);
+  net::HttpServerAddress dataplane(config_.dataplane);
+  if (config_.tls.all()) {
+    auto tls = net::TlsIdentity::load(config_.tls, net::TlsRole::kClient, config_.tls_server_name);
+    if (!tls) return tls.error();
+    dataplane.tls = std::move(tls).value();
+  }
+  publisher_ = std::make_unique<Publisher>(
+      io_, Publisher::Options{.dataplane = std::move(dataplane)}, *reconciler_);
   reconciler_->set_publisher(*publisher_);
   make_sources();
   return open_observe();
@@ -79,8 +104,10 @@ void Program::make_sources() {
     sources_.push_back(std::move(source));
   }
   for (const auto& file : config_.files) {
-    sources_.push_back(std::make_unique<sources::FileSource>(
-        io_, sources::FileSource::Options{.path = file}, *reconciler_));
+    auto source = std::make_unique<sources::FileSource>(
+        io_, sources::FileSource::Options{.path = file}, *reconciler_);
+    files_.push_back(source.get());
+    sources_.push_back(std::move(source));
   }
 }
 
@@ -127,6 +154,8 @@ std::string Program::metrics() const {
   add_publisher_metrics(out, *publisher_);
   if (writer_) add_writer_metrics(out, writer_->counters());
   if (kubernetes_ != nullptr) add_reflector_metrics(out, kubernetes_->reflectors());
+  if (!files_.empty()) add_file_metrics(out, files_);
+  if (observe_server_) add_server_metrics(out, observe_server_->counters());
   return ops::metrics_text(out);
 }
 

@@ -14,6 +14,7 @@
 #include "controller/kube/http_client.hpp"
 #include "controller/publisher.hpp"
 #include "controller/reconciler.hpp"
+#include "controller/sources/file_source.hpp"
 #include "controller/sources/kubernetes_source.hpp"
 #include "controller/sources/source.hpp"
 
@@ -23,10 +24,11 @@ class Program {
  public:
   explicit Program(Config config) : config_(std::move(config)) {}
 
-  // The exit code: 0 ended by a signal, 1 could not start (said in the log).
+  // The exit code: 0 ended by a signal, 1 could not start, 2 a file is wrong (said in the log).
   int run();
 
  private:
+  Status check_files() const;
   Status prepare();
   Status connect_to_cluster();
   void make_sources();
@@ -44,6 +46,7 @@ class Program {
   std::unique_ptr<Reconciler> reconciler_;
   std::unique_ptr<Publisher> publisher_;
   std::vector<std::unique_ptr<sources::Source>> sources_;
+  std::vector<const sources::FileSource*> files_;    // among sources_
   sources::KubernetesSource* kubernetes_ = nullptr;  // one of sources_
   std::unique_ptr<net::HttpServer> observe_server_;
 };

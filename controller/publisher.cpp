@@ -207,6 +207,7 @@ void Publisher::conflict(const net::HttpResponse& response) {
 
 void Publisher::poll() {
   if (stopped_) return;
+  asked_ = asio::steady_timer::clock_type::now();
   const std::string target =
       rev_.empty() ? "/v1/status"
                    : "/v1/status?since=" + rev_ + "&wait=" + std::to_string(options_.poll.count());
@@ -215,22 +216,32 @@ void Publisher::poll() {
                     if (stopped_) return;
                     if (answer && answer->status == 200) {
                       poll_backoff_.reset();
-                      polled(*answer);
-                      return poll();
+                      return polled(*answer) ? poll() : poll_later(std::chrono::seconds(1));
                     }
                     note_error(answer ? Error{"Refused", "HTTP " + std::to_string(answer->status)}
                                       : answer.error());
                     rev_.clear();
-                    poll_timer_.expires_after(poll_backoff_.next(kNoJitter));
-                    poll_timer_.async_wait([this](const boost::system::error_code& error) {
-                      if (!error) poll();
-                    });
+                    poll_later(poll_backoff_.next(kNoJitter));
                   });
 }
 
-void Publisher::polled(const net::HttpResponse& response) {
+void Publisher::poll_later(std::chrono::milliseconds pause) {
+  poll_timer_.expires_after(pause);
+  poll_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) poll();
+  });
+}
+
+// False: nothing was new, although the time to wait for news is not over: asking again at once
+// would be a busy loop.
+bool Publisher::polled(const net::HttpResponse& response) {
   const auto status = decode_status(response.body);
-  if (!status) return note_error(status.error());
+  if (!status) {
+    note_error(status.error());
+    return false;
+  }
+  const auto waited = asio::steady_timer::clock_type::now() - asked_;
+  const bool early = rev_ == status->rev && waited < options_.poll / 2;
   heard();
   rev_ = status->rev;
   const bool restarted = !instance_.empty() && instance_ != status->instance;
@@ -243,6 +254,7 @@ void Publisher::polled(const net::HttpResponse& response) {
     schedule();
   }
   observer_.status(*status);
+  return !early;
 }
 
 }  // namespace lb::controller

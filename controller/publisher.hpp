@@ -50,7 +50,7 @@ struct PublisherCounters {
 class Publisher {
  public:
   struct Options {
-    net::SocketAddress dataplane;
+    net::HttpServerAddress dataplane;
     std::chrono::milliseconds coalesce{20};
     std::chrono::milliseconds request_timeout{30'000};
     std::chrono::seconds poll{25};  // how long the data plane may wait for news
@@ -82,7 +82,8 @@ class Publisher {
   void conflict(const net::HttpResponse& response);
   void retry_later();
   void poll();
-  void polled(const net::HttpResponse& response);
+  void poll_later(std::chrono::milliseconds pause);
+  bool polled(const net::HttpResponse& response);
   void heard();
   void watch_silence();
   void note_error(const Error& error);
@@ -107,6 +108,7 @@ class Publisher {
   std::string instance_;
   std::string rev_;
   asio::steady_timer::time_point last_heard_{};
+  asio::steady_timer::time_point asked_{};  // the poll under way
   bool contacted_ = false;
   bool whole_ = true;     // the next change must be a PUT
   bool changed_ = false;  // wanted_ differs from what was sent last

@@ -1,25 +1,17 @@
 #include "controller/reconciler.hpp"
 
-#include <ctime>
+#include <algorithm>
 #include <random>
 #include <sstream>
 
 #include "common/ops/log.hpp"
+#include "common/ops/utc_time.hpp"
 #include "controller/kube/api_requests.hpp"
 
 namespace lb::controller {
 namespace {
 
 using Clock = asio::steady_timer::clock_type;
-
-std::string now_rfc3339() {
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  gmtime_r(&now, &parts);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
-}
 
 // Names of Events must not repeat over restarts.
 std::string random_prefix() {
@@ -41,6 +33,14 @@ std::vector<IpAddress> overdue(std::map<IpAddress, Clock::time_point>& since, co
     if (!added && now - found->second >= limit) out.push_back(address);
   }
   return out;
+}
+
+void log_failure(const Failure& failure) {
+  const std::string where = failure.backend.empty()
+                                ? Endpoint{failure.address, failure.port}.to_string()
+                                : failure.backend;
+  ops::log(ops::Level::kWarning, "not served: " + failure.message,
+           {{"service", failure.key}, {"where", where}, {"reason", failure.reason}});
 }
 
 }  // namespace
@@ -114,6 +114,7 @@ void Reconciler::freshness(const std::string& source, std::optional<Error> troub
 }
 
 void Reconciler::held(const DesiredState& state) {
+  if (options_.on_held) options_.on_held(state);
   world_.acknowledged.clear();
   for (const auto& service : state.services) world_.acknowledged[service.key] = service;
   contacted_ = true;
@@ -139,10 +140,19 @@ void Reconciler::set_failures(const std::vector<Failure>& failed) {
   for (const auto& failure : failed) now[failure.key].push_back(failure);
   for (const auto& [key, list] : now) {
     const auto before = world_.failed.find(key);
-    if (before == world_.failed.end() || before->second != list) touch(key);
+    const bool known = before != world_.failed.end();
+    if (known && before->second == list) continue;
+    for (const auto& failure : list) {
+      const bool said = known && std::find(before->second.begin(), before->second.end(), failure) !=
+                                     before->second.end();
+      if (!said) log_failure(failure);
+    }
+    touch(key);
   }
   for (const auto& [key, list] : world_.failed) {
-    if (!now.contains(key)) touch(key);
+    if (now.contains(key)) continue;
+    ops::log(ops::Level::kInfo, "everything is served again", {{"service", key}});
+    touch(key);
   }
   world_.failed = std::move(now);
 }
@@ -164,11 +174,18 @@ void Reconciler::lost(bool lost) {
 }
 
 bool Reconciler::may_plan() const {
-  if (!contacted_ && !world_.dataplane_lost) return false;
-  for (const auto& source : options_.sources) {
-    if (!keys_of_source_.contains(source)) return false;
-  }
-  return true;
+  return (contacted_ || world_.dataplane_lost) && !keys_of_source_.empty();
+}
+
+// What belongs to a source that is configured and has not synced yet stays as it is.
+bool Reconciler::source_ready(const std::string& key) const {
+  const std::string prefix = key.substr(0, key.find('/') + 1);
+  return keys_of_source_.contains(prefix) || !options_.sources.contains(prefix);
+}
+
+bool Reconciler::ready() const {
+  return std::all_of(options_.sources.begin(), options_.sources.end(),
+                     [this](const auto& prefix) { return planned_sources_.contains(prefix); });
 }
 
 void Reconciler::touch(const std::string& key) {
@@ -191,30 +208,57 @@ void Reconciler::schedule() {
   });
 }
 
+// The first plan of a source is whole: claims come before wishes.
+void Reconciler::plan_new_sources() {
+  size_t synced = 0;
+  for (const auto& [prefix, keys] : keys_of_source_) synced += planned_sources_.contains(prefix);
+  if (synced == keys_of_source_.size()) return;
+  for (const auto& [prefix, keys] : keys_of_source_) planned_sources_.insert(prefix);
+  std::erase_if(dirty_, [this](const std::string& key) { return source_ready(key); });
+  auto plans = plan::plan_all(world_, allocator_,
+                              [this](const std::string& key) { return source_ready(key); });
+  for (auto& [key, planned] : plans) carry_out(key, std::move(planned));
+}
+
 void Reconciler::drain() {
-  if (!planned_once_) {
-    planned_once_ = true;
-    dirty_.clear();
-    for (auto& [key, planned] : plan::plan_all(world_, allocator_)) {
-      carry_out(key, std::move(planned));
+  plan_new_sources();
+  dirty_.merge(allocator_.take_changed());
+  std::set<std::string> waiting;
+  for (const auto& key : std::exchange(dirty_, {})) {
+    if (source_ready(key)) {
+      carry_out(key, plan::plan_service(world_, allocator_, key));
+    } else {
+      waiting.insert(key);
     }
   }
-  dirty_.merge(allocator_.take_changed());
-  for (const auto& key : std::exchange(dirty_, {})) {
-    carry_out(key, plan::plan_service(world_, allocator_, key));
-  }
-  auto changed = allocator_.take_changed();
-  dirty_.merge(changed);
-  if (!dirty_.empty()) schedule();
+  dirty_ = allocator_.take_changed();
+  const bool more = !dirty_.empty();
+  dirty_.merge(waiting);
+  if (more) schedule();
 }
 
 void Reconciler::carry_out(const std::string& key, plan::ServicePlan planned) {
   ++counters_.plans;
   publisher_->set(key, std::move(planned.desired));
+  log_news(key, planned.problems);
   problems_.erase(key);
-  for (const auto& problem : planned.problems) problems_[key].push_back(problem.reason);
+  if (!planned.problems.empty()) problems_[key] = planned.problems;
   const bool echo = planned.patch && !send_patch(key, *planned.patch);
   if (!echo) send_events(key, planned.events);
+}
+
+// Where there is no Service on which to write it, the log is where a person looks.
+void Reconciler::log_news(const std::string& key, const std::vector<plan::Problem>& problems) {
+  const auto found = world_.services.find(key);
+  if (found != world_.services.end() && found->second.kube) return;
+  const auto known = problems_.find(key);
+  for (const auto& problem : problems) {
+    const bool said =
+        known != problems_.end() &&
+        std::find(known->second.begin(), known->second.end(), problem) != known->second.end();
+    if (said) continue;
+    ops::log(ops::Level::kWarning, problem.message, {{"service", key}, {"reason", problem.reason}});
+  }
 }
 
 // False when this very write is under way, or done and not seen yet.
@@ -227,7 +271,7 @@ bool Reconciler::send_patch(const std::string& key, const plan::ServicePatch& pa
   if (writer_ == nullptr) return true;
   ++counters_.patches;
   written_[key] = {patch.resource_version, patch};
-  writer_->push({key, kube::patch_service(patch, now_rfc3339()),
+  writer_->push({key, kube::patch_service(patch, ops::utc_seconds()),
                  [this, key](const net::HttpResponse& response) {
                    asio::post(io_, [this, key, response] { patched(key, response); });
                  }});
@@ -269,7 +313,7 @@ void Reconciler::send_events(const std::string& key,
              {{"service", key}, {"reason", event.reason}});
     const std::string id = event_prefix_ + "." + std::to_string(++event_number_);
     writer_->push(
-        {{}, kube::create_event({meta.ns, meta.name, meta.uid}, event, now_rfc3339(), id)});
+        {{}, kube::create_event({meta.ns, meta.name, meta.uid}, event, ops::utc_seconds(), id)});
     if (event.reason == "DeletedLoadBalancer") said_.erase(key);
   }
 }
@@ -291,8 +335,8 @@ void Reconciler::age() {
 
 std::map<std::string, uint64_t> Reconciler::problems() const {
   std::map<std::string, uint64_t> out;
-  for (const auto& [key, reasons] : problems_) {
-    for (const auto& reason : reasons) ++out[reason];
+  for (const auto& [key, problems] : problems_) {
+    for (const auto& problem : problems) ++out[problem.reason];
   }
   return out;
 }

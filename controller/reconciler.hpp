@@ -1,9 +1,10 @@
 // The loop: what sources say goes into the world, the plan says what follows, and it is carried
 // out.
 //
-// Owns the world and its allocator, on the io_context's thread. Nothing is planned before every
-// source has synced and the data plane was heard once (or given up): allocating earlier could hand
-// out an address that is in use. Carries out; decides nothing itself.
+// Owns the world and its allocator, on the io_context's thread. No service is planned before its
+// own source has synced and the data plane was heard once (or given up): allocating earlier could
+// hand out an address that is in use. A source that is away keeps nobody else waiting. Carries out;
+// decides nothing itself.
 #pragma once
 
 #include <functional>
@@ -31,7 +32,9 @@ class Reconciler : public sources::SourceSink, public PublisherObserver {
   struct Options {
     plan::Settings settings;
     std::vector<AddressRange> pools;
-    std::set<std::string> sources;  // prefixes that must sync before anything is planned
+    std::set<std::string> sources;  // prefixes that are configured
+    // First contact: what the data plane holds, before anything is planned on it.
+    std::function<void(const DesiredState&)> on_held = {};
     std::chrono::seconds quarantine{60};
     std::chrono::seconds conflict{300};
     std::chrono::seconds patch_retry{5};
@@ -56,7 +59,8 @@ class Reconciler : public sources::SourceSink, public PublisherObserver {
   void status(const DataplaneStatus& status) override;
   void lost(bool lost) override;
 
-  bool ready() const { return planned_once_; }
+  // Every source has synced, and all is planned.
+  bool ready() const;
   const plan::World& world() const { return world_; }
   plan::Allocator::Usage usage() const { return allocator_.usage(); }
   const ReconcilerCounters& counters() const { return counters_; }
@@ -71,6 +75,9 @@ class Reconciler : public sources::SourceSink, public PublisherObserver {
   };
 
   bool may_plan() const;
+  bool source_ready(const std::string& key) const;
+  void plan_new_sources();
+  void log_news(const std::string& key, const std::vector<plan::Problem>& problems);
   void touch(const std::string& key);
   void touch_all();
   void schedule();
@@ -90,11 +97,12 @@ class Reconciler : public sources::SourceSink, public PublisherObserver {
   plan::Allocator allocator_;
   ReconcilerCounters counters_;
   std::map<std::string, std::set<std::string>> keys_of_source_;
+  std::set<std::string> planned_sources_;  // prefixes that were planned whole once
   std::set<std::string> stale_;
   std::set<std::string> dirty_;
   std::map<std::string, Written> written_;
   std::map<std::string, std::map<std::string, std::string>> said_;  // key -> reason -> message
-  std::map<std::string, std::vector<std::string>> problems_;
+  std::map<std::string, std::vector<plan::Problem>> problems_;
   std::map<IpAddress, asio::steady_timer::time_point> resting_;
   std::map<IpAddress, asio::steady_timer::time_point> conflicting_;
   asio::steady_timer age_timer_;
@@ -102,7 +110,6 @@ class Reconciler : public sources::SourceSink, public PublisherObserver {
   std::string event_prefix_;
   bool contacted_ = false;
   bool scheduled_ = false;
-  bool planned_once_ = false;
   bool stopped_ = false;
 };
 

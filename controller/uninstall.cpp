@@ -1,11 +1,11 @@
 #include "controller/uninstall.hpp"
 
 #include <chrono>
-#include <ctime>
 #include <nlohmann/json.hpp>
 #include <ostream>
 #include <thread>
 
+#include "common/ops/utc_time.hpp"
 #include "controller/core/plan.hpp"
 #include "controller/kube/api_requests.hpp"
 #include "controller/kube/credentials.hpp"
@@ -21,15 +21,6 @@ constexpr int kLeft = 1;
 constexpr int kUnreachable = 2;
 constexpr char kSelector[] = "labelSelector=app.kubernetes.io/name%3Dempalme";
 
-std::string now_rfc3339() {
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  gmtime_r(&now, &parts);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
-}
-
 class Uninstaller {
  public:
   Uninstaller(const UninstallOptions& options, std::ostream& out, std::ostream& problems)
@@ -42,8 +33,8 @@ class Uninstaller {
     size_t freed = 0, left = 0;
     for (const auto& service : *services) {
       const auto object = plan::decode_service(service.dump());
-      if (!object || !marked(*object)) continue;
-      (free_one(*object) ? freed : left) += 1;
+      if (!object || marks(*object).empty()) continue;
+      (free_one(*object, marks(*object)) ? freed : left) += 1;
     }
     out_ << freed << (freed == 1 ? " Service" : " Services") << " freed";
     if (left > 0) out_ << ", " << left << " could not be";
@@ -53,11 +44,13 @@ class Uninstaller {
   }
 
  private:
-  static bool marked(const plan::ServiceObject& service) {
+  // The finalizers of ours, of whatever class.
+  static std::vector<std::string> marks(const plan::ServiceObject& service) {
+    std::vector<std::string> out;
     for (const auto& name : service.meta.finalizers) {
-      if (name == plan::kFinalizer) return true;
+      if (plan::is_our_finalizer(name)) out.push_back(name);
     }
-    return false;
+    return out;
   }
 
   Result<json> get(const std::string& target) {
@@ -110,10 +103,11 @@ class Uninstaller {
     problems_ << "pods of namespace " << ns << " have not ended yet\n";
   }
 
-  bool free_one(const plan::ServiceObject& service) {
+  bool free_one(const plan::ServiceObject& service, const std::vector<std::string>& finalizers) {
     // A world in which no Service is ours is one in which all of ours are torn down.
     plan::World world;
     world.settings.load_balancer_class.clear();
+    world.settings.finalizer = finalizers.front();
     const std::string key = plan::kubernetes_key(service.meta.ns, service.meta.name);
     world.services[key] = plan::from_kubernetes(service, {});
     world.services[key].kube->deleting = true;
@@ -121,7 +115,10 @@ class Uninstaller {
     const auto planned = plan_service(world, nothing, key);
     const std::string name = service.meta.ns + "/" + service.meta.name;
     if (!planned.patch) return true;
-    const auto answer = options_.client.request(kube::patch_service(*planned.patch, now_rfc3339()));
+    plan::ServicePatch patch = *planned.patch;
+    patch.remove_finalizers.insert(patch.remove_finalizers.end(), finalizers.begin() + 1,
+                                   finalizers.end());
+    const auto answer = options_.client.request(kube::patch_service(patch, ops::utc_seconds()));
     const bool good = answer && (answer->status == 200 || answer->status == 404);
     if (good) {
       out_ << "freed " << name << "\n";

@@ -2,6 +2,8 @@
 
 #include <ostream>
 
+#include "common/model/admission.hpp"
+#include "common/model/support.hpp"
 #include "controller/sources/file_document.hpp"
 #include "controller/sources/read_file.hpp"
 
@@ -12,21 +14,23 @@ constexpr int kGood = 0;
 constexpr int kRefused = 1;
 constexpr int kUnreadable = 2;
 
-size_t report(const Service& service, const IpAddress& address, AddressUse use,
-              std::ostream& problems) {
-  const auto why = refuse_address(address, use, is_kubernetes_key(service.key));
-  if (why) problems << service.key << ": " << *why << " and would not be programmed\n";
-  return why ? 1 : 0;
-}
-
-size_t refused_addresses(const Service& service, std::ostream& problems) {
+// What a data plane of this version would leave out, each with its reason.
+size_t left_out(const std::vector<Service>& services, std::ostream& problems) {
+  DesiredState state;
+  state.services = services;
   size_t count = 0;
-  for (const auto& address : service.addresses) {
-    count += report(service, address, AddressUse::kListener, problems);
+  for (const auto& failure : admit(state).failed) {
+    const Endpoint at{failure.address, failure.port};
+    problems << failure.key << ": " << (failure.backend.empty() ? at.to_string() : failure.backend)
+             << ": " << failure.reason << ": " << failure.message << "\n";
+    ++count;
   }
-  for (const auto& port : service.ports) {
-    for (const auto& backend : port.backends) {
-      count += report(service, backend.address, AddressUse::kBackend, problems);
+  for (const auto& service : services) {
+    for (const auto& port : service.ports) {
+      const auto why = unsupported(port);
+      if (!why) continue;
+      problems << service.key << ": port " << port.port << ": " << *why << "\n";
+      ++count;
     }
   }
   return count;
@@ -62,8 +66,7 @@ int validate_file(const std::string& path, std::ostream& out, std::ostream& prob
     problems << "\n";
     return kRefused;
   }
-  size_t refused = 0;
-  for (const auto& service : document->services) refused += refused_addresses(service, problems);
+  const size_t refused = left_out(document->services, problems);
   out << path << ": ";
   summarise(*document, out);
   return refused == 0 ? kGood : kRefused;

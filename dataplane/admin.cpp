@@ -12,9 +12,6 @@ namespace {
 constexpr size_t kSmallBody = 64 * 1024;
 constexpr unsigned kMaxWaitSeconds = 300;
 constexpr size_t kMaxWaiters = 64;
-// Ejections and re-admissions happen on the workers without telling anybody; while somebody waits
-// for news, this is how late they may be.
-constexpr std::chrono::milliseconds kLookAgain{200};
 
 std::pair<std::string_view, std::string_view> split(std::string_view text, char at) {
   const size_t found = text.find(at);
@@ -137,7 +134,7 @@ void Admin::patch(const net::HttpRequest& request, Respond respond) {
 
 void Admin::refresh() {
   const auto& held = *parts_.coordinator.held();
-  const auto& failed = parts_.coordinator.failed();
+  const auto failed = parts_.coordinator.failed();
   board_.update(held.version, failed, report(held, parts_.path.status(), failed));
 }
 
@@ -150,6 +147,11 @@ void Admin::status(std::string_view query, Respond respond) {
   if (!asked) return respond(net::json_response(400, encode_error(asked.error())));
   refresh();
   const StatusView view = board_.view(asked->since);
+  // An answer without news would have the reader ask again at once.
+  if (stopped_ && !view.news) {
+    return respond(
+        net::json_response(503, encode_error({"Stopping", "this data plane is ending"})));
+  }
   const bool wait = !view.news && asked->wait > 0 && !stopped_ && waiters_.size() < kMaxWaiters;
   if (!wait) return respond(net::json_response(200, render(view)));
   const auto until = asio::steady_timer::clock_type::now() + std::chrono::seconds(asked->wait);
@@ -157,12 +159,14 @@ void Admin::status(std::string_view query, Respond respond) {
   watch();
 }
 
+// For the reader whose time is over first.
 void Admin::watch() {
-  if (ticking_ || waiters_.empty() || stopped_) return;
-  ticking_ = true;
-  tick_.expires_after(kLookAgain);
+  if (waiters_.empty() || stopped_) return;
+  const auto first =
+      std::min_element(waiters_.begin(), waiters_.end(),
+                       [](const Waiter& a, const Waiter& b) { return a.until < b.until; });
+  tick_.expires_at(first->until);
   tick_.async_wait([this](const boost::system::error_code& error) {
-    ticking_ = false;
     if (!error) notify();
   });
 }

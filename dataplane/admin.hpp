@@ -77,7 +77,6 @@ class Admin {
   StatusBoard board_;
   std::list<Waiter> waiters_;
   asio::steady_timer tick_;
-  bool ticking_ = false;
   bool stopped_ = false;
   std::map<std::string, uint64_t> refusals_;
 };

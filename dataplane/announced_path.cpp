@@ -13,14 +13,6 @@ bool announceable(const IpAddress& address) {
   return !address.is_loopback() && !address.is_wildcard();
 }
 
-// One failure for each listener of the service on that address.
-void add_failures(std::vector<Failure>& out, const Service& service, const IpAddress& address,
-                  const Error& error) {
-  for (const auto& port : service.ports) {
-    out.push_back({service.key, address, port.port, port.protocol, {}, error.code, error.message});
-  }
-}
-
 }  // namespace
 
 AnnouncedPath::AnnouncedPath(asio::io_context& io, std::unique_ptr<proxy::DataPath> path,
@@ -29,46 +21,44 @@ AnnouncedPath::AnnouncedPath(asio::io_context& io, std::unique_ptr<proxy::DataPa
 
 void AnnouncedPath::apply(std::shared_ptr<const DesiredState> state,
                           std::function<void(std::vector<Failure>)> done) {
-  state_ = state;
-  path_->apply(std::move(state),
-               [this, done = std::move(done)](std::vector<Failure> failed) mutable {
-                 announce(std::move(done), std::move(failed));
-               });
+  applying_ = true;
+  path_->apply(state, [this, state, done = std::move(done)](std::vector<Failure> failed) mutable {
+    state_ = state;
+    announce([this, done = std::move(done), failed = std::move(failed)]() mutable {
+      applying_ = false;
+      add_unannounced(failed);
+      done(std::move(failed));
+    });
+  });
 }
 
+// What is open is announced and let through the filter; a port that could not be opened is the
+// node's, and must not become reachable through an address of ours.
 std::vector<announce::Vip> AnnouncedPath::vips() const {
   std::map<IpAddress, std::set<std::pair<Protocol, uint16_t>>> wanted;
   for (const auto& address : path_->addresses_in_use()) {
     if (announceable(address) && announcer_->announced().contains(address)) wanted[address];
   }
-  for (const auto& service : state_->services) {
-    for (const auto& address : service.addresses) {
-      if (!announceable(address)) continue;
-      for (const auto& port : service.ports) wanted[address].insert({port.protocol, port.port});
-    }
+  for (const auto& id : path_->listening()) {
+    if (announceable(id.at.address)) wanted[id.at.address].insert({id.protocol, id.at.port});
   }
   std::vector<announce::Vip> out;
   for (auto& [address, ports] : wanted) out.push_back({address, std::move(ports)});
   return out;
 }
 
-void AnnouncedPath::announce(std::function<void(std::vector<Failure>)> done,
-                             std::vector<Failure> failed) {
+void AnnouncedPath::announce(std::function<void()> done) {
   asked_ = vips();
-  announcing_ = true;
-  announcer_->set(asked_, [this, done = std::move(done), failed = std::move(failed)](
-                              announce::Announcer::Failures unannounced) mutable {
-    announcing_ = false;
-    unannounced_ = std::move(unannounced);
-    for (const auto& service : state_->services) {
-      for (const auto& address : service.addresses) {
-        const auto found = unannounced_.find(address);
-        if (found != unannounced_.end()) add_failures(failed, service, address, found->second);
-      }
-    }
-    done(std::move(failed));
+  announcer_->set(asked_, [this, done = std::move(done)](announce::Announcer::Failures) {
+    path_->avoid_sources(announcer_->announced());
+    done();
   });
   withdraw_later();
+}
+
+void AnnouncedPath::path_changed() {
+  if (applying_ || !state_ || vips() == asked_) return;
+  announce([] {});
 }
 
 // Looks again until no address is announced only for connections that still drain.
@@ -76,26 +66,50 @@ void AnnouncedPath::withdraw_later() {
   tick_.expires_after(kLookAgain);
   tick_.async_wait([this](const boost::system::error_code& error) {
     if (error) return;
-    if (announcing_) return withdraw_later();
-    auto now = vips();
-    if (now != asked_) {
-      asked_ = now;
-      announcer_->set(std::move(now), [this](announce::Announcer::Failures unannounced) {
-        unannounced_ = std::move(unannounced);
-      });
-    }
     const bool lingering = std::any_of(asked_.begin(), asked_.end(),
                                        [](const announce::Vip& vip) { return vip.ports.empty(); });
-    if (lingering) withdraw_later();
+    if (!lingering) return;
+    if (applying_ || vips() == asked_) return withdraw_later();
+    announce([] {});
   });
 }
 
+void AnnouncedPath::add_unannounced(std::vector<Failure>& out) const {
+  const auto unannounced = announcer_->failures();
+  if (unannounced.empty() || !state_) return;
+  const auto open = path_->listening();
+  for (const auto& service : state_->services) {
+    for (const auto& address : service.addresses) {
+      const auto found = unannounced.find(address);
+      if (found == unannounced.end()) continue;
+      for (const auto& port : service.ports) {
+        // A listener that is not open has a reason of its own.
+        if (!open.contains({{address, port.port}, port.protocol})) continue;
+        out.push_back({service.key,
+                       address,
+                       port.port,
+                       port.protocol,
+                       {},
+                       found->second.code,
+                       found->second.message});
+      }
+    }
+  }
+}
+
+std::vector<Failure> AnnouncedPath::failures() const {
+  auto out = path_->failures();
+  add_unannounced(out);
+  return out;
+}
+
 std::vector<proxy::ServiceStatus> AnnouncedPath::status() const {
+  const auto unannounced = announcer_->failures();
   auto out = path_->status();
   for (auto& service : out) {
     for (auto& port : service.ports) {
-      const auto found = unannounced_.find(port.address);
-      if (found == unannounced_.end()) continue;
+      const auto found = unannounced.find(port.address);
+      if (found == unannounced.end() || !port.programmed) continue;
       port.programmed = false;
       port.reason = found->second.code;
     }

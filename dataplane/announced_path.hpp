@@ -1,5 +1,6 @@
 // A byte path whose addresses are announced: listeners first, then the address; and in reverse.
 //
+// Only what is open is announced, and only its ports are let through the packet filter.
 // Owned and called by the control thread, like the parts it joins. An address stays announced until
 // the last connection on it is over, since a reset that leaves after its address is gone is never
 // sent. Loopback and wildcard addresses are nobody's to announce and are left alone.
@@ -22,6 +23,9 @@ class AnnouncedPath : public proxy::DataPath {
   void apply(std::shared_ptr<const DesiredState> state,
              std::function<void(std::vector<Failure>)> done) override;
   std::vector<proxy::ServiceStatus> status() const override;
+  std::vector<Failure> failures() const override;
+  std::set<proxy::ListenerId> listening() const override { return path_->listening(); }
+  void avoid_sources(const std::set<IpAddress>& ours) override { path_->avoid_sources(ours); }
   proxy::DataPathCounters counters() const override { return path_->counters(); }
   std::set<IpAddress> addresses_in_use() const override { return path_->addresses_in_use(); }
   void drain(unsigned grace_ms, std::function<void()> done) override {
@@ -29,21 +33,24 @@ class AnnouncedPath : public proxy::DataPath {
   }
   void stop() override;
 
+  // The path has opened or lost a listener outside an apply().
+  void path_changed();
+
   announce::AnnounceCounters announce_counters() const { return announcer_->counters(); }
   std::set<IpAddress> announced() const { return announcer_->announced(); }
 
  private:
   std::vector<announce::Vip> vips() const;
-  void announce(std::function<void(std::vector<Failure>)> done, std::vector<Failure> failed);
+  void announce(std::function<void()> done);
+  void add_unannounced(std::vector<Failure>& out) const;
   void withdraw_later();
 
   std::unique_ptr<proxy::DataPath> path_;
   std::unique_ptr<announce::Announcer> announcer_;
   std::shared_ptr<const DesiredState> state_;
-  announce::Announcer::Failures unannounced_;
   std::vector<announce::Vip> asked_;
   asio::steady_timer tick_;
-  bool announcing_ = false;  // a set() of a change is under way and must not be superseded
+  bool applying_ = false;  // a change is under way, and its set() must not be superseded
 };
 
 }  // namespace lb::dataplane

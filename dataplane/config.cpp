@@ -28,6 +28,11 @@ void add_flags(CLI::App& app, Typed& typed) {
   app.add_option("--admin", typed.admin, "Admin API: unix:/path or tcp:HOST:PORT")
       ->envname("EMPALME_ADMIN")
       ->capture_default_str();
+  app.add_option("--tls-cert", config.tls.certificate, "Our certificate (PEM), for a TCP admin API")
+      ->envname("EMPALME_TLS_CERT");
+  app.add_option("--tls-key", config.tls.key, "Its key (PEM)")->envname("EMPALME_TLS_KEY");
+  app.add_option("--tls-ca", config.tls.authority, "Who signs the certificates of clients (PEM)")
+      ->envname("EMPALME_TLS_CA");
   app.add_flag("--insecure-loopback", typed.insecure_loopback,
                "Allow a TCP admin address on loopback without authentication")
       ->envname("EMPALME_INSECURE_LOOPBACK");
@@ -75,16 +80,12 @@ Status judge_announce(Typed& typed) {
 }
 
 Status judge(Typed& typed) {
-  auto admin = parse_admin(typed.admin, typed.insecure_loopback);
+  auto admin = parse_admin(typed.admin, typed.config.tls, typed.insecure_loopback);
   if (!admin.ok()) return admin.error();
   typed.config.admin = *admin;
   if (const auto announce = judge_announce(typed); !announce.ok()) return announce;
-  if (typed.observe.empty()) return Done{};
-  const auto observe = parse_endpoint(typed.observe);
-  if (!observe.ok()) return Error{"Flag", "--observe: " + observe.error().message};
-  if (observe->address.is_wildcard()) {
-    return Error{"Flag", "--observe needs one address of this machine, not a wildcard"};
-  }
+  const auto observe = net::parse_observe(typed.observe);
+  if (!observe) return observe.error();
   typed.config.observe = *observe;
   return Done{};
 }
@@ -93,13 +94,22 @@ Status judge(Typed& typed) {
 
 std::string default_admin() { return "unix:" + net::default_socket_folder() + "/dataplane.sock"; }
 
-Result<net::SocketAddress> parse_admin(const std::string& text, bool insecure_loopback) {
+Result<net::SocketAddress> parse_admin(const std::string& text, const net::TlsFiles& tls,
+                                       bool insecure_loopback) {
   auto address = net::parse_socket_address(text);
   if (!address) return Error{"Flag", "--admin: " + address.error().message};
   const auto* endpoint = std::get_if<Endpoint>(&address.value());
-  if (endpoint == nullptr || (insecure_loopback && endpoint->address.is_loopback())) return address;
-  return Error{"Unsupported",
-               "--admin over TCP needs mTLS, which is not built yet; use unix:/path, or a "
+  if (tls.any() && !tls.all()) {
+    return Error{"Flag", "--tls-cert, --tls-key and --tls-ca belong together"};
+  }
+  if (endpoint == nullptr && tls.any()) {
+    return Error{"Flag", "--tls-cert, --tls-key and --tls-ca are for --admin tcp:HOST:PORT"};
+  }
+  const bool plain_allowed =
+      endpoint == nullptr || (insecure_loopback && endpoint->address.is_loopback());
+  if (tls.all() || plain_allowed) return address;
+  return Error{"Flag",
+               "--admin over TCP needs --tls-cert, --tls-key and --tls-ca; or use unix:/path, or a "
                "loopback address with --insecure-loopback"};
 }
 
@@ -115,7 +125,7 @@ std::variant<Config, Exit> parse_command_line(int argc, const char* const* argv)
   } catch (const CLI::ParseError& stop) {
     std::ostringstream out, err;
     const int code = app.exit(stop, out, err);
-    return Exit{code, out.str() + err.str()};
+    return Exit{code == 0 ? 0 : 2, out.str() + err.str()};
   }
   if (const Status sound = judge(typed); !sound.ok()) return Exit{2, sound.error().message + "\n"};
   return typed.config;

@@ -12,6 +12,7 @@
 #include "common/model/address.hpp"
 #include "common/model/result.hpp"
 #include "common/net/socket_address.hpp"
+#include "common/net/tls.hpp"
 
 namespace lb::dataplane {
 
@@ -20,6 +21,7 @@ enum class Announce : uint8_t { kNone, kAuto, kInterface };
 
 struct Config {
   net::SocketAddress admin;
+  net::TlsFiles tls;       // of a TCP admin address
   std::string state_dir;   // empty: nothing is saved
   std::string state_file;  // empty: the saved state is loaded
   unsigned workers = 1;
@@ -37,8 +39,10 @@ struct Exit {
 };
 std::variant<Config, Exit> parse_command_line(int argc, const char* const* argv);
 
-// "unix:/path" or "tcp:HOST:PORT"; TCP only on loopback and only when `insecure_loopback`.
-Result<net::SocketAddress> parse_admin(const std::string& text, bool insecure_loopback);
+// "unix:/path" or "tcp:HOST:PORT"; TCP only with all of `tls`, or on loopback when
+// `insecure_loopback`.
+Result<net::SocketAddress> parse_admin(const std::string& text, const net::TlsFiles& tls,
+                                       bool insecure_loopback);
 
 // The default of --admin: /run/empalme for root, else the user's runtime folder, else /tmp.
 std::string default_admin();

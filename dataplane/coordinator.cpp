@@ -1,5 +1,6 @@
 #include "dataplane/coordinator.hpp"
 
+#include <iterator>
 #include <utility>
 
 namespace lb::dataplane {
@@ -51,19 +52,27 @@ void Coordinator::begin(Change change) {
   auto admitted = std::make_shared<const DesiredState>(std::move(admission.admitted));
   path_.apply(std::move(admitted),
               [this, version = held_->version, answer = change.answer,
-               failed = std::move(admission.failed)](std::vector<Failure> unbound) mutable {
-                failed.insert(failed.end(), std::make_move_iterator(unbound.begin()),
-                              std::make_move_iterator(unbound.end()));
-                finish(version, std::move(failed), answer);
+               refused = std::move(admission.failed)](std::vector<Failure> unbound) mutable {
+                finish(version, std::move(refused), std::move(unbound), answer);
               });
 }
 
-void Coordinator::finish(Version version, std::vector<Failure> failed, const Answer& answer) {
-  failed_ = failed;
+void Coordinator::finish(Version version, std::vector<Failure> refused,
+                         std::vector<Failure> unbound, const Answer& answer) {
+  refused_ = refused;
   applied_ = true;
   busy_ = false;
-  answer(ApplyResult{version, std::move(failed)});
+  refused.insert(refused.end(), std::make_move_iterator(unbound.begin()),
+                 std::make_move_iterator(unbound.end()));
+  answer(ApplyResult{version, std::move(refused)});
   pump();
+}
+
+std::vector<Failure> Coordinator::failed() const {
+  std::vector<Failure> out = refused_;
+  const auto unbound = path_.failures();
+  out.insert(out.end(), unbound.begin(), unbound.end());
+  return out;
 }
 
 }  // namespace lb::dataplane

@@ -11,10 +11,10 @@
 #include <variant>
 #include <vector>
 
+#include "common/model/admission.hpp"
 #include "common/model/diff.hpp"
 #include "common/model/result.hpp"
 #include "common/model/state.hpp"
-#include "dataplane/admission.hpp"
 #include "dataplane/proxy/data_path.hpp"
 
 namespace lb::dataplane {
@@ -35,8 +35,8 @@ class Coordinator {
 
   // What was accepted last, whether or not it is applied yet; never null.
   const Held& held() const { return held_; }
-  // Listeners and backends of the last applied state that are not served.
-  const std::vector<Failure>& failed() const { return failed_; }
+  // Listeners and backends of the last applied state that are not served now.
+  std::vector<Failure> failed() const;
   // Whether a state has been applied since start.
   bool applied() const { return applied_; }
 
@@ -49,14 +49,15 @@ class Coordinator {
   void enqueue(Change change);
   void pump();
   void begin(Change change);
-  void finish(Version version, std::vector<Failure> failed, const Answer& answer);
+  void finish(Version version, std::vector<Failure> refused, std::vector<Failure> unbound,
+              const Answer& answer);
   Result<DesiredState> judge(Change& change) const;
 
   proxy::DataPath& path_;
   const OwnSockets own_;
   const std::function<void(Held)> on_held_;
   Held held_ = std::make_shared<const DesiredState>();
-  std::vector<Failure> failed_;
+  std::vector<Failure> refused_;  // at admission, of the last applied state
   std::deque<Change> queue_;
   bool applied_ = false;
   bool busy_ = false;     // an apply is under way

@@ -44,6 +44,8 @@ constexpr PathRow kPathRows[] = {
      &proxy::DataPathCounters::drain_resets},
     {"dead_peers_total", "Connections ended because a peer was gone",
      &proxy::DataPathCounters::dead_peers},
+    {"connections_passed_on_total", "Connections handed to a less loaded worker",
+     &proxy::DataPathCounters::passed_on},
     {"idle_timeouts_total", "Connections ended for being idle",
      &proxy::DataPathCounters::idle_timeouts},
     {"accept_pauses_total", "Times accepting was paused", &proxy::DataPathCounters::accept_paused},
@@ -65,25 +67,10 @@ constexpr AnnounceRow kAnnounceRows[] = {
      &announce::AnnounceCounters::conflicts},
     {"address_announcements_total", "Gratuitous ARP and unsolicited NA sent",
      &announce::AnnounceCounters::announcements},
+    {"link_changes_total", "Times the carrier returned or the hardware address changed",
+     &announce::AnnounceCounters::link_changes},
     {"filter_failures_total", "Times the packet filter could not be set",
      &announce::AnnounceCounters::filter_failures},
-};
-
-using ServerRow = Row<net::HttpServerCounters>;
-constexpr ServerRow kServerRows[] = {
-    {"http_connections_total", "Connections to our own servers",
-     &net::HttpServerCounters::connections},
-    {"http_requests_total", "Requests to our own servers", &net::HttpServerCounters::requests},
-    {"http_refused_connections_total", "Connections above the limit",
-     &net::HttpServerCounters::refused_connections},
-    {"http_timeouts_total", "Senders and readers that were too slow",
-     &net::HttpServerCounters::timeouts},
-    {"http_bad_requests_total", "Requests that are no HTTP",
-     &net::HttpServerCounters::bad_requests},
-    {"http_too_large_total", "Headers or bodies above the limit",
-     &net::HttpServerCounters::too_large},
-    {"http_accept_failures_total", "Times accepting was paused",
-     &net::HttpServerCounters::accept_failures},
 };
 
 void add(Metrics& out, const char* name, const char* help, ops::MetricType type, double value) {
@@ -139,7 +126,7 @@ void add_announce_metrics(Metrics& out, const announce::AnnounceCounters& counte
 
 void add_server_metrics(Metrics& out,
                         const std::map<std::string, net::HttpServerCounters>& servers) {
-  for (const auto& row : kServerRows) {
+  for (const auto& row : net::http_server_metrics()) {
     ops::Metric metric{std::string(kPrefix) + row.name,
                        std::string(row.help) + ".",
                        ops::MetricType::kCounter,

@@ -11,10 +11,10 @@
 #include <sstream>
 
 #include "common/model/state_json.hpp"
+#include "common/model/support.hpp"
 #include "common/net/interfaces.hpp"
 #include "common/ops/log.hpp"
 #include "dataplane/metrics.hpp"
-#include "dataplane/proxy/support.hpp"
 
 namespace lb::dataplane {
 namespace {
@@ -77,7 +77,7 @@ Status Program::prepare() {
     if (store_) store_->save(std::move(held));
   });
   admin_ = std::make_unique<Admin>(AdminParts{
-      io_, *coordinator_, *path_, [this] { return metrics(); }, proxy::features(), new_instance()});
+      io_, *coordinator_, *path_, [this] { return metrics(); }, served_features(), new_instance()});
   return open_servers();
 }
 
@@ -94,12 +94,18 @@ Status Program::open_path() {
   path_ = proxy::make_data_path(
       {.workers = config_.workers,
        .announcing = announcing,
-       .post = [this](std::function<void()> task) { asio::post(io_, std::move(task)); }});
+       .post = [this](std::function<void()> task) { asio::post(io_, std::move(task)); },
+       .on_change = [this] { path_changed(); }});
   if (!announcing) return Done{};
   auto announced = std::make_unique<AnnouncedPath>(io_, std::move(path_), make_announcer());
   announced_ = announced.get();
   path_ = std::move(announced);
   return Done{};
+}
+
+void Program::path_changed() {
+  if (announced_ != nullptr) announced_->path_changed();
+  if (admin_) admin_->notify();
 }
 
 std::unique_ptr<announce::Announcer> Program::make_announcer() {
@@ -110,8 +116,11 @@ std::unique_ptr<announce::Announcer> Program::make_announcer() {
     });
   });
   announce::LinkAnnouncerOptions options;
-  options.set_filter = [this](const auto& vips) { filter_->set(vips); };
+  options.set_filter = [this](const auto& vips, std::function<void()> in_force) {
+    filter_->set(vips, [this, in_force] { asio::post(io_, in_force); });
+  };
   options.report = ops::log_error;
+  options.on_change = [this] { path_changed(); };
   const std::string interface =
       config_.announce == Announce::kAuto ? std::string("auto") : config_.interface;
   auto out = std::make_unique<announce::LinkAnnouncer>(
@@ -121,8 +130,14 @@ std::unique_ptr<announce::Announcer> Program::make_announcer() {
 }
 
 Status Program::open_servers() {
+  std::shared_ptr<net::TlsIdentity> tls;
+  if (config_.tls.all()) {
+    auto loaded = net::TlsIdentity::load(config_.tls, net::TlsRole::kServer);
+    if (!loaded) return loaded.error();
+    tls = std::move(loaded).value();
+  }
   auto admin = net::HttpServer::start(
-      io_, {.listen = config_.admin, .body_limit = Admin::body_limit},
+      io_, {.listen = config_.admin, .body_limit = Admin::body_limit, .tls = tls},
       [this](const auto& request, auto respond) { admin_->handle(request, std::move(respond)); });
   if (!admin) return admin.error();
   admin_server_ = std::move(admin).value();

@@ -31,6 +31,7 @@ class Program {
   Status prepare();
   Status open_store();
   Status open_path();
+  void path_changed();
   std::unique_ptr<announce::Announcer> make_announcer();
   Status open_servers();
   Result<DesiredState> first_state();

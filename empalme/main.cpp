@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <cstdlib>
 #include <iostream>
 
 #include "common/net/http_client.hpp"
@@ -19,6 +20,8 @@ constexpr char kExamples[] =
 struct Typed {
   lb::cli::UpOptions up;
   std::string admin;
+  lb::net::TlsFiles tls;
+  std::string tls_server_name;
   bool json = false;
   std::string file;
   std::string kubeconfig;
@@ -30,6 +33,7 @@ CLI::App* add_up(CLI::App& app, lb::cli::UpOptions& up) {
     return out->add_option(name, value, help)->envname(variable);
   };
   flag("--source", up.sources, "kubernetes or file:PATH; may be repeated", "EMPALME_SOURCE")
+      ->delimiter(',')
       ->required();
   flag("--pool", up.pools, "Addresses to give: CIDR, FIRST-LAST or auto", "EMPALME_POOL");
   flag("--class", up.load_balancer_class, "The loadBalancerClass that is ours", "EMPALME_CLASS");
@@ -38,9 +42,12 @@ CLI::App* add_up(CLI::App& app, lb::cli::UpOptions& up) {
   flag("--kubeconfig", up.kubeconfig, "How to reach the cluster", "EMPALME_KUBECONFIG");
   flag("--announce", up.announce, "none, auto or interface:NAME", "EMPALME_ANNOUNCE")
       ->capture_default_str();
-  flag("--state-dir", up.state_dir, "Folder that keeps the state", "EMPALME_STATE_DIR");
-  flag("--workers", up.workers, "Worker threads; 0: one for each core", "EMPALME_WORKERS");
-  flag("--drain", up.drain_s, "Seconds for open connections at the end", "EMPALME_DRAIN");
+  flag("--state-dir", up.state_dir, "Folder that keeps the state", "EMPALME_STATE_DIR")
+      ->default_str(lb::cli::default_state_folder());
+  flag("--workers", up.workers, "Worker threads; 0: one for each core", "EMPALME_WORKERS")
+      ->capture_default_str();
+  flag("--drain", up.drain_s, "Seconds for open connections at the end", "EMPALME_DRAIN")
+      ->capture_default_str();
   flag("--observe", up.observe, "Health and metrics of the data plane, or none", "EMPALME_OBSERVE")
       ->capture_default_str();
   flag("--observe-controller", up.observe_controller, "The same of the controller",
@@ -48,15 +55,38 @@ CLI::App* add_up(CLI::App& app, lb::cli::UpOptions& up) {
       ->capture_default_str();
   flag("--socket-dir", up.socket_dir, "Folder of the admin socket", "EMPALME_SOCKET_DIR")
       ->capture_default_str();
-  flag("--log-level", up.log_level, "Least level that is logged", "EMPALME_LOG_LEVEL")
+  flag("--log-level", up.log_level, "debug, info, warning or error", "EMPALME_LOG_LEVEL")
       ->capture_default_str();
   return out;
 }
 
+lb::Result<lb::net::HttpServerAddress> dataplane_of(const Typed& typed) {
+  const auto address = lb::net::parse_socket_address(typed.admin);
+  if (!address) return lb::Error{"Flag", "--admin: " + address.error().message};
+  if (!typed.tls.any()) return lb::net::HttpServerAddress(*address);
+  auto tls =
+      lb::net::TlsIdentity::load(typed.tls, lb::net::TlsRole::kClient, typed.tls_server_name);
+  if (!tls) return tls.error();
+  return lb::net::HttpServerAddress(*address, std::move(tls).value());
+}
+
+void add_admin(CLI::App& command, Typed& typed) {
+  const auto flag = [&](const char* name, auto& value, const char* help, const char* variable) {
+    return command.add_option(name, value, help)->envname(variable);
+  };
+  flag("--admin", typed.admin, "The data plane's admin API", "EMPALME_ADMIN")
+      ->capture_default_str();
+  flag("--tls-cert", typed.tls.certificate, "Our certificate (PEM)", "EMPALME_TLS_CERT");
+  flag("--tls-key", typed.tls.key, "Its key (PEM)", "EMPALME_TLS_KEY");
+  flag("--tls-ca", typed.tls.authority, "Who signs the data plane's (PEM)", "EMPALME_TLS_CA");
+  flag("--tls-server-name", typed.tls_server_name, "The name in it; default: its address",
+       "EMPALME_TLS_SERVER_NAME");
+}
+
 int status(const Typed& typed) {
-  const auto server = lb::net::parse_socket_address(typed.admin);
+  const auto server = dataplane_of(typed);
   if (!server) {
-    std::cerr << "--admin: " << server.error().message << "\n";
+    std::cerr << server.error().message << "\n";
     return 2;
   }
   const auto answer = lb::net::ask(*server, {"GET", "/v1/status", {}, {}}, std::chrono::seconds(5));
@@ -82,20 +112,24 @@ int main(int argc, char** argv) {
   app.footer(kExamples);
   app.require_subcommand(1);
   Typed typed;
-  typed.up.socket_dir = lb::net::default_socket_folder();
+  const char* folder = std::getenv("EMPALME_SOCKET_DIR");
+  typed.up.socket_dir = folder != nullptr ? folder : lb::net::default_socket_folder();
   typed.admin = "unix:" + typed.up.socket_dir + "/dataplane.sock";
   auto* up = add_up(app, typed.up);
   auto* show = app.add_subcommand("status", "show what is served");
-  show->add_option("--admin", typed.admin, "The data plane's admin API")
-      ->envname("EMPALME_ADMIN")
-      ->capture_default_str();
+  add_admin(*show, typed);
   show->add_flag("--json", typed.json, "As the data plane says it");
   auto* validate = app.add_subcommand("validate", "check a configuration file");
   validate->add_option("FILE", typed.file, "YAML or JSON, '-' for standard input")->required();
   auto* uninstall =
       app.add_subcommand("uninstall", "take our finalizers and status off every Service");
-  uninstall->add_option("--kubeconfig", typed.kubeconfig, "How to reach the cluster");
-  CLI11_PARSE(app, argc, argv);
+  uninstall->add_option("--kubeconfig", typed.kubeconfig, "How to reach the cluster")
+      ->envname("EMPALME_KUBECONFIG");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& stop) {
+    return app.exit(stop) == 0 ? 0 : 2;
+  }
 
   if (up->parsed()) return lb::cli::up(typed.up);
   if (show->parsed()) return status(typed);

@@ -4,10 +4,14 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "common/model/json_lookup.hpp"
+
 namespace lb::cli {
 namespace {
 
 using nlohmann::json;
+using wire::list_or_empty;
+using wire::number_or_zero;
 using Row = std::vector<std::string>;
 
 // Terminals obey control characters, and names come from others.
@@ -19,19 +23,7 @@ std::string printable(std::string text) {
 }
 
 std::string text(const json& object, const char* name) {
-  const auto found = object.find(name);
-  return found != object.end() && found->is_string() ? printable(found->get<std::string>()) : "";
-}
-
-uint64_t number(const json& object, const char* name) {
-  const auto found = object.find(name);
-  return found != object.end() && found->is_number_unsigned() ? found->get<uint64_t>() : 0;
-}
-
-const json& list(const json& object, const char* name) {
-  static const json kEmpty = json::array();
-  const auto found = object.find(name);
-  return found != object.end() && found->is_array() ? *found : kEmpty;
+  return printable(wire::text_or_empty(object, name));
 }
 
 // Up: may be given new connections. Not checked actively ("unknown") counts as up.
@@ -41,7 +33,7 @@ bool up(const json& backend) {
 }
 
 std::string backends(const json& port) {
-  const json& all = list(port, "backends");
+  const json& all = list_or_empty(port, "backends");
   const auto good = std::count_if(all.begin(), all.end(), up);
   return std::to_string(good) + "/" + std::to_string(all.size());
 }
@@ -56,9 +48,9 @@ std::string state(const json& port) {
 Row row(const json& service, const json& port) {
   return {text(service, "key"),
           text(port, "address"),
-          std::to_string(number(port, "port")) + "/" + text(port, "protocol"),
+          std::to_string(number_or_zero(port, "port")) + "/" + text(port, "protocol"),
           backends(port),
-          std::to_string(number(port, "connections")),
+          std::to_string(number_or_zero(port, "connections")),
           state(port)};
 }
 
@@ -81,7 +73,8 @@ std::string reasons(const json& failed) {
   std::string out;
   for (const auto& each : failed) {
     std::string where = text(each, "backend");
-    if (where.empty()) where = text(each, "address") + ":" + std::to_string(number(each, "port"));
+    if (where.empty())
+      where = text(each, "address") + ":" + std::to_string(number_or_zero(each, "port"));
     out += text(each, "key") + ": " + where + ": " + text(each, "reason") + ": " +
            text(each, "message") + "\n";
   }
@@ -96,11 +89,11 @@ Result<std::string> status_table(std::string_view body) {
     return Error{"Syntax", "the data plane's answer is no JSON"};
   }
   std::vector<Row> rows{{"SERVICE", "ADDRESS", "PORT", "BACKENDS", "CONNECTIONS", "STATE"}};
-  for (const auto& service : list(root, "services")) {
-    for (const auto& port : list(service, "ports")) rows.push_back(row(service, port));
+  for (const auto& service : list_or_empty(root, "services")) {
+    for (const auto& port : list_or_empty(service, "ports")) rows.push_back(row(service, port));
   }
   if (rows.size() == 1) return std::string("No services are served.\n");
-  const std::string why = reasons(list(root, "failed"));
+  const std::string why = reasons(list_or_empty(root, "failed"));
   return render(rows) + (why.empty() ? "" : "\n" + why);
 }
 

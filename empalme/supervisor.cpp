@@ -10,6 +10,7 @@
 #include <ranges>
 
 #include "common/ops/log.hpp"
+#include "empalme/programs.hpp"
 
 namespace lb::cli {
 namespace {
@@ -19,7 +20,7 @@ constexpr int kCannotExec = 127;
 int code_of(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
 
 // In the child: nothing here may allocate or lock.
-[[noreturn]] void become(char* const* argv, pid_t parent) {
+[[noreturn]] void become(char* const* argv, char* const* environment, pid_t parent) {
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -28,7 +29,7 @@ int code_of(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 +
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (::getppid() != parent) ::_exit(kCannotExec);
-  ::execvp(argv[0], argv);
+  ::execvpe(argv[0], argv, environment);
   ::_exit(kCannotExec);
 }
 
@@ -52,10 +53,11 @@ void Supervisor::spawn(Child& child) {
   std::vector<char*> argv{child.spec.program.data()};
   for (auto& argument : child.spec.arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
+  const std::vector<char*> environment = environment_for_children();
   const pid_t parent = ::getpid();
   child.began = std::chrono::steady_clock::now();
   child.pid = ::fork();
-  if (child.pid == 0) become(argv.data(), parent);
+  if (child.pid == 0) become(argv.data(), environment.data(), parent);
   if (child.pid < 0) {
     child.pid = 0;
     restart_later(child);
@@ -95,9 +97,14 @@ void Supervisor::ended(Child& child, int status) {
   const bool settled = std::chrono::steady_clock::now() - child.began >= options_.settled;
   child.settled_once = child.settled_once || settled;
   if (settled) child.pause = options_.first_pause;
-  ops::log(ops::Level::kError, child.spec.name + " has ended",
-           {{"exit_code", static_cast<uint64_t>(code)}});
-  if (child.settled_once || WIFSIGNALED(status)) return restart_later(child);
+  const bool again = child.settled_once || WIFSIGNALED(status);
+  const auto ending = WIFSIGNALED(status)
+                          ? ops::Field("signal", static_cast<uint64_t>(WTERMSIG(status)))
+                          : ops::Field("exit_code", static_cast<uint64_t>(code));
+  ops::log(ops::Level::kError,
+           child.spec.name + (again ? " has ended and is started again" : " could not start"),
+           {ending});
+  if (again) return restart_later(child);
   exit_code_ = code == 0 ? 1 : code;
   stop(SIGTERM);
 }

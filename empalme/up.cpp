@@ -1,5 +1,9 @@
 #include "empalme/up.hpp"
 
+#include <unistd.h>
+
+#include <cstdlib>
+
 #include "common/ops/log.hpp"
 #include "empalme/programs.hpp"
 
@@ -19,7 +23,7 @@ ChildSpec dataplane(const UpOptions& options, const std::string& socket) {
   add(out.arguments, "--admin", socket);
   add(out.arguments, "--announce", options.announce);
   add(out.arguments, "--state-dir",
-      options.state_dir.empty() ? options.socket_dir + "/state" : options.state_dir);
+      options.state_dir.empty() ? default_state_folder() : options.state_dir);
   if (options.workers != 0) add(out.arguments, "--workers", std::to_string(options.workers));
   add(out.arguments, "--drain", std::to_string(options.drain_s));
   add_observe(out.arguments, options.observe);
@@ -42,13 +46,30 @@ ChildSpec controller(const UpOptions& options, const std::string& socket) {
 
 }  // namespace
 
+// Lasting, unlike the folder of the sockets: /var/lib/empalme for root, else as XDG says it.
+std::string default_state_folder() {
+  if (::getuid() == 0) return "/var/lib/empalme";
+  const char* state = std::getenv("XDG_STATE_HOME");
+  if (state != nullptr && *state == '/') return std::string(state) + "/empalme";
+  const char* home = std::getenv("HOME");
+  return std::string(home != nullptr && *home == '/' ? home : "/tmp") + "/.local/state/empalme";
+}
+
 std::vector<ChildSpec> children_of(const UpOptions& options) {
   const std::string socket = "unix:" + options.socket_dir + "/dataplane.sock";
   return {dataplane(options, socket), controller(options, socket)};
 }
 
+// The controller judges its flags and files before anything listens.
+int check(const ChildSpec& controller) {
+  std::vector<std::string> arguments = controller.arguments;
+  arguments.push_back("--check");
+  return run(controller.program, arguments);
+}
+
 int up(const UpOptions& options) {
   ops::set_log_level(ops::parse_level(options.log_level));
+  if (const int wrong = check(children_of(options).back()); wrong != 0) return wrong;
   asio::io_context io{1};
   Supervisor supervisor(io, children_of(options), {});
   supervisor.start();

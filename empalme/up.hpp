@@ -28,6 +28,9 @@ struct UpOptions {
 // looking where the programs are.
 std::vector<ChildSpec> children_of(const UpOptions& options);
 
+// Where the state is kept when nothing else is said.
+std::string default_state_folder();
+
 // Runs until a signal; the exit code.
 int up(const UpOptions& options);
 

@@ -113,7 +113,9 @@ std::string Endpoint::to_string() const {
 
 Result<Endpoint> parse_endpoint(std::string_view text) {
   const Error bad{"InvalidEndpoint",
-                  "'" + std::string(text) + "' is not ADDRESS:PORT (an IPv6 address in brackets)"};
+                  "'" + std::string(text) +
+                      "' is not ADDRESS:PORT: a numeric address (IPv6 in brackets) and a port from "
+                      "1 to 65535"};
   const size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) return bad;
   std::string_view host = text.substr(0, colon);

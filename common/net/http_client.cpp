@@ -3,11 +3,11 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <set>
 
 #include "common/net/sockaddr.hpp"
+#include "common/net/tls_stream.hpp"
 
 namespace lb::net {
 namespace {
@@ -15,8 +15,6 @@ namespace {
 namespace beast = boost::beast;
 namespace http = beast::http;
 using boost::system::error_code;
-using Generic = asio::generic::stream_protocol;
-using Stream = beast::basic_stream<Generic>;
 
 constexpr size_t kMaxHeader = 16 * 1024;
 constexpr size_t kMaxBody = 256u << 20;
@@ -54,7 +52,7 @@ Generic::endpoint to_generic(const SocketAddress& address) {
 }  // namespace
 
 struct HttpClient::Calls {
-  std::set<Stream*> open;
+  std::set<PlainStream*> open;
   bool cancelled = false;
 
   Error explain(const error_code& error, const char* code, const SocketAddress& server) const {
@@ -67,13 +65,11 @@ struct HttpClient::Calls {
 
 namespace {
 
-template <class Calls>
-asio::awaitable<Result<HttpResponse>> exchange(Stream& stream, SocketAddress server,
+template <class Stream, class Calls>
+asio::awaitable<Result<HttpResponse>> exchange(Stream& stream, const SocketAddress& server,
                                                HttpRequest request, std::shared_ptr<Calls> calls) {
-  error_code error;
-  co_await stream.async_connect(to_generic(server), awaitable(error));
-  if (error) co_return calls->explain(error, "Connect", server);
   auto message = to_beast(std::move(request));
+  error_code error;
   co_await http::async_write(stream, message, awaitable(error));
   // A server that refuses early (413) closes its side: its answer is still there to be read.
   const error_code write_error = error;
@@ -87,33 +83,76 @@ asio::awaitable<Result<HttpResponse>> exchange(Stream& stream, SocketAddress ser
 }
 
 template <class Calls>
-asio::awaitable<void> call(asio::io_context& io, SocketAddress server, HttpRequest request,
+asio::awaitable<Result<HttpResponse>> exchange_plain(PlainStream& stream,
+                                                     const SocketAddress& server,
+                                                     HttpRequest request,
+                                                     std::shared_ptr<Calls> calls) {
+  error_code error;
+  co_await stream.async_connect(to_generic(server), awaitable(error));
+  if (error) co_return calls->explain(error, "Connect", server);
+  auto result = co_await exchange(stream, server, std::move(request), calls);
+  co_return result;
+}
+
+template <class Calls>
+asio::awaitable<Result<HttpResponse>> exchange_tls(TlsStream& stream, const std::string& name,
+                                                   const SocketAddress& server, HttpRequest request,
+                                                   std::shared_ptr<Calls> calls) {
+  error_code error;
+  co_await stream.next_layer().async_connect(to_generic(server), awaitable(error));
+  if (error) co_return calls->explain(error, "Connect", server);
+  expect_server(stream, name, server);
+  co_await stream.async_handshake(asio::ssl::stream_base::client, awaitable(error));
+  if (error) co_return calls->explain(error, "Tls", server);
+  auto result = co_await exchange(stream, server, std::move(request), calls);
+  co_return result;
+}
+
+template <class Calls>
+asio::awaitable<void> call(asio::io_context& io, HttpServerAddress server, HttpRequest request,
                            std::chrono::milliseconds timeout, HttpClient::Done done,
                            std::shared_ptr<Calls> calls) {
-  Stream stream(io);
+  PlainStream stream(io);
   calls->open.insert(&stream);
   stream.expires_after(timeout);
-  auto result = co_await exchange(stream, server, std::move(request), calls);
+  auto result = co_await exchange_plain(stream, server.address, std::move(request), calls);
   calls->open.erase(&stream);
+  done(std::move(result));
+}
+
+template <class Calls>
+asio::awaitable<void> call_tls(asio::io_context& io, HttpServerAddress server, HttpRequest request,
+                               std::chrono::milliseconds timeout, HttpClient::Done done,
+                               std::shared_ptr<Calls> calls) {
+  const auto context = server.tls->current();
+  TlsStream stream(io, *context);
+  PlainStream& socket = stream.next_layer();
+  calls->open.insert(&socket);
+  socket.expires_after(timeout);
+  auto result = co_await exchange_tls(stream, server.tls->server_name(), server.address,
+                                      std::move(request), calls);
+  calls->open.erase(&socket);
   done(std::move(result));
 }
 
 }  // namespace
 
-HttpClient::HttpClient(asio::io_context& io, SocketAddress server)
+HttpClient::HttpClient(asio::io_context& io, HttpServerAddress server)
     : io_(io), server_(std::move(server)), calls_(std::make_shared<Calls>()) {}
 
 HttpClient::~HttpClient() {
   calls_->cancelled = true;
-  for (Stream* stream : calls_->open) stream->close();
+  for (PlainStream* stream : calls_->open) stream->close();
 }
 
 void HttpClient::request(HttpRequest request, std::chrono::milliseconds timeout, Done done) {
-  asio::co_spawn(io_, call(io_, server_, std::move(request), timeout, std::move(done), calls_),
-                 asio::detached);
+  auto whole = server_.tls
+                   ? call_tls(io_, server_, std::move(request), timeout, std::move(done), calls_)
+                   : call(io_, server_, std::move(request), timeout, std::move(done), calls_);
+  asio::co_spawn(io_, std::move(whole), asio::detached);
 }
 
-Result<HttpResponse> ask(const SocketAddress& server, HttpRequest request,
+Result<HttpResponse> ask(const HttpServerAddress& server, HttpRequest request,
                          std::chrono::milliseconds timeout) {
   asio::io_context io{1};
   HttpClient client(io, server);

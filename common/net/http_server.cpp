@@ -2,233 +2,26 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <boost/beast/core.hpp>
-#include <boost/beast/http.hpp>
 #include <cerrno>
 #include <cstring>
-#include <limits>
-#include <optional>
-#include <set>
 
+#include "common/net/http_connection.hpp"
 #include "common/net/listen_socket.hpp"
 
 namespace lb::net {
 namespace {
 
-namespace beast = boost::beast;
-namespace http = beast::http;
 using boost::system::error_code;
-using Generic = asio::generic::stream_protocol;
-using Stream = beast::basic_stream<Generic>;
-using Parser = http::request_parser<http::string_body>;
+using http_detail::HttpConnection;
+using http_detail::HttpShared;
 
-constexpr size_t kMaxHeader = 16 * 1024;
 constexpr std::chrono::milliseconds kAcceptPause{100};
 
-HttpResponse problem(int status, const char* reason, const std::string& message) {
-  return json_response(
-      status, std::string("{\"reason\":\"") + reason + "\",\"message\":\"" + message + "\"}");
-}
-
-// Conversions stand apart from the coroutines: g++ 12 destroys some temporaries of a coroutine
-// twice.
-HttpRequest from_beast(http::request<http::string_body> from) {
-  HttpRequest out;
-  out.method = std::string(from.method_string());
-  out.target = std::string(from.target());
-  for (const auto& field : from) {
-    out.headers.push_back({std::string(field.name_string()), std::string(field.value())});
-  }
-  out.body = std::move(from.body());
-  return out;
-}
-
-http::response<http::string_body> to_beast(const HttpResponse& from, bool keep, bool head) {
-  http::response<http::string_body> out;
-  out.version(11);
-  out.result(static_cast<unsigned>(from.status));
-  for (const auto& header : from.headers) out.set(header.name, header.value);
-  out.body() = from.body;
-  out.keep_alive(keep);
-  out.prepare_payload();
-  if (head) out.body().clear();
-  return out;
-}
-
-auto awaitable(error_code& error) { return asio::redirect_error(asio::use_awaitable, error); }
-
-// Lives as long as any connection does: the server object may go first.
-struct Shared {
-  HttpServerOptions options;
-  HttpServer::Handler handler;
-  HttpServerCounters counters;
-  std::set<Stream*> open;
-  std::set<Stream*> idle;  // of these, those between two requests
-  std::function<void()> drained;
-  bool stopped = false;
-};
-using SharedPtr = std::shared_ptr<Shared>;
-
-class Connection {
- public:
-  Connection(Generic::socket socket, SharedPtr shared)
-      : stream_(std::move(socket)), shared_(std::move(shared)) {
-    shared_->open.insert(&stream_);
-  }
-  ~Connection() {
-    shared_->open.erase(&stream_);
-    shared_->idle.erase(&stream_);
-    if (shared_->open.empty() && shared_->drained) std::exchange(shared_->drained, nullptr)();
-  }
-
-  asio::awaitable<void> run() {
-    bool again = true;
-    // Whoever has connected before a drain may still send its one request.
-    for (bool first = true; again && (first || !shared_->stopped); first = false) {
-      if (!first) shared_->idle.insert(&stream_);
-      again = co_await one(first ? shared_->options.head_timeout : shared_->options.idle_timeout);
-    }
-    error_code ignored;
-    stream_.socket().shutdown(Generic::socket::shutdown_send, ignored);
-  }
-
- private:
-  // One request and its answer; false when the connection is over.
-  asio::awaitable<bool> one(std::chrono::milliseconds patience) {
-    Parser parser;
-    parser.header_limit(kMaxHeader);
-    // Not "none": Beast 1.74 then takes any length for too large.
-    parser.body_limit(std::numeric_limits<std::uint64_t>::max());
-    error_code error;
-    stream_.expires_after(patience);
-    co_await http::async_read_header(stream_, buffer_, parser, awaitable(error));
-    shared_->idle.erase(&stream_);
-    if (error) {
-      const bool again = co_await refuse(error);
-      co_return again;
-    }
-    const std::string method(parser.get().method_string());
-    const std::string target(parser.get().target());
-    const size_t limit = body_limit(method, target);
-    if (parser.content_length().value_or(0) > limit) {
-      error = http::error::body_limit;
-      const bool again = co_await refuse(error);
-      co_return again;
-    }
-    parser.body_limit(limit);
-    const bool whole = co_await read_body(parser, error);
-    bool again = false;
-    if (whole) {
-      again = co_await answer(parser.release());
-    } else {
-      again = co_await refuse(error);
-    }
-    co_return again;
-  }
-
-  size_t body_limit(const std::string& method, const std::string& target) const {
-    const auto& limit = shared_->options.body_limit;
-    return limit ? limit(method, target) : 0;
-  }
-
-  asio::awaitable<bool> read_body(Parser& parser, error_code& error) {
-    stream_.expires_after(shared_->options.body_timeout);
-    if (beast::iequals(parser.get()[http::field::expect], "100-continue")) {
-      http::response<http::empty_body> go_on{http::status::continue_, 11};
-      co_await http::async_write(stream_, go_on, awaitable(error));
-      if (error) co_return false;
-    }
-    co_await http::async_read(stream_, buffer_, parser, awaitable(error));
-    co_return !error;
-  }
-
-  asio::awaitable<bool> answer(http::request<http::string_body> from) {
-    ++shared_->counters.requests;
-    const bool keep = from.keep_alive();
-    const bool head = from.method() == http::verb::head;
-    stream_.expires_never();
-    const HttpRequest request = from_beast(std::move(from));
-    const HttpResponse response = co_await ask_handler(request);
-    const bool written = co_await write(response, keep, head);
-    co_return written&& keep;
-  }
-
-  // The handler may answer at once or later; a timer that never fires is what waits for it.
-  asio::awaitable<HttpResponse> ask_handler(const HttpRequest& request) {
-    struct Pending {
-      asio::steady_timer wake;
-      HttpResponse response;
-      bool answered = false;
-    };
-    auto pending = std::make_shared<Pending>(Pending{
-        asio::steady_timer(stream_.get_executor(), asio::steady_timer::time_point::max()), {}});
-    shared_->handler(request, [pending](HttpResponse response) {
-      if (std::exchange(pending->answered, true)) return;
-      pending->response = std::move(response);
-      pending->wake.cancel();
-    });
-    error_code ignored;
-    while (!pending->answered) co_await pending->wake.async_wait(awaitable(ignored));
-    co_return std::move(pending->response);
-  }
-
-  asio::awaitable<bool> write(const HttpResponse& from, bool keep, bool head = false) {
-    auto response = to_beast(from, keep && !shared_->stopped, head);
-    error_code error;
-    stream_.expires_after(shared_->options.write_timeout);
-    co_await http::async_write(stream_, response, awaitable(error));
-    if (error == beast::error::timeout) ++shared_->counters.timeouts;
-    co_return !error;
-  }
-
-  // Says why, where the sender can still be told.
-  asio::awaitable<bool> refuse(error_code error) {
-    const auto response = explain(error);
-    if (response) co_await write(*response, false);
-    co_await linger();
-    co_return false;
-  }
-
-  // Counts the failure; what to tell the sender, if anything.
-  std::optional<HttpResponse> explain(error_code error) {
-    if (error == beast::error::timeout) ++shared_->counters.timeouts;
-    if (error == http::error::body_limit) {
-      ++shared_->counters.too_large;
-      return problem(413, "TooLarge", "the body is larger than this call takes");
-    }
-    if (error == http::error::header_limit || error == http::error::buffer_overflow) {
-      ++shared_->counters.too_large;
-      return problem(431, "TooLarge", "the header is larger than 16 KiB");
-    }
-    const bool from_parser =
-        error.category() == http::make_error_code(http::error::bad_method).category();
-    if (!from_parser || error == http::error::end_of_stream ||
-        error == http::error::partial_message)
-      return std::nullopt;
-    ++shared_->counters.bad_requests;
-    return problem(400, "Syntax", "not an HTTP/1.1 request: " + error.message());
-  }
-
-  // Closing with unread input would reset the connection and take our answer with it.
-  asio::awaitable<void> linger() {
-    error_code error;
-    stream_.socket().shutdown(Generic::socket::shutdown_send, error);
-    char sink[4096];
-    stream_.expires_after(std::chrono::seconds(1));
-    for (int rounds = 0; !error && rounds < 64; ++rounds) {
-      co_await stream_.async_read_some(asio::buffer(sink), awaitable(error));
-    }
-  }
-
-  Stream stream_;
-  SharedPtr shared_;
-  beast::flat_buffer buffer_{kMaxHeader + 64 * 1024};
-};
-
 // Made before its coroutine first runs, so that a drain counts it from the start.
-asio::awaitable<void> serve(std::shared_ptr<Connection> connection) { co_await connection->run(); }
+template <class Stream>
+asio::awaitable<void> serve(std::shared_ptr<HttpConnection<Stream>> connection) {
+  co_await connection->run();
+}
 
 class Server : public HttpServer {
  public:
@@ -250,14 +43,14 @@ class Server : public HttpServer {
     if (shared_->open.empty()) return done();
     shared_->drained = std::move(done);
     error_code ignored;
-    for (Stream* stream : shared_->idle) stream->socket().close(ignored);
+    for (PlainStream* stream : shared_->idle) stream->socket().close(ignored);
   }
 
   void stop() override {
     close_listener();
     shared_->drained = nullptr;
     error_code ignored;
-    for (Stream* stream : shared_->open) stream->socket().close(ignored);
+    for (PlainStream* stream : shared_->open) stream->socket().close(ignored);
   }
 
   // Readiness only: accept4 itself is ours, since generic sockets have no acceptor in Asio.
@@ -301,7 +94,7 @@ class Server : public HttpServer {
   }
 
   void adopt(Fd fd) {
-    if (shared_->open.size() >= shared_->options.max_connections) {
+    if (shared_->open.size() >= shared_->options.max_connections && !displace()) {
       ++shared_->counters.refused_connections;
       return;
     }
@@ -314,15 +107,37 @@ class Server : public HttpServer {
     socket.assign(Generic(family, 0), fd.get(), error);
     if (error) return;
     fd.release();
-    asio::co_spawn(io_, serve(std::make_shared<Connection>(std::move(socket), shared_)),
-                   asio::detached);
+    converse(std::move(socket));
+  }
+
+  // Makes room: who connects and says nothing must not keep others out.
+  bool displace() {
+    if (shared_->reading.empty()) return false;
+    PlainStream* oldest = shared_->reading.front();
+    shared_->reading.pop_front();
+    shared_->open.erase(oldest);
+    shared_->idle.erase(oldest);
+    ++shared_->counters.displaced;
+    error_code ignored;
+    oldest->socket().close(ignored);
+    return true;
+  }
+
+  void converse(Generic::socket socket) {
+    if (!shared_->options.tls) {
+      auto plain = std::make_shared<HttpConnection<PlainStream>>(shared_, std::move(socket));
+      return asio::co_spawn(io_, serve(std::move(plain)), asio::detached);
+    }
+    auto secure = std::make_shared<HttpConnection<TlsStream>>(shared_, std::move(socket),
+                                                              *shared_->options.tls->current());
+    asio::co_spawn(io_, serve(std::move(secure)), asio::detached);
   }
 
   asio::io_context& io_;
   ListenSocket socket_;
   asio::posix::stream_descriptor acceptor_;
   asio::steady_timer pause_;
-  SharedPtr shared_ = std::make_shared<Shared>();
+  std::shared_ptr<HttpShared> shared_ = std::make_shared<HttpShared>();
 };
 
 }  // namespace
@@ -335,6 +150,27 @@ Result<std::unique_ptr<HttpServer>> HttpServer::start(asio::io_context& io,
                                          std::move(handler));
   server->wait();
   return std::unique_ptr<HttpServer>(std::move(server));
+}
+
+std::span<const HttpServerMetric> http_server_metrics() {
+  static constexpr HttpServerMetric kMetrics[] = {
+      {"http_connections_total", "Connections to our own servers",
+       &HttpServerCounters::connections},
+      {"http_requests_total", "Requests to our own servers", &HttpServerCounters::requests},
+      {"http_refused_connections_total", "Connections above the limit",
+       &HttpServerCounters::refused_connections},
+      {"http_displaced_total", "Connections without a request that had to make room",
+       &HttpServerCounters::displaced},
+      {"http_timeouts_total", "Senders and readers that were too slow",
+       &HttpServerCounters::timeouts},
+      {"http_bad_requests_total", "Requests that are no HTTP", &HttpServerCounters::bad_requests},
+      {"http_too_large_total", "Headers or bodies above the limit", &HttpServerCounters::too_large},
+      {"http_tls_failures_total", "TLS handshakes that failed, those of strangers included",
+       &HttpServerCounters::tls_failures},
+      {"http_accept_failures_total", "Times accepting was paused",
+       &HttpServerCounters::accept_failures},
+  };
+  return kMetrics;
 }
 
 HttpResponse json_response(int status, std::string body) {

@@ -1,22 +1,25 @@
-// A small HTTP/1.1 server (RFC 9112) over TCP or a unix socket, for admin, health and metrics.
+// A small HTTP/1.1 server (RFC 9112) over TCP, TLS or a unix socket, for admin, health and metrics.
 //
 // Owned by the thread that runs the io_context; the handler is called there and may answer later,
 // once, on that same thread. Limits come before any parser: 16 KiB of header (431), a body limit
-// per target (413), deadlines for slow senders and readers, a bound on connections, a pause when
-// descriptors run out. No exception leaves it. A unix socket is made 0660, its folder 0700 when
-// missing; a stale socket file of a dead process is replaced, a live one is an error.
+// per target (413), deadlines for slow senders and readers, a bound on connections (the oldest that
+// has not asked anything makes room), a pause when descriptors run out. No exception leaves it. A
+// unix socket is made 0660, its folder 0700 when missing; a stale socket file of a dead process is
+// replaced, a live one is an error.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "common/model/result.hpp"
 #include "common/net/asio.hpp"
 #include "common/net/http_message.hpp"
 #include "common/net/socket_address.hpp"
+#include "common/net/tls.hpp"
 
 namespace lb::net {
 
@@ -24,6 +27,7 @@ struct HttpServerOptions {
   SocketAddress listen;
   // The largest body that a request may carry.
   std::function<size_t(const std::string& method, const std::string& target)> body_limit;
+  std::shared_ptr<TlsIdentity> tls = {};  // null: plain
   unsigned max_connections = 256;
   std::chrono::milliseconds head_timeout{10'000};  // until a request's header is whole
   std::chrono::milliseconds body_timeout{30'000};
@@ -35,7 +39,17 @@ struct HttpServerCounters {
   uint64_t connections = 0, requests = 0;
   uint64_t refused_connections = 0;  // above max_connections
   uint64_t timeouts = 0, bad_requests = 0, too_large = 0, accept_failures = 0;
+  uint64_t displaced = 0;     // said nothing, and had to make room for another
+  uint64_t tls_failures = 0;  // handshakes, strangers included
 };
+
+// One metric of a server: its name without a program's prefix, what it counts, and where it is.
+struct HttpServerMetric {
+  const char* name;
+  const char* help;
+  uint64_t HttpServerCounters::*value;
+};
+std::span<const HttpServerMetric> http_server_metrics();
 
 class HttpServer {
  public:

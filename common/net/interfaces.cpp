@@ -85,6 +85,21 @@ std::optional<InterfaceAddress> own_interface() {
   return std::nullopt;
 }
 
+// Connecting a datagram socket looks up the route and sends nothing (udp(7)).
+std::optional<IpAddress> route_source(const IpAddress& to) {
+  constexpr uint16_t kAnyPort = 9;
+  const SockAddr where = to_sockaddr(Endpoint{to, kAnyPort});
+  const Fd socket(::socket(where.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (::connect(socket.get(), where.get(), where.length) != 0) return std::nullopt;
+  SockAddr local;
+  local.length = sizeof local.storage;
+  if (::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&local.storage), &local.length) !=
+      0) {
+    return std::nullopt;
+  }
+  return to_endpoint(local).address;
+}
+
 std::optional<InterfaceInfo> interface_info(const std::string& name) {
   ifreq request{};
   if (name.empty() || name.size() >= sizeof request.ifr_name) return std::nullopt;
@@ -98,6 +113,7 @@ std::optional<InterfaceInfo> interface_info(const std::string& name) {
   }
   if (::ioctl(socket.get(), SIOCGIFFLAGS, &request) == 0) {
     out.up = (request.ifr_flags & IFF_UP) != 0;
+    out.running = (request.ifr_flags & IFF_RUNNING) != 0;
   }
   return out;
 }

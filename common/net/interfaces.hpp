@@ -31,10 +31,14 @@ std::string default_interface();
 // not counted: they are ours or another provider's.
 std::optional<InterfaceAddress> own_interface();
 
+// The address that the kernel would send from to `to`; nullopt: there is no route.
+std::optional<IpAddress> route_source(const IpAddress& to);
+
 struct InterfaceInfo {
   int index = 0;
   std::array<uint8_t, 6> mac{};
   bool up = false;
+  bool running = false;  // has a carrier
 };
 // nullopt: no such interface.
 std::optional<InterfaceInfo> interface_info(const std::string& name);

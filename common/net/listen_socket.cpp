@@ -39,6 +39,11 @@ Status clear_the_way(const UnixPath& path) {
     if (error) return failure(path, folder.string() + ": " + error.message());
     fs::permissions(folder, fs::perms::owner_all, error);
   }
+  // Root's folder is in /run, where nobody else can make one.
+  if (::geteuid() != 0 && folder == default_socket_folder()) {
+    if (const auto ours = check_private_folder(folder); !ours)
+      return failure(path, ours.error().message);
+  }
   struct stat found {};
   if (::lstat(path.path.c_str(), &found) != 0) return Done{};
   if (!S_ISSOCK(found.st_mode)) return failure(path, "a file that is no socket is in the way");

@@ -3,9 +3,9 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <chrono>
-#include <ctime>
 #include <nlohmann/json.hpp>
+
+#include "common/ops/utc_time.hpp"
 
 namespace lb::ops {
 namespace {
@@ -15,19 +15,6 @@ std::atomic<Level> least{Level::kInfo};
 const char* name_of(Level level) {
   constexpr const char* kNames[] = {"debug", "info", "warning", "error"};
   return kNames[static_cast<size_t>(level)];
-}
-
-std::string now_utc() {
-  const auto now = std::chrono::system_clock::now();
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
-  const auto millis =
-      std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
-  std::tm parts{};
-  gmtime_r(&seconds, &parts);
-  char text[40];
-  const size_t length = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
-  std::snprintf(text + length, sizeof text - length, ".%03dZ", static_cast<int>(millis));
-  return text;
 }
 
 }  // namespace
@@ -52,7 +39,7 @@ std::string format_line(std::string_view time, Level level, std::string_view mes
 
 void log(Level level, std::string_view message, Fields fields) {
   if (level < least.load(std::memory_order_relaxed)) return;
-  const std::string line = format_line(now_utc(), level, message, fields) + "\n";
+  const std::string line = format_line(utc_milliseconds(), level, message, fields) + "\n";
   // Nothing sensible can be done about a log that cannot be written.
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
 }

@@ -1,6 +1,7 @@
 #include "controller/core/plan.hpp"
 
 #include <algorithm>
+#include <cstdio>
 
 #include "controller/core/service_status.hpp"
 #include "controller/core/trim.hpp"
@@ -12,8 +13,12 @@ bool has(const std::vector<std::string>& list, const std::string& item) {
   return std::find(list.begin(), list.end(), item) != list.end();
 }
 
-// Our own finalizer says that we have been at work on the Service; the standard one is anybody's.
-bool marked(const KubeMeta& meta) { return has(meta.finalizers, kFinalizer); }
+// FNV-1a: tells long class names apart where there is no room for them.
+uint64_t hash_of(const std::string& text) {
+  uint64_t out = 14695981039346656037ULL;
+  for (const char c : text) out = (out ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
+  return out;
+}
 
 ServicePatch patch_of(const KubeMeta& meta) {
   ServicePatch out;
@@ -59,6 +64,12 @@ class Planner {
  private:
   bool published() const { return world_.acknowledged.contains(key_); }
 
+  // Our own finalizer says that we have been at work on the Service; the standard one is anybody's.
+  bool marked(const KubeMeta& meta) const {
+    return has(meta.finalizers, world_.settings.finalizer);
+  }
+  std::vector<std::string> marks() const { return {world_.settings.finalizer, kStandardFinalizer}; }
+
   // The object is gone for good: what it held is free once nothing serves it any more.
   ServicePlan gone() {
     if (!published() || world_.dataplane_lost) allocator_.release(key_);
@@ -79,8 +90,13 @@ class Planner {
                        [](const Problem& problem) { return problem.blocks; });
   }
 
+  // An address at which nothing answers would be a promise that is not kept.
+  void block_all() {
+    for (Problem& problem : plan_.problems) problem.blocks = problem.blocks || problem.port != 0;
+  }
+
   ServicePlan serve(const KubeMeta& meta) {
-    if (!has(meta.finalizers, kFinalizer) || !has(meta.finalizers, kStandardFinalizer)) {
+    if (!marked(meta) || !has(meta.finalizers, kStandardFinalizer)) {
       // Registered already, so that an address in its status is nobody else's meanwhile.
       allocator_.claim(key_, claim_of(meta, allocator_));
       return mark(meta);
@@ -91,6 +107,7 @@ class Planner {
     Service desired{key_, allocation.addresses, source_->ports, source_->policy};
     trim(desired, world_.features, plan_.problems);
     normalise(desired);
+    if (desired.ports.empty()) block_all();
     if (allocation.problem || blocked()) return refuse(meta);
     plan_.desired = desired;
     report(meta, allocation.addresses, desired);
@@ -99,7 +116,7 @@ class Planner {
 
   ServicePlan mark(const KubeMeta& meta) {
     ServicePatch patch = patch_of(meta);
-    for (const char* name : {kFinalizer, kStandardFinalizer}) {
+    for (const std::string& name : marks()) {
       if (!has(meta.finalizers, name)) patch.add_finalizers.push_back(name);
     }
     if (!marked(meta)) {
@@ -162,7 +179,7 @@ class Planner {
     plan_.problems.clear();
     if (!marked(meta)) return std::move(plan_);
     ServicePatch patch = patch_of(meta);
-    for (const char* name : {kFinalizer, kStandardFinalizer}) {
+    for (const std::string& name : marks()) {
       if (has(meta.finalizers, name)) patch.remove_finalizers.push_back(name);
     }
     clear_status(patch, meta);
@@ -198,6 +215,24 @@ std::vector<std::string> oldest_first(const World& world) {
 
 }  // namespace
 
+// A class is a qualified name; a finalizer's name has 63 characters at most, and no second slash.
+std::string finalizer_of(const std::string& load_balancer_class) {
+  if (load_balancer_class.empty() || load_balancer_class == kDefaultClass) return kFinalizer;
+  constexpr size_t kRoom = 63 - sizeof("service.") + 1;
+  std::string name = load_balancer_class;
+  std::replace(name.begin(), name.end(), '/', '_');
+  if (name.size() > kRoom) {
+    char hash[20];
+    std::snprintf(hash, sizeof hash, ".%016llx", static_cast<unsigned long long>(hash_of(name)));
+    name = name.substr(0, kRoom - 17) + hash;
+  }
+  return std::string(kFinalizer) + "." + name;
+}
+
+bool is_our_finalizer(const std::string& name) {
+  return name == kFinalizer || name.starts_with(std::string(kFinalizer) + ".");
+}
+
 bool owned(const KubeMeta& meta, const Settings& settings) {
   if (meta.type != "LoadBalancer" || meta.deleting) return false;
   if (!meta.load_balancer_class) return settings.claim_unclassed;
@@ -208,14 +243,18 @@ ServicePlan plan_service(const World& world, Allocator& allocator, const std::st
   return Planner(world, allocator, key).run();
 }
 
-std::map<std::string, ServicePlan> plan_all(const World& world, Allocator& allocator) {
+std::map<std::string, ServicePlan> plan_all(const World& world, Allocator& allocator,
+                                            const Ready& ready) {
+  const auto skipped = [&](const std::string& key) { return ready && !ready(key); };
   for (const auto& [key, service] : world.services) {
-    if (service.kube && owned(*service.kube, world.settings)) {
+    if (service.kube && owned(*service.kube, world.settings) && !skipped(key)) {
       allocator.claim(key, claim_of(*service.kube, allocator));
     }
   }
   std::map<std::string, ServicePlan> out;
-  for (const auto& key : oldest_first(world)) out[key] = plan_service(world, allocator, key);
+  for (const auto& key : oldest_first(world)) {
+    if (!skipped(key)) out[key] = plan_service(world, allocator, key);
+  }
   // Each round settles at least one contested address, so this ends; the bound is a seat belt.
   for (size_t round = 0; round < world.services.size() + 1; ++round) {
     const auto changed = allocator.take_changed();

@@ -7,6 +7,7 @@
 // KEP-4631 (ports[].error) as far as they bind a provider.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -29,9 +30,16 @@ inline constexpr char kProgrammed[] = "empalme.io/Programmed";
 inline constexpr char kDegraded[] = "empalme.io/Degraded";
 inline constexpr char kPortsError[] = "LoadBalancerPortsError";
 
+// The finalizer of the controller that serves this class: two controllers with different classes
+// know each other's Services by it, and leave them alone.
+std::string finalizer_of(const std::string& load_balancer_class);
+// Whether it is the finalizer of any controller of ours.
+bool is_our_finalizer(const std::string& name);
+
 struct Settings {
   std::string load_balancer_class = kDefaultClass;
   bool claim_unclassed = false;  // also Services without a class
+  std::string finalizer = kFinalizer;
 };
 
 // Everything a plan depends on, beside the allocator.
@@ -84,7 +92,10 @@ ServicePlan plan_service(const World& world, Allocator& allocator, const std::st
 
 // Every key of the world and of what is acknowledged: claims first, then the older before the
 // younger, until nothing changes any more.
-std::map<std::string, ServicePlan> plan_all(const World& world, Allocator& allocator);
+// Only of the keys for which `ready` holds.
+using Ready = std::function<bool(const std::string& key)>;
+std::map<std::string, ServicePlan> plan_all(const World& world, Allocator& allocator,
+                                            const Ready& ready = {});
 
 // Whether this controller is the one that answers for the Service.
 bool owned(const KubeMeta& meta, const Settings& settings);

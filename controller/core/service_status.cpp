@@ -67,9 +67,11 @@ std::pair<std::string, std::string> degradation(const ServedFacts& facts) {
 }
 
 size_t listeners_down(const ServedFacts& facts) {
-  return static_cast<size_t>(
-      std::count_if(facts.failures.begin(), facts.failures.end(),
-                    [](const Failure& failure) { return failure.backend.empty(); }));
+  const auto failed = std::count_if(facts.failures.begin(), facts.failures.end(),
+                                    [](const Failure& failure) { return failure.backend.empty(); });
+  const auto trimmed = std::count_if(facts.problems.begin(), facts.problems.end(),
+                                     [](const Problem& problem) { return problem.port != 0; });
+  return static_cast<size_t>(failed) + static_cast<size_t>(trimmed) * facts.addresses.size();
 }
 
 std::string joined(const std::vector<IpAddress>& addresses) {

@@ -1,17 +1,21 @@
 // Writes to the Kubernetes API, one after the other, on a thread of its own.
 //
 // Calls of one key keep their order; a newer write of the same key that still waits replaces the
-// older. Connect errors, 429 and 5xx are retried until they pass, are replaced or stop() comes;
-// any other answer goes back to whoever asked, on this thread. Never throws.
+// older. Connect errors, 401, 429 and 5xx are retried until they pass, are replaced or stop()
+// comes, each call after a pause of its own (2 s at most when nobody answers, 30 s when the server
+// refuses, or as Retry-After says), so that one that always fails holds up no other. Any other
+// answer goes back to whoever asked, on this thread. Never throws.
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <string>
 #include <thread>
@@ -53,19 +57,29 @@ class ApiWriter {
   const ApiWriterCounters& counters() const { return counters_; }
 
  private:
+  using Clock = std::chrono::steady_clock;
+  enum class Outcome : uint8_t { kOver, kNobody, kRefused };
+
+  struct Waiting {
+    ApiCall call;
+    Clock::time_point due{};
+    Backoff nobody{std::chrono::milliseconds(100), std::chrono::milliseconds(2'000)};
+    Backoff refused{std::chrono::milliseconds(250), std::chrono::milliseconds(30'000)};
+  };
+
   void run();
-  bool try_once(const ApiCall& call);
-  bool replaced(const ApiCall& call);
+  std::optional<Waiting> next(std::unique_lock<std::mutex>& lock);
+  Outcome try_once(const ApiCall& call, std::chrono::milliseconds& asked_for);
+  void try_later(Waiting waiting, Outcome outcome, std::chrono::milliseconds asked_for);
   HttpClient& client();
 
   const Options options_;
   ApiWriterCounters counters_;
   std::mt19937_64 random_{std::random_device{}()};
-  Backoff backoff_{std::chrono::milliseconds(100), std::chrono::milliseconds(2'000)};
 
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<ApiCall> queue_;  // guarded by mutex_, as are the next two
+  std::deque<Waiting> queue_;  // guarded by mutex_, as are the next two
   std::unique_ptr<HttpClient> client_;
   bool stopping_ = false;
   std::thread thread_;

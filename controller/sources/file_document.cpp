@@ -50,8 +50,13 @@ class Expander {
   Expander(PositionMap& positions, FileDocument& out) : positions_(positions), out_(out) {}
 
   void expand(Json& document) {
-    if (document.is_null()) document = Json::object();
+    // An editor may be about to fill it: an empty file is never a wish to serve nothing.
+    if (document.is_null()) refuse("", "the file is empty; 'services: []' serves nothing");
     if (!document.is_object()) refuse("", "the file must be a map with 'services'");
+    known_fields(document, "", {"services", "schema", "epoch", "generation"});
+    const auto given = document.find("services");
+    if (given == document.end()) refuse("", "needs 'services'");
+    if (given->is_null()) refuse("/services", "is empty; 'services: []' serves nothing");
     document.emplace("schema", kSchema);
     document.emplace("epoch", 0);
     document.emplace("generation", 0);
@@ -71,7 +76,18 @@ class Expander {
     throw BadFile{{"Schema", why, pointer}};
   }
 
+  // Before what is missing: a mistyped name explains it.
+  static void known_fields(const Json& value, const std::string& pointer,
+                           const std::set<std::string>& fields) {
+    for (const auto& [name, ignored] : value.items()) {
+      if (!fields.contains(name))
+        refuse(wire::child(pointer, name), "unknown field '" + name + "'");
+    }
+  }
+
   void service(Json& value, const std::string& pointer) {
+    known_fields(value, pointer,
+                 {"name", "key", "listen", "addresses", "ports", "backends", "policy"});
     name(value, pointer);
     if (value.contains("listen")) listen(value, pointer);
     if (value.contains("backends")) refuse(pointer + "/backends", "needs 'listen' beside it");
@@ -84,9 +100,13 @@ class Expander {
 
   void name(Json& value, const std::string& pointer) {
     const auto found = value.find("name");
+    if (found == value.end() && !value.contains("key")) refuse(pointer, "needs a 'name'");
     if (found == value.end()) return;
     if (value.contains("key")) refuse(pointer + "/name", "stands beside 'key'; one is enough");
     if (!found->is_string()) refuse(pointer + "/name", "must be a string");
+    if (!names_.insert(*found).second) {
+      refuse(pointer + "/name", "the name '" + found->get<std::string>() + "' is given twice");
+    }
     value["key"] = "file/" + found->get<std::string>();
     positions_.set(pointer + "/key", positions_.find(pointer + "/name"));
     value.erase("name");
@@ -178,6 +198,7 @@ class Expander {
 
   PositionMap& positions_;
   FileDocument& out_;
+  std::set<Json> names_;
 };
 
 Error with_position(Error error, const PositionMap& positions) {

@@ -76,6 +76,37 @@ void FileSource::fail(const Error& error) {
   sink_.freshness(prefix() + options_.path, error);
 }
 
+Status FileSource::check(const std::string& path) {
+  const auto text = read_file(path);
+  if (!text) return Error{"Source", path + ": " + text.error().message};
+  const auto document = parse_file_document(*text);
+  if (document) return Done{};
+  Error error = document.error();
+  error.message = path + ": " + error.message;
+  return error;
+}
+
+// Until a name has answered, its backends are those that were served under it before.
+void FileSource::held(const DesiredState& state) {
+  std::map<std::string, std::vector<IpAddress>> before;
+  for (const auto& service : state.services) {
+    if (!service.key.starts_with(prefix())) continue;
+    for (const auto& port : service.ports) {
+      for (const auto& backend : port.backends) {
+        if (!backend.name.empty()) before[backend.name].push_back(backend.address);
+      }
+    }
+  }
+  bool news = false;
+  for (const auto& named : document_.named) {
+    const auto known = before.find(named.host);
+    if (known == before.end() || addresses_.contains(named.host)) continue;
+    addresses_[named.host] = known->second;
+    news = true;
+  }
+  if (news) emit();
+}
+
 void FileSource::read() {
   const auto text = read_file(options_.path);
   if (!text) return fail({"Source", options_.path + ": " + text.error().message});
@@ -86,8 +117,13 @@ void FileSource::read() {
     error.message = options_.path + ": " + error.message;
     return fail(error);
   }
+  if (loaded_) {
+    ops::log(ops::Level::kInfo, "the file has changed",
+             {{"file", options_.path}, {"services", document->services.size()}});
+  }
   text_ = *text;
   document_ = std::move(document).value();
+  unresolved_.clear();
   loaded_ = true;
   if (std::exchange(troubled_, false)) sink_.freshness(prefix() + options_.path, std::nullopt);
   emit();
@@ -111,13 +147,7 @@ void FileSource::resolve_all() {
         [this, host = named.host](const boost::system::error_code& error, auto results) {
           if (stopped_) return;
           asking_.erase(host);
-          if (error) {
-            ++errors_;
-            ops::log(ops::Level::kWarning,
-                     "a backend's name cannot be resolved: " + error.message(),
-                     {{"name", host}, {"reason", "NameNotResolved"}});
-            return;
-          }
+          if (error) return not_resolved(host, error.message());
           std::vector<IpAddress> addresses;
           for (const auto& each : results) {
             const auto text = each.endpoint().address().to_string();
@@ -128,7 +158,18 @@ void FileSource::resolve_all() {
   }
 }
 
+// Said once, until it resolves again: a name that stays wrong is asked for every few seconds.
+void FileSource::not_resolved(const std::string& host, const std::string& why) {
+  ++resolve_failures_;
+  if (!unresolved_.insert(host).second) return;
+  ops::log(ops::Level::kWarning, "a backend's name cannot be resolved: " + why,
+           {{"name", host}, {"reason", "NameNotResolved"}});
+}
+
 void FileSource::resolved(const std::string& host, std::vector<IpAddress> addresses) {
+  if (unresolved_.erase(host) > 0) {
+    ops::log(ops::Level::kInfo, "a backend's name resolves again", {{"name", host}});
+  }
   std::sort(addresses.begin(), addresses.end());
   addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
   if (addresses_[host] == addresses) return;

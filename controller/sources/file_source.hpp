@@ -31,8 +31,14 @@ class FileSource : public Source {
   std::string prefix() const override { return "file/"; }
   void start() override;
   void stop() override;
+  void held(const DesiredState& state) override;
+
+  // What is wrong with the file now, before anything is followed; for a check at start.
+  static Status check(const std::string& path);
 
   uint64_t errors() const { return errors_; }
+  uint64_t resolve_failures() const { return resolve_failures_; }
+  size_t unresolved() const { return unresolved_.size(); }
 
  private:
   void watch_folders();
@@ -40,6 +46,7 @@ class FileSource : public Source {
   void read();
   void fail(const Error& error);
   void resolve_all();
+  void not_resolved(const std::string& host, const std::string& why);
   void resolved(const std::string& host, std::vector<IpAddress> addresses);
   void await_next_resolve();
   void emit();
@@ -53,10 +60,12 @@ class FileSource : public Source {
   FileDocument document_;
   std::map<std::string, std::vector<IpAddress>> addresses_;  // by name
   std::set<std::string> asking_;
+  std::set<std::string> unresolved_;  // names whose last question failed
   bool loaded_ = false;
   bool stopped_ = false;
   bool troubled_ = false;
   uint64_t errors_ = 0;
+  uint64_t resolve_failures_ = 0;
 };
 
 }  // namespace lb::sources

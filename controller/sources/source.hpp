@@ -33,6 +33,9 @@ class Source {
   virtual std::string prefix() const = 0;
   virtual void start() = 0;
   virtual void stop() = 0;
+  // What the data plane holds when it is first heard: a source may know again from it what it had
+  // found out before a restart.
+  virtual void held(const DesiredState&) {}
 };
 
 }  // namespace lb::sources

@@ -30,7 +30,7 @@ struct Vip {
 // Since start; each has a metric.
 struct AnnounceCounters {
   uint64_t added = 0, removed = 0, renewals = 0, renewal_failures = 0;
-  uint64_t probes = 0, conflicts = 0, announcements = 0, filter_failures = 0;
+  uint64_t probes = 0, conflicts = 0, announcements = 0, filter_failures = 0, link_changes = 0;
 };
 
 class Announcer {
@@ -48,6 +48,8 @@ class Announcer {
   virtual void set(std::vector<Vip> wanted, std::function<void(Failures)> done) = 0;
 
   virtual std::set<IpAddress> announced() const = 0;
+  // What is wanted and cannot be announced now; changes with every retry.
+  virtual Failures failures() const = 0;
   virtual AnnounceCounters counters() const = 0;
 
   // Withdraws every address and the filter. Synchronous.

@@ -12,7 +12,6 @@ LinkAnnouncer::~LinkAnnouncer() { stop(); }
 
 void LinkAnnouncer::set(std::vector<Vip> wanted, std::function<void(Failures)> done) {
   if (done_) finish();
-  done_ = std::move(done);
   std::set<IpAddress> addresses;
   for (const auto& vip : wanted) addresses.insert(vip.address);
   std::erase_if(held_, [&](const auto& each) {
@@ -22,20 +21,40 @@ void LinkAnnouncer::set(std::vector<Vip> wanted, std::function<void(Failures)> d
   });
   wanted_ = std::move(wanted);
   guard();
+  done_ = std::move(done);
+  std::vector<IpAddress> fresh;
   for (const auto& address : addresses) {
-    const auto [found, added] = held_.try_emplace(address);
-    if (added) begin(address, found->second);
+    if (held_.try_emplace(address).second) fresh.push_back(address);
   }
+  begin_all(fresh);
   renew_later();
-  if (!probing_) finish();
+  if (settled()) finish();
+}
+
+void LinkAnnouncer::begin_all(const std::vector<IpAddress>& addresses) {
+  if (addresses.empty()) return;
+  const auto owners = link_->addresses();
+  for (const auto& address : addresses) begin(address, held_.at(address), owners);
+  guard();
+  const bool asks = std::any_of(held_.begin(), held_.end(), [](const auto& each) {
+    return each.second.state == State::kProbing;
+  });
+  if (!asks || std::exchange(probing_, true)) return;
+  const auto listening = link_->listen([this](const Claim& claim) { claimed(claim); });
+  for (auto& [address, held] : held_) {
+    // Without ears a question is worth nothing.
+    if (!listening && held.state == State::kProbing) fail(address, held, listening.error(), 1);
+  }
+  probe();
 }
 
 // An address of ours that is still there (this process was restarted) needs no question.
-void LinkAnnouncer::begin(const IpAddress& address, Held& held) {
-  const auto ownership = link_->ownership(address);
-  if (!ownership) return fail(address, held, ownership.error(), 1);
-  if (*ownership == Ownership::kOurs) return take(address, held);
-  if (*ownership == Ownership::kForeign) {
+void LinkAnnouncer::begin(const IpAddress& address, Held& held, const Result<Owners>& owners) {
+  if (!owners) return fail(address, held, owners.error(), 1);
+  const auto found = owners->find(address);
+  const Ownership owner = found == owners->end() ? Ownership::kAbsent : found->second;
+  if (owner == Ownership::kOurs) return take(held);
+  if (owner == Ownership::kForeign) {
     ++counters_.conflicts;
     return fail(address, held,
                 {"AddressInUseOnNetwork", address.to_string() + " is an address of this node"},
@@ -43,9 +62,6 @@ void LinkAnnouncer::begin(const IpAddress& address, Held& held) {
   }
   held.state = State::kProbing;
   held.probes_left = options_.probes;
-  if (std::exchange(probing_, true)) return;
-  link_->listen([this](const Claim& claim) { claimed(claim); });
-  probe();
 }
 
 void LinkAnnouncer::probe() {
@@ -53,7 +69,7 @@ void LinkAnnouncer::probe() {
   for (auto& [address, held] : held_) {
     if (held.state != State::kProbing) continue;
     if (held.probes_left == 0) {
-      take(address, held);
+      take(held);
       continue;
     }
     --held.probes_left;
@@ -66,7 +82,8 @@ void LinkAnnouncer::probe() {
   if (left) return probe_later();
   probing_ = false;
   link_->stop_listening();
-  finish();
+  guard();
+  if (settled()) finish();
 }
 
 void LinkAnnouncer::probe_later() {
@@ -85,23 +102,48 @@ void LinkAnnouncer::claimed(const Claim& claim) {
        options_.conflict_retry_ticks);
 }
 
-// The filter is told of addresses that are ours, and of one that is about to be: it stands before
-// the address does. One that is not ours (the node's own, or a host's that this node forwards for)
-// must never be in it: that would cut off whoever has it.
-void LinkAnnouncer::guard(const IpAddress* about_to_come) {
+void LinkAnnouncer::take(Held& held) { held.state = State::kGuarding; }
+
+// The filter is told of addresses that are ours, and of those that are about to be: it stands
+// before the address does. One that is not ours (the node's own, or a host's that this node
+// forwards for) must never be in it: that would cut off whoever has it.
+void LinkAnnouncer::guard() {
   std::vector<Vip> ours;
   for (const auto& vip : wanted_) {
     const auto found = held_.find(vip.address);
-    const bool up = found != held_.end() && found->second.state == State::kUp;
-    if (up || (about_to_come != nullptr && *about_to_come == vip.address)) ours.push_back(vip);
+    if (found == held_.end()) continue;
+    const State state = found->second.state;
+    if (state == State::kUp || state == State::kGuarding) ours.push_back(vip);
   }
-  if (ours == guarded_) return;
+  if (ours != guarded_ && options_.set_filter) {
+    ++guards_pending_;
+    options_.set_filter(ours, [this, alive = std::weak_ptr(alive_)] {
+      if (alive.expired()) return;
+      --guards_pending_;
+      guarded();
+    });
+  }
   guarded_ = std::move(ours);
-  if (options_.set_filter) options_.set_filter(guarded_);
+  if (guards_pending_ == 0) guarded();
 }
 
-void LinkAnnouncer::take(const IpAddress& address, Held& held) {
-  guard(&address);
+// What was told to the filter last is in force: the addresses in it may come.
+void LinkAnnouncer::guarded() {
+  if (guards_pending_ != 0 || stopped_) return;
+  bool news = false;
+  for (auto& [address, held] : held_) {
+    if (held.state != State::kGuarding) continue;
+    put_up(address, held);
+    news = true;
+  }
+  if (done_ && settled()) {
+    finish();
+  } else if (news && !done_ && options_.on_change) {
+    options_.on_change();
+  }
+}
+
+void LinkAnnouncer::put_up(const IpAddress& address, Held& held) {
   if (const auto put = link_->put(address, options_.valid_seconds); !put) {
     return fail(address, held, put.error(), 1);
   }
@@ -121,19 +163,30 @@ void LinkAnnouncer::fail(const IpAddress& address, Held& held, Error error, unsi
   held.state = State::kFailed;
   held.retry_in = retry_in;
   held.error = std::move(error);
-  guard();
-  if (news && options_.report) {
+  if (!news) return;
+  if (options_.report) {
     options_.report({held.error.code, address.to_string() + ": " + held.error.message});
   }
+  if (!done_ && options_.on_change) options_.on_change();
+}
+
+Announcer::Failures LinkAnnouncer::failures() const {
+  Failures out;
+  for (const auto& [address, held] : held_) {
+    if (held.state == State::kFailed) out[address] = held.error;
+  }
+  return out;
+}
+
+// Whether every address is up or has failed, and the filter knows.
+bool LinkAnnouncer::settled() const {
+  return guards_pending_ == 0 && std::all_of(held_.begin(), held_.end(), [](const auto& each) {
+           return each.second.state == State::kUp || each.second.state == State::kFailed;
+         });
 }
 
 void LinkAnnouncer::finish() {
-  if (!done_) return;
-  Failures failures;
-  for (const auto& [address, held] : held_) {
-    if (held.state == State::kFailed) failures[address] = held.error;
-  }
-  std::exchange(done_, nullptr)(std::move(failures));
+  if (done_) std::exchange(done_, nullptr)(failures());
 }
 
 void LinkAnnouncer::renew_later() {
@@ -147,8 +200,10 @@ void LinkAnnouncer::renew_later() {
 }
 
 void LinkAnnouncer::renew() {
+  announce_again();
+  std::vector<IpAddress> due;
   for (auto& [address, held] : held_) {
-    if (held.state == State::kFailed && --held.retry_in == 0) begin(address, held);
+    if (held.state == State::kFailed && --held.retry_in == 0) due.push_back(address);
     if (held.state != State::kUp) continue;
     if (const auto put = link_->put(address, options_.valid_seconds); !put) {
       ++counters_.renewal_failures;
@@ -161,7 +216,20 @@ void LinkAnnouncer::renew() {
     ++counters_.announcements;
     (void)link_->send_announcement(address);
   }
+  begin_all(due);
+  guard();
   renew_later();
+}
+
+// Another port of the switch, or another card: neighbours and switches must learn it anew.
+void LinkAnnouncer::announce_again() {
+  const auto now = link_->state();
+  if (!now) return;
+  const bool changed = link_state_ && *link_state_ != *now;
+  link_state_ = *now;
+  if (!changed || !now->running) return;
+  ++counters_.link_changes;
+  for (auto& [address, held] : held_) held.announcements_left = options_.announcements;
 }
 
 void LinkAnnouncer::withdraw(const IpAddress& address, const Held& held) {
@@ -182,6 +250,7 @@ std::set<IpAddress> LinkAnnouncer::announced() const {
 
 void LinkAnnouncer::stop() {
   if (std::exchange(stopped_, true)) return;
+  alive_.reset();
   probe_timer_.cancel();
   renew_timer_.cancel();
   link_->stop_listening();

@@ -21,15 +21,22 @@ class RealLink : public LinkLayer {
  public:
   RealLink(asio::io_context& io, std::string interface) : io_(io), name_(std::move(interface)) {}
 
-  Result<Ownership> ownership(const IpAddress& address) override {
+  Result<std::map<IpAddress, Ownership>> addresses() override {
     auto netlink = open();
     if (!netlink) return netlink.error();
     const auto all = netlink->list();
     if (!all) return all.error();
+    std::map<IpAddress, Ownership> out;
     for (const auto& each : *all) {
-      if (each.address == address) return each.ours ? Ownership::kOurs : Ownership::kForeign;
+      out[each.address] = each.ours ? Ownership::kOurs : Ownership::kForeign;
     }
-    return Ownership::kAbsent;
+    return out;
+  }
+
+  Result<LinkState> state() override {
+    const auto link = find();
+    if (!link) return link.error();
+    return LinkState{link->mac, link->running};
   }
 
   Status put(const IpAddress& address, unsigned valid_seconds) override {
@@ -55,10 +62,13 @@ class RealLink : public LinkLayer {
     return send([&](const Mac& mac) { return announcement_frame(mac, address); }, address.is_v4());
   }
 
-  void listen(std::function<void(const Claim&)> on_claim) override {
+  Status listen(std::function<void(const Claim&)> on_claim) override {
     stop_listening();
     on_claim_ = std::move(on_claim);
-    for (const uint16_t type : {ETH_P_ARP, ETH_P_IPV6}) open_listener(type);
+    for (const uint16_t type : {ETH_P_ARP, ETH_P_IPV6}) {
+      if (const auto opened = open_listener(type); !opened) return opened;
+    }
+    return Done{};
   }
   void stop_listening() override { listeners_.clear(); }
 
@@ -82,8 +92,8 @@ class RealLink : public LinkLayer {
   static Result<Rtnetlink> open() { return Rtnetlink::open(); }
 
   static Error explain() {
-    if (errno == EPERM) return {"PermissionDenied", "sending ARP and ND needs CAP_NET_RAW"};
-    return {"Link", std::string("sending failed: ") + std::strerror(errno)};
+    if (errno == EPERM) return {"PermissionDenied", "ARP and ND need CAP_NET_RAW"};
+    return {"Link", std::string("ARP and ND failed: ") + std::strerror(errno)};
   }
 
   static sockaddr_ll address_of(const net::InterfaceInfo& link, uint16_t type) {
@@ -108,15 +118,18 @@ class RealLink : public LinkLayer {
     return sent < 0 ? Status(explain()) : Status(Done{});
   }
 
-  void open_listener(uint16_t type) {
+  Status open_listener(uint16_t type) {
     const auto link = find();
-    if (!link) return;
+    if (!link) return link.error();
     net::Fd socket(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (!socket.valid()) return;
+    if (!socket.valid()) return explain();
     const auto where = address_of(*link, type);
-    if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&where), sizeof where) != 0) return;
+    if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&where), sizeof where) != 0) {
+      return explain();
+    }
     listeners_.push_back(std::make_shared<asio::posix::stream_descriptor>(io_, socket.release()));
     await_frame(listeners_.back(), link->mac);
+    return Done{};
   }
 
   void await_frame(const std::shared_ptr<asio::posix::stream_descriptor>& listener,

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -17,17 +18,26 @@ namespace lb::announce {
 // Whose an address of this machine is.
 enum class Ownership : uint8_t { kAbsent, kOurs, kForeign };
 
+struct LinkState {
+  Mac mac{};
+  bool running = false;  // has a carrier
+
+  bool operator==(const LinkState&) const = default;
+};
+
 class LinkLayer {
  public:
   virtual ~LinkLayer() = default;
 
-  virtual Result<Ownership> ownership(const IpAddress& address) = 0;
+  // Every address of this machine; one that is missing is kAbsent.
+  virtual Result<std::map<IpAddress, Ownership>> addresses() = 0;
+  virtual Result<LinkState> state() = 0;
   virtual Status put(const IpAddress& address, unsigned valid_seconds) = 0;
   virtual Status remove(const IpAddress& address) = 0;
   virtual Status send_probe(const IpAddress& address) = 0;
   virtual Status send_announcement(const IpAddress& address) = 0;
   // Listens for claims of others, until stopped; never reports frames of this interface.
-  virtual void listen(std::function<void(const Claim&)> on_claim) = 0;
+  virtual Status listen(std::function<void(const Claim&)> on_claim) = 0;
   virtual void stop_listening() = 0;
 };
 

@@ -1,11 +1,15 @@
 #include "dataplane/announce/packet_filter.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 
 #include "common/net/fd.hpp"
@@ -15,6 +19,8 @@ namespace {
 
 constexpr char kProgram[] = "nft";
 constexpr size_t kMaxComplaint = 500;
+constexpr std::chrono::seconds kPatience{5};
+constexpr std::chrono::seconds kLookAgain{5};  // whether the table is still there
 
 std::string ports_of(const Vip& vip, Protocol protocol) {
   std::string out;
@@ -24,9 +30,24 @@ std::string ports_of(const Vip& vip, Protocol protocol) {
   return out;
 }
 
+std::string match_of(const Vip& vip) {
+  return std::string("    ") + (vip.address.is_v4() ? "ip" : "ip6") + " daddr " +
+         vip.address.to_string() + " ";
+}
+
+std::string pins_of(const Vip& vip) {
+  std::string out;
+  for (const Protocol protocol : {Protocol::kTcp, Protocol::kUdp}) {
+    const std::string ports = ports_of(vip, protocol);
+    if (ports.empty()) continue;
+    out += match_of(vip) + to_string(protocol) + " dport { " + ports + " } dnat " +
+           (vip.address.is_v4() ? "ip" : "ip6") + " to " + vip.address.to_string() + "\n";
+  }
+  return out;
+}
+
 std::string rules_of(const Vip& vip) {
-  const std::string destination = std::string("    ") + (vip.address.is_v4() ? "ip" : "ip6") +
-                                  " daddr " + vip.address.to_string() + " ";
+  const std::string destination = match_of(vip);
   std::string out;
   for (const Protocol protocol : {Protocol::kTcp, Protocol::kUdp}) {
     const std::string name = to_string(protocol);
@@ -38,22 +59,46 @@ std::string rules_of(const Vip& vip) {
   return out;
 }
 
-std::string read_all(const net::Fd& from) {
-  std::string out;
+using Clock = std::chrono::steady_clock;
+
+int milliseconds_until(Clock::time_point deadline) {
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
+  return static_cast<int>(std::max<int64_t>(0, left.count()));
+}
+
+// False when the other end said nothing more before the deadline.
+bool ready(const net::Fd& fd, short events, Clock::time_point deadline) {
+  pollfd waiting{fd.get(), events, 0};
+  int count;
+  do {
+    count = ::poll(&waiting, 1, milliseconds_until(deadline));
+  } while (count < 0 && errno == EINTR);
+  return count > 0;
+}
+
+struct Complaint {
+  std::string text;
+  bool in_time = true;
+};
+
+Complaint read_all(const net::Fd& from, Clock::time_point deadline) {
+  Complaint out;
   char block[512];
-  ssize_t got;
-  while ((got = ::read(from.get(), block, sizeof block)) > 0) {
-    if (out.size() < kMaxComplaint) out.append(block, static_cast<size_t>(got));
+  for (;;) {
+    if (!ready(from, POLLIN, deadline)) return {std::move(out.text), false};
+    const ssize_t got = ::read(from.get(), block, sizeof block);
+    if (got <= 0) break;
+    if (out.text.size() < kMaxComplaint) out.text.append(block, static_cast<size_t>(got));
   }
-  while (!out.empty() && out.back() == '\n') out.pop_back();
+  while (!out.text.empty() && out.text.back() == '\n') out.text.pop_back();
   return out;
 }
 
-void write_all(const net::Fd& to, const std::string& text) {
+void write_all(const net::Fd& to, const std::string& text, Clock::time_point deadline) {
   size_t done = 0;
-  while (done < text.size()) {
+  while (done < text.size() && ready(to, POLLOUT, deadline)) {
     const ssize_t wrote = ::write(to.get(), text.data() + done, text.size() - done);
-    if (wrote <= 0 && errno != EINTR) return;
+    if (wrote <= 0 && errno != EINTR && errno != EAGAIN) return;
     if (wrote > 0) done += static_cast<size_t>(wrote);
   }
 }
@@ -68,40 +113,55 @@ Pipe make_pipe() {
   return {net::Fd(ends[0]), net::Fd(ends[1])};
 }
 
-Status run_nft(const std::string& ruleset) {
-  Pipe in = make_pipe(), err = make_pipe();
-  if (!in.read.valid() || !err.read.valid()) return Error{"Filter", std::strerror(errno)};
+// The child's id, or the reason why there is none.
+Result<pid_t> spawn_nft(const std::vector<std::string>& words, const Pipe& in, const Pipe& err) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, in.read.get(), STDIN_FILENO);
   posix_spawn_file_actions_adddup2(&actions, err.write.get(), STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&actions, err.write.get(), STDERR_FILENO);
   char path[] = "PATH=/usr/sbin:/sbin:/usr/bin:/bin";
-  char name[] = "nft", file[] = "-f", dash[] = "-";
-  char* const arguments[] = {name, file, dash, nullptr};
+  char name[] = "nft";
+  std::vector<char*> arguments{name};
+  for (const auto& word : words) arguments.push_back(const_cast<char*>(word.c_str()));
+  arguments.push_back(nullptr);
   char* const environment[] = {path, nullptr};
   pid_t child = 0;
   int failed = ENOENT;
   for (const char* folder : {"/usr/sbin/", "/sbin/", "/usr/bin/"}) {
     const std::string program = std::string(folder) + kProgram;
     if (failed != 0) {
-      failed = ::posix_spawn(&child, program.c_str(), &actions, nullptr, arguments, environment);
+      failed =
+          ::posix_spawn(&child, program.c_str(), &actions, nullptr, arguments.data(), environment);
     }
   }
   posix_spawn_file_actions_destroy(&actions);
-  if (failed != 0)
-    return Error{"Filter", std::string("nft cannot be run: ") + std::strerror(failed)};
+  if (failed == 0) return child;
+  return Error{"Filter", std::string("nft cannot be run: ") + std::strerror(failed)};
+}
+
+Status run_nft(const std::vector<std::string>& words, const std::string& input) {
+  Pipe in = make_pipe(), err = make_pipe();
+  if (!in.read.valid() || !err.read.valid()) return Error{"Filter", std::strerror(errno)};
+  ::fcntl(in.write.get(), F_SETFL, O_NONBLOCK);
+  const auto child = spawn_nft(words, in, err);
+  if (!child) return child.error();
   in.read.reset();
   err.write.reset();
-  write_all(in.write, ruleset);
+  const auto deadline = Clock::now() + kPatience;
+  write_all(in.write, input, deadline);
   in.write.reset();
-  const std::string complaint = read_all(err.read);
+  const Complaint complaint = read_all(err.read, deadline);
+  if (!complaint.in_time) ::kill(*child, SIGKILL);
   int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  while (::waitpid(*child, &status, 0) < 0 && errno == EINTR) {
   }
+  if (!complaint.in_time) return Error{"Filter", "nft did not end in time"};
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return Done{};
-  return Error{"Filter", "nft refused the ruleset: " + complaint.substr(0, kMaxComplaint)};
+  return Error{"Filter", "nft refused the ruleset: " + complaint.text.substr(0, kMaxComplaint)};
 }
+
+bool table_is_there() { return run_nft({"list", "chain", "inet", "empalme", "guard"}, {}).ok(); }
 
 }  // namespace
 
@@ -119,7 +179,16 @@ std::string render(const std::vector<Vip>& vips) {
       "    ct state established,related accept\n"
       "    meta l4proto { 1, 58 } accept\n";
   for (const auto& vip : vips) out += rules_of(vip);
-  return out + "  }\n}\n";
+  out += "  }\n";
+  // The first translation of a connection stands: to the address that it has already. What comes
+  // later at this hook (node ports, host ports) can then not lead it elsewhere.
+  for (const char* hook : {"prerouting", "output"}) {
+    out += std::string("  chain pin_") + hook + " {\n    type nat hook " + hook +
+           " priority -105; policy accept;\n";
+    for (const auto& vip : vips) out += pins_of(vip);
+    out += "  }\n";
+  }
+  return out + "}\n";
 }
 
 PacketFilter::PacketFilter(Failed failed)
@@ -127,10 +196,11 @@ PacketFilter::PacketFilter(Failed failed)
 
 PacketFilter::~PacketFilter() { stop(); }
 
-void PacketFilter::set(const std::vector<Vip>& vips) {
+void PacketFilter::set(const std::vector<Vip>& vips, std::function<void()> done) {
   {
     const std::lock_guard lock(mutex_);
     next_ = render(vips);
+    if (done) waiting_.push_back(std::move(done));
   }
   wake_.notify_all();
 }
@@ -145,22 +215,37 @@ void PacketFilter::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
+Status PacketFilter::apply(const std::string& ruleset) {
+  const auto done = run_nft({"-f", "-"}, ruleset);
+  in_force_ = done ? ruleset : "unknown";
+  return done;
+}
+
+void PacketFilter::tell(const Status& outcome) {
+  const std::string complaint = outcome ? std::string{} : outcome.error().message;
+  if (std::exchange(complaint_, complaint) == complaint || complaint.empty()) return;
+  failed_(outcome.error());
+}
+
 void PacketFilter::run() {
   const std::string nothing = render({});
+  std::string wanted = nothing;
   for (;;) {
     std::unique_lock lock(mutex_);
-    wake_.wait(lock, [this] { return stopping_ || next_; });
-    const bool last = stopping_;
-    const auto ruleset = std::exchange(next_, std::nullopt);
-    lock.unlock();
-    // What is not there needs no removal.
-    if (ruleset && (applied_ || *ruleset != nothing)) {
-      if (const auto done = run_nft(*ruleset); !done) {
-        failed_(done.error());
-      } else {
-        applied_ = *ruleset != nothing;
-      }
+    const auto news = [this] { return stopping_ || next_; };
+    const bool idle = wanted == nothing && in_force_ == nothing;
+    if (idle) {
+      wake_.wait(lock, news);
+    } else {
+      wake_.wait_for(lock, kLookAgain, news);
     }
+    const bool last = stopping_;
+    if (next_) wanted = *std::exchange(next_, std::nullopt);
+    const auto waiting = std::exchange(waiting_, {});
+    lock.unlock();
+    if (in_force_ == wanted && wanted != nothing && !table_is_there()) in_force_ = "flushed";
+    if (in_force_ != wanted) tell(apply(wanted));
+    for (const auto& done : waiting) done();
     if (last) return;
   }
 }

@@ -2,8 +2,9 @@
 // a port that is not listed is rejected before kube-proxy can translate it (nftables, nft(8)).
 //
 // render() is pure. PacketFilter runs the nft program on a thread of its own, so its owner never
-// waits; of several rulesets only the last is applied. A failure is told and counted, and
-// announcing goes on without the filter.
+// waits; of several rulesets only the last is applied. A failure is told and counted, announcing
+// goes on without the filter, and it is tried again every few seconds, as when somebody else has
+// flushed it; nft that hangs is ended after five seconds.
 #pragma once
 
 #include <condition_variable>
@@ -32,19 +33,26 @@ class PacketFilter {
   PacketFilter(const PacketFilter&) = delete;
   PacketFilter& operator=(const PacketFilter&) = delete;
 
-  void set(const std::vector<Vip>& vips);
+  // `done` is called on the filter's thread once this ruleset, or a later one, is in force or has
+  // failed.
+  void set(const std::vector<Vip>& vips, std::function<void()> done = {});
   // Takes the table away and ends the thread. Idempotent.
   void stop();
 
  private:
   void run();
+  Status apply(const std::string& ruleset);
+  void tell(const Status& outcome);
 
   const Failed failed_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::optional<std::string> next_;  // guarded by mutex_, as is the next one
+  std::optional<std::string> next_;  // guarded by mutex_, as are the next two
+  std::vector<std::function<void()>> waiting_;
   bool stopping_ = false;
-  bool applied_ = true;  // of the thread: a table may be left from a process that was killed
+  // Of the thread. A table may be left from a process that was killed.
+  std::string in_force_ = "unknown";
+  std::string complaint_;  // told already
   std::thread thread_;
 };
 

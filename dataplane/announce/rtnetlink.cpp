@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <string>
 
 namespace lb::announce {
@@ -56,25 +57,42 @@ Error explain(int code) {
   return {"Netlink", std::string("the kernel refused the address: ") + std::strerror(code)};
 }
 
-LocalAddress read_address(const nlmsghdr* header) {
-  const auto* message = static_cast<const ifaddrmsg*>(NLMSG_DATA(header));
+IpAddress address_in(const void* data, uint8_t family) {
+  if (family == AF_INET) {
+    uint32_t raw;
+    std::memcpy(&raw, data, sizeof raw);
+    return IpAddress::v4(__builtin_bswap32(raw));
+  }
+  std::array<uint8_t, 16> raw;
+  std::memcpy(raw.data(), data, raw.size());
+  return IpAddress::v6(raw);
+}
+
+// Kernels before 5.18 do not keep the mark: there, a host address that is never preferred and has
+// seconds to live is one that we left.
+bool looks_like_ours(const ifaddrmsg& message, const ifa_cacheinfo& life) {
+  constexpr uint32_t kSecondsToLive = 5;
+  const unsigned host_bits = message.ifa_family == AF_INET ? 32 : 128;
+  return message.ifa_prefixlen == host_bits && life.ifa_prefered == 0 &&
+         life.ifa_valid <= kSecondsToLive;
+}
+
+LocalAddress read_address(const nlmsghdr& header) {
+  const auto* message = static_cast<const ifaddrmsg*>(NLMSG_DATA(&header));
+  const auto holds_address = message->ifa_family == AF_INET ? IFA_LOCAL : IFA_ADDRESS;
   LocalAddress out;
   out.interface = static_cast<int>(message->ifa_index);
-  size_t left = IFA_PAYLOAD(header);
+  std::optional<uint8_t> mark;
+  ifa_cacheinfo life{};
+  life.ifa_valid = UINT32_MAX;
+  size_t left = IFA_PAYLOAD(&header);
   for (const rtattr* each = IFA_RTA(message); RTA_OK(each, left); each = RTA_NEXT(each, left)) {
     const void* data = RTA_DATA(each);
-    if (each->rta_type == kIfaProto) {
-      out.ours = *static_cast<const uint8_t*>(data) == kOurProto;
-    } else if (message->ifa_family == AF_INET && each->rta_type == IFA_LOCAL) {
-      uint32_t raw;
-      std::memcpy(&raw, data, sizeof raw);
-      out.address = IpAddress::v4(__builtin_bswap32(raw));
-    } else if (message->ifa_family == AF_INET6 && each->rta_type == IFA_ADDRESS) {
-      std::array<uint8_t, 16> raw;
-      std::memcpy(raw.data(), data, raw.size());
-      out.address = IpAddress::v6(raw);
-    }
+    if (each->rta_type == kIfaProto) mark = *static_cast<const uint8_t*>(data);
+    if (each->rta_type == IFA_CACHEINFO) std::memcpy(&life, data, sizeof life);
+    if (each->rta_type == holds_address) out.address = address_in(data, message->ifa_family);
   }
+  out.ours = mark ? *mark == kOurProto : looks_like_ours(*message, life);
   return out;
 }
 
@@ -105,8 +123,9 @@ Status Rtnetlink::remove(int interface, const IpAddress& address) {
   return exchange(&request, request.header.nlmsg_len, sequence_);
 }
 
-Status Rtnetlink::exchange(const void* request, size_t length, uint32_t sequence) {
-  if (::send(socket_.get(), request, length, 0) < 0) return explain(errno);
+// Hands every message of the answer to `take` until that has what it wants.
+template <class Take>
+Status Rtnetlink::receive(uint32_t sequence, Take take) {
   alignas(nlmsghdr) char buffer[kBuffer];
   for (;;) {
     const ssize_t got = ::recv(socket_.get(), buffer, sizeof buffer, 0);
@@ -115,12 +134,20 @@ Status Rtnetlink::exchange(const void* request, size_t length, uint32_t sequence
     auto left = static_cast<size_t>(got);
     for (auto* each = reinterpret_cast<nlmsghdr*>(buffer); NLMSG_OK(each, left);
          each = NLMSG_NEXT(each, left)) {
-      if (each->nlmsg_seq != sequence || each->nlmsg_type != NLMSG_ERROR) continue;
-      const int code = -static_cast<const nlmsgerr*>(NLMSG_DATA(each))->error;
-      if (code == 0 || code == EADDRNOTAVAIL) return Done{};
-      return explain(code);
+      if (each->nlmsg_seq != sequence) continue;
+      if (const std::optional<Status> over = take(*each)) return *over;
     }
   }
+}
+
+Status Rtnetlink::exchange(const void* request, size_t length, uint32_t sequence) {
+  if (::send(socket_.get(), request, length, 0) < 0) return explain(errno);
+  return receive(sequence, [](const nlmsghdr& message) -> std::optional<Status> {
+    if (message.nlmsg_type != NLMSG_ERROR) return std::nullopt;
+    const int code = -static_cast<const nlmsgerr*>(NLMSG_DATA(&message))->error;
+    if (code == 0 || code == EADDRNOTAVAIL) return Status(Done{});
+    return Status(explain(code));
+  });
 }
 
 Result<std::vector<LocalAddress>> Rtnetlink::list() {
@@ -134,20 +161,14 @@ Result<std::vector<LocalAddress>> Rtnetlink::list() {
   request.header.nlmsg_seq = ++sequence_;
   if (::send(socket_.get(), &request, request.header.nlmsg_len, 0) < 0) return explain(errno);
   std::vector<LocalAddress> out;
-  alignas(nlmsghdr) char buffer[kBuffer];
-  for (;;) {
-    const ssize_t got = ::recv(socket_.get(), buffer, sizeof buffer, 0);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return explain(errno);
-    auto left = static_cast<size_t>(got);
-    for (auto* each = reinterpret_cast<nlmsghdr*>(buffer); NLMSG_OK(each, left);
-         each = NLMSG_NEXT(each, left)) {
-      if (each->nlmsg_seq != sequence_) continue;
-      if (each->nlmsg_type == NLMSG_DONE) return out;
-      if (each->nlmsg_type == NLMSG_ERROR) return explain(EIO);
-      if (each->nlmsg_type == RTM_NEWADDR) out.push_back(read_address(each));
-    }
-  }
+  const auto read = receive(sequence_, [&](const nlmsghdr& message) -> std::optional<Status> {
+    if (message.nlmsg_type == NLMSG_DONE) return Status(Done{});
+    if (message.nlmsg_type == NLMSG_ERROR) return Status(explain(EIO));
+    if (message.nlmsg_type == RTM_NEWADDR) out.push_back(read_address(message));
+    return std::nullopt;
+  });
+  if (!read) return read.error();
+  return out;
 }
 
 }  // namespace lb::announce

@@ -33,6 +33,8 @@ class Rtnetlink {
  private:
   explicit Rtnetlink(net::Fd socket) : socket_(std::move(socket)) {}
 
+  template <class Take>
+  Status receive(uint32_t sequence, Take take);
   Status exchange(const void* request, size_t length, uint32_t sequence);
 
   net::Fd socket_;

@@ -15,11 +15,22 @@
 
 namespace lb::proxy {
 
+struct ListenerId {
+  Endpoint at;
+  Protocol protocol = Protocol::kTcp;
+
+  auto operator<=>(const ListenerId&) const = default;
+};
+
 struct DataPathOptions {
   unsigned workers = 1;  // one thread, one epoll engine each
   bool announcing =
       false;  // we put the addresses on the node ourselves: bind before they are there
+  unsigned max_groups = 256;  // listeners with a socket on every worker (descriptors are finite)
   std::function<void(std::function<void()>)> post;  // runs a function on the control thread
+  // On the control thread: status() or failures() says something else than before, outside an
+  // apply(). Counts alone are no change.
+  std::function<void()> on_change = {};
 };
 
 struct BackendStatus {
@@ -53,6 +64,7 @@ struct DataPathCounters {
   uint64_t readmissions = 0, source_refused = 0;
   uint64_t ejections = 0, drain_resets = 0, dead_peers = 0, idle_timeouts = 0;
   uint64_t accept_paused = 0, pipe_fallbacks = 0, client_gone_while_dialling = 0;
+  uint64_t passed_on = 0;  // to a less loaded worker
 };
 
 class DataPath {
@@ -67,6 +79,15 @@ class DataPath {
 
   virtual std::vector<ServiceStatus> status() const = 0;
   virtual DataPathCounters counters() const = 0;
+
+  // Listeners that are not served now. Shrinks as retries succeed.
+  virtual std::vector<Failure> failures() const = 0;
+
+  // Listeners that are open now.
+  virtual std::set<ListenerId> listening() const = 0;
+
+  // Has dials not leave from one of these addresses, which we announce; see dial_source.hpp.
+  virtual void avoid_sources(const std::set<IpAddress>& ours) = 0;
 
   // Addresses with an open listener or a live connection: an announcer may drop only others.
   virtual std::set<IpAddress> addresses_in_use() const = 0;

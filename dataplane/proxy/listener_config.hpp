@@ -24,6 +24,7 @@ struct BackendRecord {
   std::atomic<uint32_t> refusals{0};  // in a row, as are the timeouts
   std::atomic<uint32_t> timeouts{0};
   std::atomic<Ejection> ejected{Ejection::kNone};
+  std::atomic<uint32_t> source_v4{0};  // host order, what dials leave from; 0: as routed
 
   bool out() const { return ejected.load(std::memory_order_relaxed) != Ejection::kNone; }
 

@@ -76,7 +76,7 @@ void RelayEngine::move_dials(const std::shared_ptr<BackendRecord>& backend) {
 // False when the connect failed at once; the backend then counts as tried.
 bool RelayEngine::dial(Session& session, std::shared_ptr<BackendRecord> backend) {
   add(counters_.dials);
-  net::Fd fd = start_connect(backend->endpoint);
+  net::Fd fd = start_connect(backend->endpoint, backend->source_v4.load(std::memory_order_relaxed));
   if (!fd.valid()) {
     const int error = errno;
     session.backend = std::move(backend);
@@ -113,7 +113,7 @@ void RelayEngine::note_failure(Session& session, int error) {
   }
   if (!ejected) return;
   add(counters_.ejections);
-  if (on_eject_) on_eject_(session.backend, session.listener->config->policy);
+  if (hooks_.on_eject) hooks_.on_eject(session.backend, session.listener->config->policy);
 }
 
 void RelayEngine::dial_failed(Session& session, int error) {

@@ -15,9 +15,7 @@ namespace {
 
 constexpr int kAcceptsPerTurn = 64;
 constexpr uint64_t kAcceptPauseMs = 100;  // out of descriptors: waiting beats spinning
-constexpr uint64_t kResetCheckMs = 10;
-constexpr uint64_t kResetPatienceMs = 5000;  // for the survivor to take what came before
-constexpr uint64_t kListenerBit = 2;         // pointers leave two bits free: side, and kind
+constexpr uint64_t kListenerBit = 2;      // pointers leave two bits free: side, and kind
 
 uint64_t monotonic_ms() {
   using std::chrono::steady_clock;
@@ -40,10 +38,10 @@ bool admitted(const ListenerConfig& config, int client) {
 
 }  // namespace
 
-RelayEngine::RelayEngine(size_t worker_index, OnEject on_eject)
+RelayEngine::RelayEngine(size_t worker_index, EngineHooks hooks)
     : epoll_(epoll_create1(EPOLL_CLOEXEC)),
       worker_index_(worker_index),
-      on_eject_(std::move(on_eject)),
+      hooks_(std::move(hooks)),
       now_(monotonic_ms()),
       wheel_(now_) {}
 
@@ -52,9 +50,11 @@ RelayEngine::~RelayEngine() { reset_everything(); }
 // Whatever is called from outside does so first: deadlines are reckoned from it.
 void RelayEngine::refresh_clock() { now_ = monotonic_ms(); }
 
-void RelayEngine::add_listener(net::Fd fd, std::shared_ptr<const ListenerConfig> config) {
+void RelayEngine::add_listener(net::Fd fd, std::shared_ptr<const ListenerConfig> config,
+                               Sharing sharing) {
   auto listener = std::make_shared<LiveListener>();
   listener->fd = std::move(fd);
+  listener->one_socket = sharing == Sharing::kOneSocket;
   listener->picker = balance::RoundRobin(worker_index_);
   listener->config = std::move(config);
   watch_listener(*listener);
@@ -76,7 +76,7 @@ void RelayEngine::update_listener(std::shared_ptr<const ListenerConfig> config) 
     } else if (session->drain_ends == 0) {
       session->drain_ends = now_ + uint64_t{listener.config->policy.drain_s} * 1000;
     }
-    if (session->phase != Phase::kResetting) rearm(*session);
+    if (timed_by_policy(session->phase)) rearm(*session);
   }
 }
 
@@ -92,23 +92,31 @@ void RelayEngine::remove_listener(const Endpoint& address) {
 
 void RelayEngine::close_listener(const Listener& listener, uint64_t grace_ms) {
   refresh_clock();
+  by_pointer_.erase(listener.get());
   while (accept_from(listener)) {
   }
   listener->fd.reset();
-  by_pointer_.erase(listener.get());
   std::erase_if(closed_, [](const Listener& each) { return each->sessions.empty(); });
   closed_.push_back(listener);
-  for (Session* session : std::vector<Session*>(listener->sessions)) {
-    session->drain_ends = now_ + grace_ms;
-    if (grace_ms == 0) {
+  limit_sessions(*listener, grace_ms);
+}
+
+// Never grants more time than a session had before.
+void RelayEngine::limit_sessions(const LiveListener& listener, uint64_t grace_ms) {
+  for (Session* session : std::vector<Session*>(listener.sessions)) {
+    const uint64_t ends = now_ + grace_ms;
+    session->drain_ends = session->drain_ends == 0 ? ends : std::min(session->drain_ends, ends);
+    if (now_ >= session->drain_ends) {
       reset_both(*session);
-    } else if (session->phase != Phase::kResetting) {
+    } else if (timed_by_policy(session->phase)) {
       rearm(*session);
     }
   }
 }
 
 void RelayEngine::drain(uint64_t grace_ms) {
+  refresh_clock();
+  for (const auto& listener : closed_) limit_sessions(*listener, grace_ms);
   for (const auto& [address, listener] : std::exchange(listeners_, {})) {
     close_listener(listener, grace_ms);
   }
@@ -169,7 +177,7 @@ bool RelayEngine::accept_from(const Listener& listener) {
   for (int i = 0; i < kAcceptsPerTurn; ++i) {
     const int fd = accept4(listener->fd.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
-      welcome(listener, fd);
+      accepted(listener, fd);
     } else if (is_ours(errno)) {
       add(counters_.accept_paused);
       epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener->fd.get(), nullptr);
@@ -180,6 +188,24 @@ bool RelayEngine::accept_from(const Listener& listener) {
     }
   }
   return true;
+}
+
+// The last connections of a listener that closes stay here: elsewhere it may be closed already.
+void RelayEngine::accepted(const Listener& listener, int client) {
+  const bool open = by_pointer_.contains(listener.get());
+  if (listener->one_socket && open && hooks_.pass_on &&
+      hooks_.pass_on(listener->config->address, client)) {
+    return;
+  }
+  welcome(listener, client);
+}
+
+void RelayEngine::adopt(const Endpoint& address, net::Fd client) {
+  refresh_clock();
+  const auto found = listeners_.find(address);
+  if (found == listeners_.end()) return reset_on_close(client.get());
+  welcome(Listener(found->second), client.release());
+  bury();
 }
 
 void RelayEngine::welcome(const Listener& listener, int client) {
@@ -212,16 +238,21 @@ void RelayEngine::begin(const Listener& listener, int client) {
 void RelayEngine::on_event(Session& session, int side, uint32_t events) {
   if (session.phase == Phase::kDead) return;
   const bool failing = (events & (EPOLLERR | EPOLLHUP)) != 0;
-  if ((events & (EPOLLIN | EPOLLRDHUP)) != 0 || failing) {
-    session.from[side].source_ready(failing || (events & EPOLLRDHUP) != 0);
-  }
+  // recv(2) stops at the mark of an urgent byte (tcp(7)): a short read there empties nothing.
+  const bool short_reads_lie = failing || (events & (EPOLLRDHUP | EPOLLPRI)) != 0;
+  if ((events & EPOLLIN) != 0 || short_reads_lie) session.from[side].source_ready(short_reads_lie);
   if (session.phase == Phase::kDialling) return on_dialling_event(session, side, events);
   session.last_active = now_;
   if (session.phase == Phase::kResetting) return continue_reset(session);
+  if (session.phase == Phase::kLingering) return continue_lingering(session);
   run(session, side);
   if (session.phase != Phase::kRelaying) return;
-  // A source that has ended is not read again, so its reset would go unseen.
-  if ((events & EPOLLERR) != 0 && session.from[side].ended()) return on_failure(session, side);
+  // A source that has ended, or whose bytes wait for a sink that does not take them, is not read
+  // now, so its reset would go unseen.
+  const Direction& from = session.from[side];
+  if ((events & EPOLLERR) != 0 && (from.ended() || from.has_pending())) {
+    return on_failure(session, side);
+  }
   if ((events & EPOLLOUT) != 0) run(session, 1 - side);
 }
 
@@ -258,72 +289,6 @@ void RelayEngine::run(Session& session, int direction) {
     session.queued = true;
     queue_.push_back(&session);
   }
-}
-
-void RelayEngine::on_end(Session& session, int direction) {
-  const int sink = 1 - direction;
-  const Policy& policy = session.listener->config->policy;
-  if (session.from[sink].ended() || !policy.half_close) return finish(session);
-  if (session.shut[sink]) return;
-  session.shut[sink] = true;
-  shutdown(session.side[sink].get(), SHUT_WR);
-  if (policy.half_closed_timeout_s == 0) return;
-  session.phase_ends = now_ + uint64_t{policy.half_closed_timeout_s} * 1000;
-  rearm(session);
-}
-
-void RelayEngine::on_failure(Session& session, int dead_side) {
-  add(dead_side == kClient ? counters_.resets_from_client : counters_.resets_from_backend);
-  session.phase = Phase::kResetting;
-  session.survivor = static_cast<uint8_t>(1 - dead_side);
-  session.from[session.survivor].abandon(resources_);
-  session.from[dead_side].source_ready(true);
-  session.phase_ends = now_ + kResetPatienceMs;
-  continue_reset(session);
-}
-
-// The survivor first gets all that its peer had sent; a reset before that would destroy it.
-void RelayEngine::continue_reset(Session& session) {
-  const int dead_side = 1 - session.survivor;
-  const int survivor = session.side[session.survivor].get();
-  Flow flow = Flow::kMore;
-  for (int turn = 0; turn < kAcceptsPerTurn && flow == Flow::kMore; ++turn) {
-    flow = session.from[dead_side].pump(session.side[dead_side].get(), survivor, resources_);
-  }
-  const bool delivered = !session.from[dead_side].has_pending() && unsent_bytes(survivor) == 0;
-  if (flow == Flow::kSinkFailed || (flow != Flow::kMore && delivered) ||
-      now_ >= session.phase_ends) {
-    return reset_both(session);
-  }
-  wheel_.arm(session, now_ + kResetCheckMs);
-}
-
-void RelayEngine::reset_both(Session& session) {
-  for (const auto& side : session.side) {
-    if (side.valid()) reset_on_close(side.get());
-  }
-  finish(session);
-}
-
-void RelayEngine::finish(Session& session) {
-  if (session.phase == Phase::kDead) return;
-  session.phase = Phase::kDead;
-  wheel_.cancel(session);
-  if (session.queued) std::erase(queue_, &session);
-  for (int side : {kClient, kBackend}) {
-    session.from[side].abandon(resources_);
-    session.side[side].reset();
-  }
-  // Last: whoever counts may take the address away, and no reset leaves after that.
-  release_backend(session);
-  session.counts->connections.fetch_sub(1, std::memory_order_release);
-  auto& sessions = session.listener->sessions;
-  sessions[session.index] = sessions.back();
-  sessions[session.index]->index = session.index;
-  sessions.pop_back();
-  --live_;
-  add(counters_.closed);
-  dead_.push_back(&session);
 }
 
 void RelayEngine::run_queued() {

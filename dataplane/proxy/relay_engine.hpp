@@ -33,23 +33,34 @@ inline void add(std::atomic<uint64_t>& counter, uint64_t by = 1) {
 }
 
 // What every watched socket of a session waits for, once and for all.
-inline constexpr uint32_t kSessionEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+inline constexpr uint32_t kSessionEvents = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+
+// What an engine tells, and asks, on its worker's thread.
+struct EngineHooks {
+  // This engine has ejected the backend.
+  std::function<void(std::shared_ptr<BackendRecord>, const Policy&)> on_eject;
+  // Somebody less loaded takes this connection of a listener with one socket; false: nobody.
+  std::function<bool(const Endpoint& listener, int client)> pass_on;
+};
+
+// Whether every worker has a socket of a listener, or only one of them.
+enum class Sharing : uint8_t { kOwnSocket, kOneSocket };
 
 class RelayEngine {
  public:
-  // Told, on the worker's thread, of each backend that this engine has ejected.
-  using OnEject = std::function<void(std::shared_ptr<BackendRecord>, const Policy&)>;
-
-  explicit RelayEngine(size_t worker_index, OnEject on_eject = {});
+  explicit RelayEngine(size_t worker_index, EngineHooks hooks = {});
   ~RelayEngine();
 
   int descriptor() const { return epoll_.get(); }
   const EngineCounters& counters() const { return counters_; }
 
-  void add_listener(net::Fd fd, std::shared_ptr<const ListenerConfig> config);
+  // `fd` is invalid on a worker that is only handed connections.
+  void add_listener(net::Fd fd, std::shared_ptr<const ListenerConfig> config, Sharing sharing);
+  // Serves a connection that another worker has accepted.
+  void adopt(const Endpoint& listener, net::Fd client);
   void update_listener(std::shared_ptr<const ListenerConfig> config);
   void remove_listener(const Endpoint& address);
-  // Takes what has connected, nothing new; what is open has until then. Then drained() is 0.
+  // Takes what has connected, nothing new; what is open has `grace_ms` at most.
   void drain(uint64_t grace_ms);
   // Dials that wait for this backend go to another one, where there is another.
   void move_dials(const std::shared_ptr<BackendRecord>& backend);
@@ -65,12 +76,15 @@ class RelayEngine {
     return next;
   }
   size_t sessions() const { return live_; }
+  // Some have used up their turn: poll() again although nothing is ready.
+  bool has_queued() const { return !queue_.empty(); }
 
  private:
   using Listener = std::shared_ptr<LiveListener>;
 
   void watch_listener(const LiveListener& listener);
   bool accept_from(const Listener& listener);
+  void accepted(const Listener& listener, int client);
   void welcome(const Listener& listener, int client);
   void begin(const Listener& listener, int client);
   void dial_next(Session& session);
@@ -88,10 +102,14 @@ class RelayEngine {
   void on_end(Session& session, int direction);
   void on_failure(Session& session, int dead_side);
   void continue_reset(Session& session);
+  void end_both(Session& session);
+  void continue_lingering(Session& session);
+  void release_counts(Session& session);
   void on_timer(Session& session);
   void look_after(Session& session);
   void refresh_clock();
   void close_listener(const Listener& listener, uint64_t grace_ms);
+  void limit_sessions(const LiveListener& listener, uint64_t grace_ms);
   void rearm(Session& session);
   void reset_both(Session& session);
   void finish(Session& session);
@@ -102,7 +120,7 @@ class RelayEngine {
   EngineCounters counters_;
   net::Fd epoll_;
   size_t worker_index_;
-  const OnEject on_eject_;
+  const EngineHooks hooks_;
   uint64_t now_;
   TimerWheel wheel_;
   RelayResources resources_;

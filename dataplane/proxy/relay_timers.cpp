@@ -9,16 +9,24 @@ namespace {
 
 constexpr uint64_t kLookAfterMs = 5000;  // between two looks at whether peers still live
 
+// How long nothing may move, in ms; 0: for ever.
+uint64_t idle_limit(const Session& session) {
+  const uint64_t idle = uint64_t{session.listener->config->policy.idle_timeout_s} * 1000;
+  if (session.half_closed_limit == 0) return idle;
+  return idle == 0 ? session.half_closed_limit : std::min(idle, session.half_closed_limit);
+}
+
 }  // namespace
 
 void RelayEngine::on_timer(Session& session) {
   if (session.phase == Phase::kDead) return;
   if (session.phase == Phase::kResetting) return continue_reset(session);
+  if (session.phase == Phase::kLingering) return continue_lingering(session);
   if (session.drain_ends != 0 && now_ >= session.drain_ends) {
     add(counters_.drain_resets);
     return reset_both(session);
   }
-  const uint64_t idle = uint64_t{session.listener->config->policy.idle_timeout_s} * 1000;
+  const uint64_t idle = idle_limit(session);
   const bool phase_over = session.phase_ends != 0 && now_ >= session.phase_ends;
   if (phase_over && session.phase == Phase::kDialling) return dial_failed(session, ETIMEDOUT);
   if (phase_over || (idle != 0 && now_ >= session.last_active + idle)) {
@@ -26,7 +34,7 @@ void RelayEngine::on_timer(Session& session) {
     return reset_both(session);
   }
   if (session.phase == Phase::kRelaying && now_ >= session.check_at) look_after(session);
-  if (session.phase != Phase::kResetting) rearm(session);
+  if (timed_by_policy(session.phase)) rearm(session);
 }
 
 // Keepalive does not see a peer that died with data in flight: the kernel's own counts do. Asked
@@ -52,7 +60,7 @@ void RelayEngine::look_after(Session& session) {
 
 void RelayEngine::rearm(Session& session) {
   if (session.phase == Phase::kDead) return;
-  const uint64_t idle = uint64_t{session.listener->config->policy.idle_timeout_s} * 1000;
+  const uint64_t idle = idle_limit(session);
   uint64_t at = UINT64_MAX;
   if (session.phase_ends != 0) at = std::min(at, session.phase_ends);
   if (session.drain_ends != 0) at = std::min(at, session.drain_ends);

@@ -24,8 +24,14 @@ enum class Phase : uint8_t {
   kDialling,
   kRelaying,
   kResetting,  // one peer is gone: the other gets what came before, then a reset
+  kLingering,  // over, but for what the kernel has still to deliver (half_close: false)
   kDead,
 };
+
+// Deadlines of the policy count; in the other phases the session has a clock of its own.
+inline bool timed_by_policy(Phase phase) {
+  return phase == Phase::kDialling || phase == Phase::kRelaying;
+}
 
 struct Session : TimerEntry {
   std::shared_ptr<LiveListener> listener;
@@ -35,10 +41,11 @@ struct Session : TimerEntry {
   Direction from[2];
   bool shut[2] = {false, false};  // FIN sent to that side
   Phase phase = Phase::kDialling;
-  uint8_t survivor = 0;     // while resetting: who is still there
-  bool queued = false;      // has used up its turn
-  size_t index = 0;         // in the listener's list
-  uint64_t phase_ends = 0;  // ms; 0: no limit
+  uint8_t survivor = 0;            // while resetting: who is still there
+  bool queued = false;             // has used up its turn
+  size_t index = 0;                // in the listener's list
+  uint64_t phase_ends = 0;         // ms; 0: no limit
+  uint64_t half_closed_limit = 0;  // ms of silence after the first FIN; 0: none
   uint64_t drain_ends = 0;
   uint64_t last_active = 0;
   uint64_t check_at = 0;        // ms: next look at whether the peers still live
@@ -50,7 +57,8 @@ struct Session : TimerEntry {
 };
 
 struct LiveListener {
-  net::Fd fd;
+  net::Fd fd;  // invalid: another worker accepts
+  bool one_socket = false;
   std::shared_ptr<const ListenerConfig> config;
   balance::RoundRobin picker;
   std::vector<Session*> sessions;

@@ -46,6 +46,14 @@ void set_inherited(int fd) {
   set_keepalive(fd);
 }
 
+// The port is chosen at connect, when the far end is known, so that it may be used for another one.
+// A source that is gone by now is no reason not to connect.
+void bind_source(int fd, uint32_t source_v4) {
+  set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+  const auto from = net::to_sockaddr(Endpoint{IpAddress::v4(source_v4), 0});
+  (void)bind(fd, from.get(), from.length);
+}
+
 }  // namespace
 
 Status probe_port(const Endpoint& where, bool freebind) {
@@ -68,9 +76,10 @@ Result<net::Fd> open_listener(const Endpoint& where, bool freebind) {
   return fd;
 }
 
-net::Fd start_connect(const Endpoint& where) {
+net::Fd start_connect(const Endpoint& where, uint32_t source_v4) {
   net::Fd fd = tcp_socket(where);
   if (!fd.valid()) return fd;
+  if (source_v4 != 0 && where.address.is_v4()) bind_source(fd.get(), source_v4);
   const auto address = net::to_sockaddr(where);
   if (connect(fd.get(), address.get(), address.length) == 0 || errno == EINPROGRESS) return fd;
   const int error = errno;
@@ -90,9 +99,26 @@ int unsent_bytes(int fd) {
   return ioctl(fd, SIOCOUTQ, &bytes) == 0 ? bytes : 0;
 }
 
+// What a socket had to send when it was itself reset stays counted for ever.
+bool all_delivered(int fd) {
+  if (unsent_bytes(fd) == 0) return true;
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 && info.tcpi_state == TCP_CLOSE;
+}
+
 void reset_on_close(int fd) {
   const linger now{1, 0};
   setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+}
+
+// With MSG_TRUNC nothing is copied (tcp(7)).
+void discard_input(int fd) {
+  constexpr size_t kAtOnce = 1 << 20;
+  for (int turn = 0; turn < 64; ++turn) {
+    const ssize_t got = ::recv(fd, nullptr, kAtOnce, MSG_TRUNC | MSG_DONTWAIT);
+    if (got <= 0 && !(got < 0 && errno == EINTR)) return;
+  }
 }
 
 void set_keepalive(int fd) {

@@ -20,11 +20,14 @@ Status probe_port(const Endpoint& where, bool freebind);
 Result<net::Fd> open_listener(const Endpoint& where, bool freebind);
 
 // A non-blocking connect under way. On failure the descriptor is invalid and errno says why.
-net::Fd start_connect(const Endpoint& where);
+// `source_v4`: the IPv4 address to leave from, in host order; 0: as routed.
+net::Fd start_connect(const Endpoint& where, uint32_t source_v4 = 0);
 
 int take_error(int fd);       // SO_ERROR, cleared by reading
 int unsent_bytes(int fd);     // SIOCOUTQ: not yet acknowledged by the peer
+bool all_delivered(int fd);   // nothing is unacknowledged, or nobody is left to do so
 void reset_on_close(int fd);  // SO_LINGER {1, 0}: close(2) sends RST
+void discard_input(int fd);   // what has come, unread
 void set_nodelay(int fd);
 void set_keepalive(int fd);
 

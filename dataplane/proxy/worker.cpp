@@ -8,7 +8,7 @@ constexpr int kBatchesPerTurn = 64;
 
 }  // namespace
 
-Worker::Worker(size_t index, RelayEngine::OnEject on_eject) : engine_(index, std::move(on_eject)) {
+Worker::Worker(size_t index, EngineHooks hooks) : engine_(index, std::move(hooks)) {
   wait_for_events();
   thread_ = std::thread([this] { io_.run(); });
 }
@@ -26,6 +26,7 @@ void Worker::post(std::function<void(RelayEngine&)> task) {
   asio::post(io_, [this, task = std::move(task)] {
     task(engine_);
     keep_ticking();
+    if (engine_.has_queued()) go_on();
   });
 }
 
@@ -59,6 +60,15 @@ void Worker::on_events() {
   asio::post(io_, [this] { on_events(); });
 }
 
+// What was queued outside a batch of events: epoll says nothing of it.
+void Worker::go_on() {
+  asio::post(io_, [this] {
+    engine_.poll();
+    keep_ticking();
+    if (engine_.has_queued()) go_on();
+  });
+}
+
 // A wait that is replaced by an earlier one ends with an error and changes nothing.
 void Worker::keep_ticking() {
   const uint64_t next = engine_.next_tick();
@@ -70,6 +80,7 @@ void Worker::keep_ticking() {
     ticks_at_ = UINT64_MAX;
     engine_.tick();
     keep_ticking();
+    if (engine_.has_queued()) go_on();
   });
 }
 

@@ -15,7 +15,7 @@ namespace lb::proxy {
 
 class Worker {
  public:
-  explicit Worker(size_t index, RelayEngine::OnEject on_eject = {});
+  explicit Worker(size_t index, EngineHooks hooks = {});
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -26,11 +26,17 @@ class Worker {
   // Asks the backend until it answers; see readmission.hpp.
   void readmit(std::shared_ptr<BackendRecord> backend, Readmission::Options options);
   const EngineCounters& counters() const { return engine_.counters(); }
+  // Connections that it serves now; any thread.
+  uint64_t load() const {
+    const auto closed = counters().closed.load(std::memory_order_relaxed);
+    return counters().accepted.load(std::memory_order_relaxed) - closed;
+  }
 
  private:
   void wait_for_events();
   void on_events();
   void keep_ticking();
+  void go_on();
 
   RelayEngine engine_;
   asio::io_context io_{1};

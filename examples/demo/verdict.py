@@ -15,7 +15,7 @@ def main():
         print(f"  {backend}: {share['count']} ({100 * share['count'] / max(report['ok'], 1):.1f} %)")
     in_flight = [f for f in report["failures"] if f["began"] <= killed + 5 <= f["began"] + f["ms"] + 30]
     for failure in report["failures"]:
-        where = f"in flight on {name} when it was killed" if failure in in_flight else "NOT explained"
+        where = f"in flight when {name} was killed" if failure in in_flight else "NOT explained"
         print(f"  failed: {failure['cause']} after {failure['ms']} ms, {where}")
     unexplained = report["failed"] - len(in_flight)
     print("nothing else failed" if unexplained == 0 else f"{unexplained} failures are not explained")

@@ -35,7 +35,7 @@ kill_once() { # NAME HOW
   direct=$(report_of "control-$1" '.causes | keys | join(",")')
   figure "in flight on it: $cut cut ($causes; directly connected: $direct), $late of them later than 50 ms after its death"
   [ "$cut" -gt 0 ] || fail "nothing was in flight on the pod: the case shows nothing"
-  [ "$2" = force ] || [ "$late" -eq 0 ] || fail "$late requests ended late"
+  [ "$late" -eq 0 ] || fail "$late requests ended late"
   [ "$causes" = "$direct" ] || fail "ends otherwise than for a directly connected client"
   until_true 60 pods_are_ready web 3 || fail "the pods did not become ready again"
 }

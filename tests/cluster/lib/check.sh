@@ -28,6 +28,12 @@ metric() { # NODE NAME: of the data plane
   from_client "http://$address:9902/metrics" | awk -v n="$2" '$1 == n {print $2}'
 }
 
+metric_sum() { # PORT NAME: over all labels, on the node that runs Empalme
+  local address
+  address=$(in_ns "$(empalme_node)" ip -o -4 addr show dev eth0 | awk '$4 ~ "/24" {sub("/24", "", $4); print $4; exit}')
+  from_client "http://$address:$1/metrics" | awk -v n="$2" 'index($1, n) == 1 {sum += $2} END {print sum + 0}'
+}
+
 # load NAME ARGUMENT...: in the background from several addresses of the client; its report is for
 # report_of.
 load() {

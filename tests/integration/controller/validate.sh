@@ -21,7 +21,7 @@ expect() {
 expect 0 '1 service, 1 listener, 3 backends by address' validate "$root/examples/ports-4000-4002/lb.yaml"
 
 printf 'services:\n  - name: web\n    listen: 127.0.0.1:8080\n    bakends: []\n' >"$work/typo.yaml"
-expect 1 'unknown field at line 4, column 5' validate "$work/typo.yaml"
+expect 1 "unknown field 'bakends' at line 4, column 5" validate "$work/typo.yaml"
 printf 'services: [\n' >"$work/open.yaml"
 expect 1 'at line 2' validate "$work/open.yaml"
 printf 'services: [{name: a, listen: 10.0.0.1:80, backends: ["169.254.169.254:80"]}]\n' >"$work/metadata.yaml"
@@ -31,8 +31,17 @@ expect 1 "$work/noise.yaml" validate "$work/noise.yaml"
 
 expect 2 'No such file or directory' validate "$work/absent.yaml"
 expect 2 'Is a directory' validate "$work"
-expect 0 '0 services' validate -
-expect 106 'FILE is required' validate
+expect 1 'the file is empty' validate -
+expect 2 'FILE is required' validate
+
+printf 'services: [{name: a, listen: 127.0.0.1:80, policy: {busy_poll_us: 5}}]\n' >"$work/unserved.yaml"
+expect 1 'policy.busy_poll_us is not served' validate "$work/unserved.yaml"
+printf 'services: [{name: a, listen: 127.0.0.1:80}, {name: b, listen: 127.0.0.1:80}]\n' >"$work/twice.yaml"
+expect 1 'Conflict' validate "$work/twice.yaml"
+printf 'services: [{name: a, listen: 127.0.0.1:80, backends: ["127.0.0.1:80"]}]\n' >"$work/loop.yaml"
+expect 1 'answered by this data plane itself' validate "$work/loop.yaml"
+expect 2 'No such file' --source "file:$work/absent.yaml" --check
+expect 0 '' --source "file:$root/examples/ports-4000-4002/lb.yaml" --check
 expect 0 'Examples' --help
 expect 0 'empalme-controller ' --version
 exit $broken

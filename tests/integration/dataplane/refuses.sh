@@ -17,6 +17,8 @@ state() { echo "{\"schema\":\"empalme.io/v1\",\"epoch\":1,\"generation\":$1,\"se
 
 good='{"key":"file/web","addresses":["127.0.0.1"],"ports":[{"port":18765,"backends":[{"address":"127.0.0.1","port":9}]}]}'
 [[ $(state 1 "$good" | put) == *'"failed":[]'*200 ]] || fail "a good state is refused"
+# The last part of a pipeline runs in this shell, so that a failure in it is remembered.
+shopt -s lastpipe
 before=$(ask localhost/v1/state)
 
 expect() { # CODE TEXT, the document on standard input

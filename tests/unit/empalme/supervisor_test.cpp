@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "empalme/programs.hpp"
 #include "empalme/up.hpp"
 
 namespace lb::cli {
@@ -98,6 +99,24 @@ TEST_F(SupervisorTest, ASecondSignalInsists) {
   EXPECT_TRUE(io.stopped());
 }
 
+TEST(Children, DoNotSeeOurOwnVariables) {
+  ::setenv("EMPALME_WORKERS", "0", 1);
+  ::setenv("OTHER_VARIABLE", "1", 1);
+  bool other = false;
+  for (const char* each : environment_for_children()) {
+    if (each == nullptr) break;
+    EXPECT_FALSE(std::string(each).starts_with("EMPALME_")) << each;
+    other = other || std::string(each) == "OTHER_VARIABLE=1";
+  }
+  ::unsetenv("EMPALME_WORKERS");
+  EXPECT_TRUE(other);
+}
+
+TEST(Children, TheirExitCodeComesBack) {
+  EXPECT_EQ(run("sh", {"-c", "exit 7"}), 7);
+  EXPECT_EQ(run("/nonexistent/program", {}), 127);
+}
+
 TEST(Up, GivesBothChildrenTheSameSocket) {
   UpOptions options;
   options.socket_dir = "/run/x";
@@ -108,7 +127,7 @@ TEST(Up, GivesBothChildrenTheSameSocket) {
   EXPECT_THAT(children[0].arguments, Contains("--admin=unix:/run/x/dataplane.sock"));
   EXPECT_THAT(children[1].arguments, Contains("--dataplane=unix:/run/x/dataplane.sock"));
   EXPECT_THAT(children[1].arguments, Contains("--source=kubernetes"));
-  EXPECT_THAT(children[0].arguments, Contains("--state-dir=/run/x/state"));
+  EXPECT_THAT(children[0].arguments, Contains("--state-dir=" + default_state_folder()));
 }
 
 TEST(Up, LeavesObservingOutWhenToldTo) {

@@ -240,8 +240,34 @@ TEST_F(HttpServerTest, ADrainLetsWhoeverHasConnectedFinish) {
   EXPECT_FALSE(get("/").ok());
 }
 
+TEST_F(HttpServerTest, ConnectionsThatSayNothingMakeRoom) {
+  HttpServerOptions options;
+  options.max_connections = 4;
+  start(std::move(options));
+  const auto endpoint = std::get<Endpoint>(server_->local());
+  asio::io_context io;
+  std::vector<asio::ip::tcp::socket> silent;
+  for (int i = 0; i < 12; ++i) {
+    silent.emplace_back(io).connect({asio::ip::make_address("127.0.0.1"), endpoint.port});
+  }
+  EXPECT_TRUE(get("/healthz").ok());
+  EXPECT_GE(server_->counters().displaced, 1U);
+}
+
+TEST(SocketFolder, OneThatOthersMayWriteToIsNotOurs) {
+  const auto folder =
+      std::filesystem::temp_directory_path() / ("empalme-folder-" + std::to_string(getpid()));
+  std::filesystem::create_directories(folder);
+  std::filesystem::permissions(folder, std::filesystem::perms::owner_all);
+  EXPECT_TRUE(check_private_folder(folder).ok());
+  std::filesystem::permissions(folder, std::filesystem::perms::all);
+  EXPECT_FALSE(check_private_folder(folder).ok());
+  std::filesystem::remove_all(folder);
+  EXPECT_FALSE(check_private_folder(folder).ok());
+}
+
 TEST(HttpClient, SaysThatNobodyIsThere) {
-  const auto answer = ask(UnixPath{"/nonexistent/empalme"}, {}, 1s);
+  const auto answer = ask(SocketAddress{UnixPath{"/nonexistent/empalme"}}, {}, 1s);
   ASSERT_FALSE(answer.ok());
   EXPECT_EQ(answer.error().code, "Connect");
   EXPECT_THAT(answer.error().message, HasSubstr("unix:/nonexistent/empalme"));

@@ -297,5 +297,52 @@ TEST(ServicePatchJson, WritesIngressAndConditions) {
   EXPECT_THAT(text, HasSubstr(R"("lastTransitionTime":"now")"));
 }
 
+TEST_F(PlanTest, LeavesAServiceOfAnotherClassToItsOwnController) {
+  world.settings.load_balancer_class = "example.com/b";
+  world.settings.finalizer = finalizer_of("example.com/b");
+  put(service("web").status("192.0.2.10"));
+  const auto out = plan(service("web"));
+  EXPECT_EQ(out.patch, std::nullopt) << "its finalizer is that of another controller of ours";
+  EXPECT_THAT(out.events, IsEmpty());
+}
+
+TEST_F(PlanTest, TheOtherControllersFinalizerStaysAtDeletionToo) {
+  world.settings.finalizer = finalizer_of("example.com/b");
+  put(service("web").deleting());
+  EXPECT_EQ(plan(service("web").deleting()).patch, std::nullopt);
+}
+
+TEST(Finalizer, IsPlainForTheDefaultClass) { EXPECT_EQ(finalizer_of(kDefaultClass), kFinalizer); }
+
+TEST(Finalizer, IsAValidNameForAnyClass) {
+  const std::string name = finalizer_of("example.com/" + std::string(63, 'x'));
+  const auto slash = name.find('/');
+  EXPECT_EQ(name.find('/', slash + 1), std::string::npos);
+  EXPECT_LE(name.size() - slash - 1, 63u);
+  EXPECT_TRUE(is_our_finalizer(name));
+}
+
+TEST(Finalizer, TellsLongClassesApart) {
+  const std::string common(60, 'x');
+  EXPECT_NE(finalizer_of("example.com/" + common + "1"),
+            finalizer_of("example.com/" + common + "2"));
+}
+
+TEST(Finalizer, ThatOfSomebodyElseIsNotOurs) {
+  EXPECT_FALSE(is_our_finalizer(kStandardFinalizer));
+  EXPECT_FALSE(is_our_finalizer("empalme.io/services"));
+}
+
+TEST_F(PlanTest, AServiceOfWhichNoPortCanBeServedIsRefused) {
+  world.features = {"protocol=tcp"};
+  auto dns = ServiceBuilder("dns").port(53, "UDP");
+  put(dns);
+  const auto out = plan(dns);
+  EXPECT_EQ(out.desired, std::nullopt);
+  ASSERT_TRUE(out.patch);
+  EXPECT_THAT(condition(out, kAccepted), HasSubstr("False"));
+  EXPECT_THAT(condition(out, kProgrammed), HasSubstr("False"));
+}
+
 }  // namespace
 }  // namespace lb::plan

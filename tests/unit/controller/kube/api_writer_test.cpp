@@ -67,6 +67,34 @@ TEST_F(ApiWriterTest, TriesAgainWhatMayPass) {
   EXPECT_EQ(unauthorized, 1);
 }
 
+TEST_F(ApiWriterTest, AWriteThatAlwaysFailsHoldsUpNoOther) {
+  script.add(500, "a webhook is broken");
+  script.add(200, "");
+  std::promise<int> done;
+  auto good = call("b", "/good");
+  good.done = [&](const net::HttpResponse& response) { done.set_value(response.status); };
+  writer.push(call("a", "/bad"));
+  writer.push(std::move(good));
+  writer.start();
+  EXPECT_EQ(done.get_future().get(), 200);
+  writer.stop();
+  EXPECT_THAT(script.targets(), ElementsAre("/bad", "/good"));
+}
+
+TEST_F(ApiWriterTest, WaitsAsLongAsTheServerAsks) {
+  script.add({net::HttpResponse{429, {{"Retry-After", "1"}}, ""}});
+  script.add(200, "");
+  std::promise<void> done;
+  auto one = call("a", "/1");
+  one.done = [&](const net::HttpResponse&) { done.set_value(); };
+  const auto began = std::chrono::steady_clock::now();
+  writer.push(std::move(one));
+  writer.start();
+  done.get_future().wait();
+  EXPECT_GE(std::chrono::steady_clock::now() - began, std::chrono::seconds(1));
+  writer.stop();
+}
+
 TEST_F(ApiWriterTest, DropsEventsWhenTooManyWait) {
   for (int i = 0; i < 5; ++i) writer.push(call("", "/event"));
   EXPECT_EQ(writer.counters().dropped, 3u);

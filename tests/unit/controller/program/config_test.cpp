@@ -49,7 +49,8 @@ TEST(ControllerConfig, SaysWhatIsMissingOrWrong) {
   EXPECT_THAT(refusal({"--source", "kubernetes", "--pool", "127.0.0.0/8"}),
               HasSubstr("127.0.0.0/8"));
   EXPECT_THAT(refusal({"--source", "file:a", "--source", "file:b"}), HasSubstr("once"));
-  EXPECT_THAT(refusal({"--source", "file:a", "--dataplane", "tcp:192.0.2.1:9"}), HasSubstr("mTLS"));
+  EXPECT_THAT(refusal({"--source", "file:a", "--dataplane", "tcp:192.0.2.1:9"}),
+              HasSubstr("--tls-cert"));
   EXPECT_THAT(refusal({"--source", "file:a", "--observe", "0.0.0.0:1"}), HasSubstr("wildcard"));
 }
 

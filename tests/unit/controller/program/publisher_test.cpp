@@ -228,7 +228,9 @@ TEST_F(PublisherTest, AnotherPairLeadsToTheWholeState) {
 
 TEST_F(PublisherTest, SaysWhenNobodyAnswersForTooLong) {
   publisher = std::make_unique<Publisher>(
-      io, Publisher::Options{.dataplane = net::UnixPath{"/nonexistent/empalme"}, .lost_after = 1s},
+      io,
+      Publisher::Options{.dataplane = net::SocketAddress{net::UnixPath{"/nonexistent/empalme"}},
+                         .lost_after = 1s},
       observer);
   publisher->start();
   ASSERT_TRUE(run_until([&] { return !observer.losses.empty(); }));

@@ -65,7 +65,8 @@ class ReconcilerTest : public testing::Test {
   kube::ApiWriter writer{
       {[this] { return std::make_unique<kube::ScriptedClient>(script); }, [] {}, 100}};
   Reconciler reconciler{io, options(), &writer};
-  Publisher publisher{io, {.dataplane = net::UnixPath{"/nonexistent"}}, reconciler};
+  Publisher publisher{
+      io, {.dataplane = net::SocketAddress{net::UnixPath{"/nonexistent"}}}, reconciler};
 };
 
 TEST_F(ReconcilerTest, PlansNothingBeforeSourcesAndDataPlaneAreKnown) {
@@ -167,6 +168,48 @@ TEST_F(ReconcilerTest, NodesAddressesAreNeverGiven) {
   const auto planned = reconciler.usage();
   EXPECT_EQ(planned.assigned, 1u);
   EXPECT_EQ(planned.quarantined, 1u) << "moved away from the node's address";
+}
+
+class TwoSourcesTest : public ReconcilerTest {
+ protected:
+  TwoSourcesTest() {
+    auto both = options();
+    both.sources = {"kubernetes/", "file/"};
+    both.on_held = [this](const DesiredState& state) { told = state.services.size(); };
+    two = std::make_unique<Reconciler>(io, both, nullptr);
+    two->set_publisher(publisher);
+  }
+  void sync_file() {
+    plan::SourceService web;
+    web.key = "file/web";
+    web.addresses = {plan::ip("127.0.0.1")};
+    two->upsert(web);
+    two->synced("file/", {"file/web"});
+    run();
+  }
+
+  std::unique_ptr<Reconciler> two;
+  size_t told = 0;
+};
+
+TEST_F(TwoSourcesTest, ASourceThatIsAwayKeepsNobodyElseWaiting) {
+  two->held({});
+  sync_file();
+  EXPECT_EQ(two->counters().plans, 1u);
+  EXPECT_FALSE(two->ready()) << "the cluster has not been heard";
+}
+
+TEST_F(TwoSourcesTest, WhatIsServedForASourceThatIsAwayStays) {
+  Service served;
+  served.key = "kubernetes/default/web";
+  two->held({{1, 1}, {served}});
+  sync_file();
+  EXPECT_EQ(two->counters().plans, 1u) << "the cluster's Service is not planned away";
+}
+
+TEST_F(TwoSourcesTest, SourcesHearWhatTheDataPlaneHolds) {
+  two->held({{1, 1}, {Service{"file/web", {}, {}, {}}}});
+  EXPECT_EQ(told, 1u);
 }
 
 }  // namespace

@@ -77,7 +77,7 @@ TEST(FileDocument, PointsAtTheBackendAfterOnesByName) {
 
 TEST(FileDocument, NamesLineAndColumnOfAnUnknownField) {
   EXPECT_EQ(refusal("services:\n  - name: a\n    listn: 10.0.0.1:80\n").message,
-            "unknown field at line 3, column 5");
+            "unknown field 'listn' at line 3, column 5");
 }
 
 TEST(FileDocument, RefusesBackendsWithNowhereToListen) {
@@ -86,10 +86,21 @@ TEST(FileDocument, RefusesBackendsWithNowhereToListen) {
 }
 
 TEST(FileDocument, RefusesTwoServicesOfOneName) {
-  EXPECT_EQ(refusal("services: [{name: a}, {name: a}]").pointer, "/services/1");
+  EXPECT_EQ(refusal("services: [{name: a}, {name: a}]").message,
+            "the name 'a' is given twice at line 1, column 24");
 }
 
-TEST(FileDocument, TakesAnEmptyFileAsNoServices) { EXPECT_TRUE(read("").services.empty()); }
+TEST(FileDocument, ServesNothingOnlyWhenToldSo) {
+  EXPECT_TRUE(read("services: []").services.empty());
+  EXPECT_FALSE(refusal("").message.empty());
+  EXPECT_FALSE(refusal("services:\n").message.empty());
+  EXPECT_FALSE(refusal("{}").message.empty());
+}
+
+TEST(FileDocument, AsksForAName) {
+  EXPECT_EQ(refusal("services:\n  - listen: 10.0.0.1:80\n").message,
+            "needs a 'name' at line 2, column 5");
+}
 
 TEST(FileDocument, RefusesAFileThatIsNoMap) { EXPECT_FALSE(refusal("just words").message.empty()); }
 

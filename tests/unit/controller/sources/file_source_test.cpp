@@ -130,8 +130,40 @@ TEST_F(FileSourceTest, ANameThatCannotBeResolvedKeepsTheOthers) {
       "services:\n  - name: web\n    listen: 127.0.0.1:8080\n"
       "    backends: [\"127.0.0.1:4000\", \"no-such-host.invalid:80\"]\n");
   start();
-  EXPECT_TRUE(run_until([&] { return source->errors() > 0; }));
+  EXPECT_TRUE(run_until([&] { return source->resolve_failures() > 1; }));
+  EXPECT_EQ(source->unresolved(), 1u);
   EXPECT_EQ(sink.services["file/web"].ports.at(0).backends.size(), 1u);
+}
+
+TEST_F(FileSourceTest, AFileThatIsEmptiedKeepsTheLastGoodSet) {
+  write(one("web"));
+  start();
+  write("");
+  ASSERT_TRUE(run_until([&] { return sink.trouble.has_value(); }));
+  EXPECT_TRUE(sink.services.contains("file/web"));
+}
+
+TEST_F(FileSourceTest, BackendsByNameOutliveARestartWithoutANameServer) {
+  write(one("web", "no-such-host.invalid:80"));
+  start();
+  ASSERT_TRUE(sink.services["file/web"].ports.at(0).backends.empty());
+  Backend before;
+  before.address = IpAddress::parse("10.0.0.7").value();
+  before.port = 80;
+  before.name = "no-such-host.invalid";
+  Service held{"file/web", {}, {}, {}};
+  held.ports.emplace_back().backends.push_back(before);
+  source->held({{1, 1}, {held}});
+  ASSERT_EQ(sink.services["file/web"].ports.at(0).backends.size(), 1u);
+  EXPECT_EQ(sink.services["file/web"].ports[0].backends[0].address, before.address);
+}
+
+TEST_F(FileSourceTest, AWrongFileIsFoundBeforeItIsFollowed) {
+  write("services: [\n");
+  EXPECT_FALSE(FileSource::check(folder + "/lb.yaml").ok());
+  EXPECT_FALSE(FileSource::check(folder + "/absent.yaml").ok());
+  write(one("web"));
+  EXPECT_TRUE(FileSource::check(folder + "/lb.yaml").ok());
 }
 
 TEST(AddResolved, AddsEveryAddressOnce) {

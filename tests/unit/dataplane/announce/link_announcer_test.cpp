@@ -19,11 +19,12 @@ Vip vip(const char* text, uint16_t port = 80) { return {ip(text), {{Protocol::kT
 
 class FakeLink : public LinkLayer {
  public:
-  Result<Ownership> ownership(const IpAddress& address) override {
+  Result<std::map<IpAddress, Ownership>> addresses() override {
+    ++listings;
     if (broken) return *broken;
-    const auto found = owners.find(address);
-    return found == owners.end() ? Ownership::kAbsent : found->second;
+    return owners;
   }
+  Result<LinkState> state() override { return link_state; }
   Status put(const IpAddress& address, unsigned seconds) override {
     if (broken) return *broken;
     valid_seconds = seconds;
@@ -44,10 +45,17 @@ class FakeLink : public LinkLayer {
     ++announcements;
     return Done{};
   }
-  void listen(std::function<void(const Claim&)> callback) override { on_claim = callback; }
+  Status listen(std::function<void(const Claim&)> callback) override {
+    if (deaf) return *deaf;
+    on_claim = callback;
+    return Done{};
+  }
   void stop_listening() override { on_claim = nullptr; }
 
   std::optional<Error> broken;
+  std::optional<Error> deaf;
+  LinkState link_state{{2, 0, 0, 0, 0, 9}, true};
+  unsigned listings = 0;
   std::map<IpAddress, Ownership> owners;
   std::optional<IpAddress> answering;
   std::set<IpAddress> on_link;
@@ -65,7 +73,12 @@ class LinkAnnouncerTest : public testing::Test {
     options.probe_gap = 1ms;
     options.renew = 2ms;
     options.conflict_retry_ticks = 3;
-    options.set_filter = [this](const auto& vips) { filtered = vips; };
+    options.set_filter = [this](const auto& vips, std::function<void()> in_force) {
+      filtered = vips;
+      if (filter_at_once) return in_force();
+      filter_pending = std::move(in_force);
+    };
+    options.on_change = [this] { ++changes; };
     options.report = [this](const Error& error) { reports.push_back(error.code); };
     announcer = std::make_unique<LinkAnnouncer>(io, std::move(fake), std::move(options));
   }
@@ -87,6 +100,9 @@ class LinkAnnouncerTest : public testing::Test {
   std::unique_ptr<LinkAnnouncer> announcer;
   std::optional<Announcer::Failures> answer;
   std::vector<Vip> filtered;
+  bool filter_at_once = true;
+  std::function<void()> filter_pending;
+  unsigned changes = 0;
   std::vector<std::string> reports;
 };
 
@@ -194,6 +210,68 @@ TEST_F(LinkAnnouncerTest, ALaterSetAnswersTheEarlierOne) {
   EXPECT_TRUE(answer) << "with what was known";
   EXPECT_TRUE(run_until([&] { return second; }));
   EXPECT_THAT(link->on_link, ElementsAre(ip("192.0.2.11")));
+}
+
+TEST_F(LinkAnnouncerTest, TheFilterStandsBeforeTheAddress) {
+  filter_at_once = false;
+  set({vip("192.0.2.10")});
+  ASSERT_TRUE(run_until([this] { return filter_pending != nullptr; }));
+  EXPECT_THAT(link->on_link, IsEmpty());
+  EXPECT_FALSE(answer);
+  filter_pending();
+  EXPECT_TRUE(answer);
+  EXPECT_THAT(link->on_link, ElementsAre(ip("192.0.2.10")));
+}
+
+TEST_F(LinkAnnouncerTest, AnnouncesAgainWhenTheHardwareAddressChanges) {
+  set({vip("192.0.2.10")});
+  ASSERT_TRUE(run_until([this] { return link->announcements == 3; }));
+  link->link_state.mac[5] = 7;
+  EXPECT_TRUE(run_until([this] { return link->announcements == 6; }));
+  EXPECT_EQ(announcer->counters().link_changes, 1u);
+}
+
+TEST_F(LinkAnnouncerTest, AnnouncesAgainWhenTheCarrierReturns) {
+  set({vip("192.0.2.10")});
+  ASSERT_TRUE(run_until([this] { return link->announcements == 3; }));
+  link->link_state.running = false;
+  const auto renewals = announcer->counters().renewals;
+  ASSERT_TRUE(run_until([&] { return announcer->counters().renewals >= renewals + 2; }));
+  EXPECT_EQ(link->announcements, 3u);
+  link->link_state.running = true;
+  EXPECT_TRUE(run_until([this] { return link->announcements == 6; }));
+}
+
+TEST_F(LinkAnnouncerTest, TakesNothingWhenItCannotHearTheAnswers) {
+  link->deaf = Error{"PermissionDenied", "needs CAP_NET_RAW"};
+  set({vip("192.0.2.10")});
+  ASSERT_TRUE(answered());
+  EXPECT_EQ(answer->at(ip("192.0.2.10")).code, "PermissionDenied");
+  EXPECT_THAT(link->on_link, IsEmpty());
+}
+
+TEST_F(LinkAnnouncerTest, ReadsTheNodesAddressesOnceForAllNewOnes) {
+  set({vip("192.0.2.10"), vip("192.0.2.11"), vip("192.0.2.12")});
+  EXPECT_EQ(link->listings, 1u);
+}
+
+TEST_F(LinkAnnouncerTest, TellsOfWhatComesAndGoesLater) {
+  link->answering = ip("192.0.2.10");
+  set({vip("192.0.2.10")});
+  ASSERT_TRUE(answered());
+  EXPECT_EQ(announcer->failures().size(), 1u);
+  EXPECT_EQ(changes, 0u) << "the answer has told it";
+  link->answering.reset();
+  ASSERT_TRUE(run_until([this] { return !link->on_link.empty(); }));
+  EXPECT_THAT(announcer->failures(), IsEmpty());
+  EXPECT_EQ(changes, 1u);
+}
+
+TEST(PacketFilterRules, PinListedPortsBeforeTheNodesTranslations) {
+  const auto text = render({{ip("192.0.2.10"), {{Protocol::kTcp, 80}}}});
+  EXPECT_THAT(text, HasSubstr("type nat hook prerouting priority -105"));
+  EXPECT_THAT(text, HasSubstr("type nat hook output priority -105"));
+  EXPECT_THAT(text, HasSubstr("tcp dport { 80 } dnat ip to 192.0.2.10\n"));
 }
 
 TEST(PacketFilterRules, AcceptListedPortsAndRejectTheRest) {

@@ -121,7 +121,7 @@ TEST_F(AdminTest, AWaitingReaderIsToldWhenSomethingChanges) {
   EXPECT_THAT(answer->body, HasSubstr("\"key\":\"file/a\""));
 }
 
-TEST_F(AdminTest, AWaitingReaderIsToldOfWhatTheWorkersDidByThemselves) {
+TEST_F(AdminTest, AWaitingReaderIsToldOfWhatThePathDidByItself) {
   ask("PUT", "/v1/state", state(1, {service("file/a", "192.0.2.1")}));
   Answer answer;
   send("GET", "/v1/status?wait=30&since=" + rev(), {}, answer);
@@ -130,7 +130,7 @@ TEST_F(AdminTest, AWaitingReaderIsToldOfWhatTheWorkersDidByThemselves) {
   port.port = 80;
   port.programmed = true;
   path.live = {{"file/a", {port}}};
-  run_until(answer);
+  admin.notify();
   ASSERT_TRUE(answer);
   EXPECT_THAT(answer->body, HasSubstr("\"programmed\":true"));
 }
@@ -187,6 +187,13 @@ TEST_F(AdminTest, OnlyAStateMayBeLarge) {
   EXPECT_EQ(Admin::body_limit("PUT", "/v1/state"), kMaxStateBytes);
   EXPECT_LT(Admin::body_limit("GET", "/v1/state"), kMaxStateBytes);
   EXPECT_LT(Admin::body_limit("PUT", "/v1/status?x=/v1/state"), kMaxStateBytes);
+}
+
+TEST_F(AdminTest, WhileItEndsAReaderWithoutNewsIsToldSo) {
+  const std::string known = rev();
+  admin.stop();
+  EXPECT_EQ(ask("GET", "/v1/status?wait=5&since=" + known).status, 503)
+      << "an answer at once would have it ask again at once";
 }
 
 }  // namespace

@@ -27,6 +27,7 @@ class FakeAnnouncer : public announce::Announcer {
     pending = std::move(done);
   }
   std::set<IpAddress> announced() const override { return held; }
+  Failures failures() const override { return failing; }
   announce::AnnounceCounters counters() const override { return {}; }
   void stop() override { stopped = true; }
 
@@ -117,6 +118,44 @@ TEST_F(AnnouncedPathTest, KeepsAnAddressUntilItsLastConnectionIsOver) {
   path->in_use = {};
   run_until_sets(3);
   EXPECT_THAT(announcer->held, IsEmpty());
+}
+
+TEST_F(AnnouncedPathTest, APortThatCouldNotBeOpenedIsNotLetThrough) {
+  Service both = service("a", "192.0.2.1");
+  both.ports.push_back(both.ports[0]);
+  both.ports[1].port = 22;
+  path->closed = {{{ip("192.0.2.1"), 22}, Protocol::kTcp}};
+  apply({both});
+  ASSERT_THAT(announcer->sets[0], SizeIs(1));
+  EXPECT_THAT(announcer->sets[0][0].ports, ElementsAre(std::pair(Protocol::kTcp, uint16_t{80})));
+}
+
+TEST_F(AnnouncedPathTest, AnAddressWithoutAServedPortIsNotAnnounced) {
+  path->closed = {{{ip("192.0.2.1"), 80}, Protocol::kTcp}};
+  apply({service("a", "192.0.2.1")});
+  EXPECT_THAT(announcer->sets[0], IsEmpty());
+}
+
+TEST_F(AnnouncedPathTest, AnnouncesWhatARetryHasOpened) {
+  const proxy::ListenerId id{{ip("192.0.2.1"), 80}, Protocol::kTcp};
+  path->closed = {id};
+  apply({service("a", "192.0.2.1")});
+  path->open.insert(id);
+  announced->path_changed();
+  EXPECT_THAT(announcer->held, ElementsAre(ip("192.0.2.1")));
+}
+
+TEST_F(AnnouncedPathTest, DialsLeaveFromNoneOfItsAddresses) {
+  apply({service("a", "192.0.2.1")});
+  EXPECT_THAT(path->avoided, ElementsAre(ip("192.0.2.1")));
+}
+
+TEST_F(AnnouncedPathTest, AFailureThatHasPassedIsNotReported) {
+  announcer->failing[ip("192.0.2.1")] = {"AddressInUseOnNetwork", "somebody has it"};
+  apply({service("a", "192.0.2.1")});
+  EXPECT_THAT(announced->failures(), SizeIs(1));
+  announcer->failing.clear();
+  EXPECT_THAT(announced->failures(), IsEmpty());
 }
 
 TEST_F(AnnouncedPathTest, StopsTheBytesBeforeTheAddresses) {

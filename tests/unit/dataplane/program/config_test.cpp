@@ -32,8 +32,9 @@ TEST(DataplaneConfig, TakesFlagsAndEnvironment) {
 }
 
 TEST(DataplaneConfig, TcpAdminOnlyOnInsecureLoopback) {
-  EXPECT_THAT(refusal({"--admin", "tcp:127.0.0.1:99"}), HasSubstr("mTLS"));
-  EXPECT_THAT(refusal({"--admin", "tcp:10.0.0.1:99", "--insecure-loopback"}), HasSubstr("mTLS"));
+  EXPECT_THAT(refusal({"--admin", "tcp:127.0.0.1:99"}), HasSubstr("--tls-cert"));
+  EXPECT_THAT(refusal({"--admin", "tcp:10.0.0.1:99", "--insecure-loopback"}),
+              HasSubstr("--tls-cert"));
   EXPECT_EQ(refusal({"--admin", "tcp:127.0.0.1:99", "--insecure-loopback"}), "");
 }
 

@@ -89,5 +89,18 @@ TEST_F(CoordinatorTest, MergesFailuresOfAdmissionAndOfTheBytePath) {
   EXPECT_TRUE(coordinator.applied());
 }
 
+TEST_F(CoordinatorTest, AFailureThatThePathHasOvercomeIsNotReportedAnyMore) {
+  path.failing = {{"file/a", ip("10.0.0.1"), 80, Protocol::kTcp, {}, "AddressInUse", "taken"}};
+  put({1, 1}, {service("file/a", "10.0.0.1")});
+  EXPECT_THAT(coordinator.failed(), SizeIs(1));
+  path.failing.clear();
+  EXPECT_THAT(coordinator.failed(), SizeIs(0));
+}
+
+TEST_F(CoordinatorTest, WhatAdmissionRefusedStaysReported) {
+  put({1, 1}, {service("kubernetes/a/b", "169.254.1.1")});
+  EXPECT_THAT(coordinator.failed(), SizeIs(1));
+}
+
 }  // namespace
 }  // namespace lb::dataplane

@@ -15,6 +15,13 @@ class FakePath : public proxy::DataPath {
  public:
   void apply(std::shared_ptr<const DesiredState> state,
              std::function<void(std::vector<Failure>)> done) override {
+    open.clear();
+    for (const auto& service : state->services) {
+      for (const auto& address : service.addresses) {
+        for (const auto& port : service.ports) open.insert({{address, port.port}, port.protocol});
+      }
+    }
+    for (const auto& id : closed) open.erase(id);
     applied.push_back(std::move(state));
     if (at_once) return done({});
     pending = std::move(done);
@@ -22,6 +29,9 @@ class FakePath : public proxy::DataPath {
   void complete(std::vector<Failure> failed = {}) { std::exchange(pending, {})(std::move(failed)); }
   std::vector<proxy::ServiceStatus> status() const override { return live; }
   proxy::DataPathCounters counters() const override { return counted; }
+  std::vector<Failure> failures() const override { return failing; }
+  std::set<proxy::ListenerId> listening() const override { return open; }
+  void avoid_sources(const std::set<IpAddress>& ours) override { avoided = ours; }
   std::set<IpAddress> addresses_in_use() const override { return in_use; }
   void drain(unsigned, std::function<void()> done) override { done(); }
   void stop() override { stopped = true; }
@@ -33,6 +43,10 @@ class FakePath : public proxy::DataPath {
   std::vector<proxy::ServiceStatus> live;
   proxy::DataPathCounters counted;
   std::set<IpAddress> in_use;
+  std::set<IpAddress> avoided;
+  std::set<proxy::ListenerId> open;  // grows with what is applied, but for `closed`
+  std::set<proxy::ListenerId> closed;
+  std::vector<Failure> failing;
 };
 
 inline IpAddress ip(const char* text) { return IpAddress::parse(text).value(); }

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
+#include "common/model/support.hpp"
 #include "dataplane/proxy/sockets.hpp"
-#include "dataplane/proxy/support.hpp"
 
 namespace lb::proxy {
 namespace {
@@ -279,11 +279,11 @@ TEST(Features, ADefaultServiceAsksForNothingThatIsNotServed) {
 }
 
 TEST(Features, NamesNothingThatIsRefused) {
-  for (const auto& feature : features()) {
+  for (const auto& feature : served_features()) {
     EXPECT_EQ(feature.find("affinity"), std::string::npos);
     EXPECT_EQ(feature.find("maglev"), std::string::npos);
   }
-  const auto all = features();
+  const auto all = served_features();
   EXPECT_TRUE(std::is_sorted(all.begin(), all.end()));
 }
 

@@ -1,9 +1,9 @@
 // What is refused and who keeps a contested listener.
-#include "dataplane/admission.hpp"
+#include "common/model/admission.hpp"
 
 #include <gmock/gmock.h>
 
-namespace lb::dataplane {
+namespace lb {
 namespace {
 
 using testing::IsEmpty;
@@ -120,4 +120,4 @@ TEST(Admission, KubernetesKeysMayNotReachLoopbackNorAnyVip) {
 }
 
 }  // namespace
-}  // namespace lb::dataplane
+}  // namespace lb

@@ -1,6 +1,6 @@
-#include "dataplane/proxy/support.hpp"
+#include "common/model/support.hpp"
 
-namespace lb::proxy {
+namespace lb {
 namespace {
 
 struct Rule {
@@ -49,7 +49,7 @@ std::optional<std::string> unsupported(const ServicePort& port) {
   return std::string(field) + " is not served by this data plane yet";
 }
 
-std::vector<std::string> features() {
+std::vector<std::string> served_features() {
   return {"policy.balance=round_robin",
           "policy.connect_attempts",
           "policy.connect_timeout_ms",
@@ -67,4 +67,4 @@ std::vector<std::string> features() {
           "protocol=tcp"};
 }
 
-}  // namespace lb::proxy
+}  // namespace lb

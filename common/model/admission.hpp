@@ -1,8 +1,9 @@
 // What a data plane takes of a desired state: refused addresses and conflicts are left out.
 //
-// Pure: no clock, socket or thread; it never fails. The control thread calls it before every apply
-// and reports `failed` to the publisher. Services are taken in the order of their keys, so which
-// service keeps a contested listener never depends on who came first.
+// Pure: no clock, socket or thread; it never fails. The data plane calls it before every apply and
+// reports `failed` to the publisher; `validate` calls it to foretell the same. Services are taken
+// in the order of their keys, so which service keeps a contested listener never depends on who came
+// first.
 #pragma once
 
 #include <set>
@@ -10,7 +11,7 @@
 
 #include "common/model/state.hpp"
 
-namespace lb::dataplane {
+namespace lb {
 
 // What this process itself answers on, beside the listeners of the state.
 struct OwnSockets {
@@ -28,4 +29,4 @@ struct Admission {
 
 Admission admit(const DesiredState& offered, const OwnSockets& own = {});
 
-}  // namespace lb::dataplane
+}  // namespace lb

@@ -1,4 +1,4 @@
-#include "dataplane/admission.hpp"
+#include "common/model/admission.hpp"
 
 #include <algorithm>
 #include <map>
@@ -7,7 +7,7 @@
 #include <tuple>
 #include <utility>
 
-namespace lb::dataplane {
+namespace lb {
 namespace {
 
 using PortKey = std::tuple<Family, uint16_t, Protocol>;
@@ -147,4 +147,4 @@ Admission admit(const DesiredState& offered, const OwnSockets& own) {
   return out;
 }
 
-}  // namespace lb::dataplane
+}  // namespace lb

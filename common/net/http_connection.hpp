@@ -1,0 +1,264 @@
+// One HTTP/1.1 connection of our server, plain or TLS: reads, asks the handler, answers.
+//
+// Inside common/net only (it brings Beast and OpenSSL with it). Lives on the io_context's thread;
+// a coroutine of its own holds it until the connection is over. No exception leaves it.
+#pragma once
+
+#include "common/net/tls_stream.hpp"
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/http.hpp>
+#include <functional>
+#include <limits>
+#include <list>
+#include <memory>
+#include <optional>
+#include <set>
+#include <type_traits>
+#include <utility>
+
+#include "common/net/http_server.hpp"
+
+namespace lb::net::http_detail {
+
+namespace beast = boost::beast;
+namespace http = beast::http;
+using boost::system::error_code;
+using Parser = http::request_parser<http::string_body>;
+
+inline constexpr size_t kMaxHeader = 16 * 1024;
+
+inline HttpResponse problem(int status, const char* reason, const std::string& message) {
+  return json_response(
+      status, std::string("{\"reason\":\"") + reason + "\",\"message\":\"" + message + "\"}");
+}
+
+// Conversions stand apart from the coroutines: g++ 12 destroys some temporaries of a coroutine
+// twice.
+inline HttpRequest from_beast(http::request<http::string_body> from) {
+  HttpRequest out;
+  out.method = std::string(from.method_string());
+  out.target = std::string(from.target());
+  for (const auto& field : from) {
+    out.headers.push_back({std::string(field.name_string()), std::string(field.value())});
+  }
+  out.body = std::move(from.body());
+  return out;
+}
+
+inline http::response<http::string_body> to_beast(const HttpResponse& from, bool keep, bool head) {
+  http::response<http::string_body> out;
+  out.version(11);
+  out.result(static_cast<unsigned>(from.status));
+  for (const auto& header : from.headers) out.set(header.name, header.value);
+  out.body() = from.body;
+  out.keep_alive(keep);
+  out.prepare_payload();
+  if (head) out.body().clear();
+  return out;
+}
+
+inline auto awaitable(error_code& error) {
+  return asio::redirect_error(asio::use_awaitable, error);
+}
+
+// Lives as long as any connection does: the server object may go first.
+struct HttpShared {
+  HttpServerOptions options;
+  HttpServer::Handler handler;
+  HttpServerCounters counters;
+  std::set<PlainStream*> open;
+  std::set<PlainStream*> idle;      // of these, those between two requests
+  std::list<PlainStream*> reading;  // of these, those without a whole request; the oldest first
+  std::function<void()> drained;
+  bool stopped = false;
+};
+
+template <class Stream>  // PlainStream or TlsStream
+class HttpConnection {
+ public:
+  // What the stream is made of: a socket, and for TLS a context.
+  template <class... Arguments>
+  explicit HttpConnection(std::shared_ptr<HttpShared> shared, Arguments&&... arguments)
+      : stream_(std::forward<Arguments>(arguments)...), shared_(std::move(shared)) {
+    shared_->open.insert(&socket());
+    shared_->reading.push_back(&socket());
+  }
+  ~HttpConnection() {
+    shared_->open.erase(&socket());
+    shared_->idle.erase(&socket());
+    shared_->reading.remove(&socket());
+    if (shared_->open.empty() && shared_->drained) std::exchange(shared_->drained, nullptr)();
+  }
+
+  asio::awaitable<void> run() {
+    bool again = co_await greet();
+    // Whoever has connected before a drain may still send its one request.
+    for (bool first = true; again && (first || !shared_->stopped); first = false) {
+      if (!first) shared_->idle.insert(&socket());
+      again = co_await one(first ? shared_->options.head_timeout : shared_->options.idle_timeout);
+    }
+    co_await part();
+  }
+
+ private:
+  PlainStream& socket() { return beast::get_lowest_layer(stream_); }
+
+  // TLS first, where there is TLS; false when the connection is over.
+  asio::awaitable<bool> greet() {
+    if constexpr (std::is_same_v<Stream, TlsStream>) {
+      error_code error;
+      socket().expires_after(shared_->options.head_timeout);
+      co_await stream_.async_handshake(asio::ssl::stream_base::server, awaitable(error));
+      if (error) ++shared_->counters.tls_failures;
+      co_return !error;
+    }
+    co_return true;
+  }
+
+  asio::awaitable<void> part() {
+    error_code ignored;
+    if constexpr (std::is_same_v<Stream, TlsStream>) {
+      socket().expires_after(std::chrono::seconds(1));
+      co_await stream_.async_shutdown(awaitable(ignored));
+    }
+    socket().socket().shutdown(Generic::socket::shutdown_send, ignored);
+  }
+
+  // One request and its answer; false when the connection is over.
+  asio::awaitable<bool> one(std::chrono::milliseconds patience) {
+    Parser parser;
+    parser.header_limit(kMaxHeader);
+    // Not "none": Beast 1.74 then takes any length for too large.
+    parser.body_limit(std::numeric_limits<std::uint64_t>::max());
+    error_code error;
+    socket().expires_after(patience);
+    shared_->reading.remove(&socket());
+    shared_->reading.push_back(&socket());
+    co_await http::async_read_header(stream_, buffer_, parser, awaitable(error));
+    shared_->idle.erase(&socket());
+    shared_->reading.remove(&socket());
+    if (error) {
+      const bool again = co_await refuse(error);
+      co_return again;
+    }
+    const std::string method(parser.get().method_string());
+    const std::string target(parser.get().target());
+    const size_t limit = body_limit(method, target);
+    if (parser.content_length().value_or(0) > limit) {
+      error = http::error::body_limit;
+      const bool again = co_await refuse(error);
+      co_return again;
+    }
+    parser.body_limit(limit);
+    const bool whole = co_await read_body(parser, error);
+    bool again = false;
+    if (whole) {
+      again = co_await answer(parser.release());
+    } else {
+      again = co_await refuse(error);
+    }
+    co_return again;
+  }
+
+  size_t body_limit(const std::string& method, const std::string& target) const {
+    const auto& limit = shared_->options.body_limit;
+    return limit ? limit(method, target) : 0;
+  }
+
+  asio::awaitable<bool> read_body(Parser& parser, error_code& error) {
+    socket().expires_after(shared_->options.body_timeout);
+    if (beast::iequals(parser.get()[http::field::expect], "100-continue")) {
+      http::response<http::empty_body> go_on{http::status::continue_, 11};
+      co_await http::async_write(stream_, go_on, awaitable(error));
+      if (error) co_return false;
+    }
+    co_await http::async_read(stream_, buffer_, parser, awaitable(error));
+    co_return !error;
+  }
+
+  asio::awaitable<bool> answer(http::request<http::string_body> from) {
+    ++shared_->counters.requests;
+    const bool keep = from.keep_alive();
+    const bool head = from.method() == http::verb::head;
+    socket().expires_never();
+    const HttpRequest request = from_beast(std::move(from));
+    const HttpResponse response = co_await ask_handler(request);
+    const bool written = co_await write(response, keep, head);
+    co_return written&& keep;
+  }
+
+  // The handler may answer at once or later; a timer that never fires is what waits for it.
+  asio::awaitable<HttpResponse> ask_handler(const HttpRequest& request) {
+    struct Pending {
+      asio::steady_timer wake;
+      HttpResponse response;
+      bool answered = false;
+    };
+    auto pending = std::make_shared<Pending>(Pending{
+        asio::steady_timer(stream_.get_executor(), asio::steady_timer::time_point::max()), {}});
+    shared_->handler(request, [pending](HttpResponse response) {
+      if (std::exchange(pending->answered, true)) return;
+      pending->response = std::move(response);
+      pending->wake.cancel();
+    });
+    error_code ignored;
+    while (!pending->answered) co_await pending->wake.async_wait(awaitable(ignored));
+    co_return std::move(pending->response);
+  }
+
+  asio::awaitable<bool> write(const HttpResponse& from, bool keep, bool head = false) {
+    auto response = to_beast(from, keep && !shared_->stopped, head);
+    error_code error;
+    socket().expires_after(shared_->options.write_timeout);
+    co_await http::async_write(stream_, response, awaitable(error));
+    if (error == beast::error::timeout) ++shared_->counters.timeouts;
+    co_return !error;
+  }
+
+  // Says why, where the sender can still be told.
+  asio::awaitable<bool> refuse(error_code error) {
+    const auto response = explain(error);
+    if (response) co_await write(*response, false);
+    co_await linger();
+    co_return false;
+  }
+
+  // Counts the failure; what to tell the sender, if anything.
+  std::optional<HttpResponse> explain(error_code error) {
+    if (error == beast::error::timeout) ++shared_->counters.timeouts;
+    if (error == http::error::body_limit) {
+      ++shared_->counters.too_large;
+      return problem(413, "TooLarge", "the body is larger than this call takes");
+    }
+    if (error == http::error::header_limit || error == http::error::buffer_overflow) {
+      ++shared_->counters.too_large;
+      return problem(431, "TooLarge", "the header is larger than 16 KiB");
+    }
+    const bool from_parser =
+        error.category() == http::make_error_code(http::error::bad_method).category();
+    if (!from_parser || error == http::error::end_of_stream ||
+        error == http::error::partial_message)
+      return std::nullopt;
+    ++shared_->counters.bad_requests;
+    return problem(400, "Syntax", "not an HTTP/1.1 request: " + error.message());
+  }
+
+  // Closing with unread input would reset the connection and take our answer with it.
+  asio::awaitable<void> linger() {
+    error_code error;
+    socket().socket().shutdown(Generic::socket::shutdown_send, error);
+    char sink[4096];
+    socket().expires_after(std::chrono::seconds(1));
+    for (int rounds = 0; !error && rounds < 64; ++rounds) {
+      co_await stream_.async_read_some(asio::buffer(sink), awaitable(error));
+    }
+  }
+
+  Stream stream_;
+  std::shared_ptr<HttpShared> shared_;
+  beast::flat_buffer buffer_{kMaxHeader + 64 * 1024};
+};
+
+}  // namespace lb::net::http_detail

@@ -1,0 +1,85 @@
+#include "dataplane/proxy/listener_planner.hpp"
+
+#include <algorithm>
+
+#include "common/model/support.hpp"
+#include "dataplane/proxy/dial_source.hpp"
+
+namespace lb::proxy {
+
+Failure listener_failure(const std::string& key, const ListenerId& id, const Error& error) {
+  return {key, id.at.address, id.at.port, id.protocol, "", error.code, error.message};
+}
+
+PlannedListeners ListenerPlanner::plan(const DesiredState& state, std::vector<Failure>& failed) {
+  std::erase_if(records_, [](const auto& each) { return each.second.expired(); });
+  std::erase_if(counts_, [](const auto& each) { return each.second.expired(); });
+  PlannedListeners out;
+  for (const auto& service : state.services) {
+    for (const auto& address : service.addresses) {
+      for (const auto& port : service.ports) {
+        const ListenerId id{{address, port.port}, port.protocol};
+        if (const auto why = unsupported(port)) {
+          failed.push_back(listener_failure(service.key, id, {"Unsupported", *why}));
+        } else if (out.contains(id)) {
+          failed.push_back(listener_failure(
+              service.key, id, {"Conflict", id.at.to_string() + " is another service's"}));
+        } else {
+          out[id] = {service.key, config(service, port, id)};
+        }
+      }
+    }
+  }
+  return out;
+}
+
+// A listener uses backends of its own family, and the other family only when it has none.
+std::shared_ptr<const ListenerConfig> ListenerPlanner::config(const Service& service,
+                                                              const ServicePort& port,
+                                                              const ListenerId& id) {
+  auto out = std::make_shared<ListenerConfig>();
+  out->address = id.at;
+  out->policy = port.policy;
+  out->counts = counts({service.key, id});
+  const Family family = id.at.address.family();
+  const bool own = std::any_of(port.backends.begin(), port.backends.end(),
+                               [&](const Backend& b) { return b.address.family() == family; });
+  for (const auto& backend : port.backends) {
+    if (own && backend.address.family() != family) continue;
+    out->candidates.push_back({.weight = backend.weight, .state = backend.state});
+    out->records.push_back(record({service.key, port.port, port.protocol, backend.endpoint()}));
+  }
+  return out;
+}
+
+std::shared_ptr<BackendRecord> ListenerPlanner::record(const RecordKey& key) {
+  auto& known = records_[key];
+  auto held = known.lock();
+  if (!held) known = held = std::make_shared<BackendRecord>(std::get<3>(key));
+  return held;
+}
+
+std::shared_ptr<ListenerCounts> ListenerPlanner::counts(const CountsKey& key) {
+  auto& known = counts_[key];
+  auto held = known.lock();
+  if (!held) known = held = std::make_shared<ListenerCounts>();
+  return held;
+}
+
+void ListenerPlanner::avoid_sources(const std::set<IpAddress>& ours) {
+  const auto local = net::interface_addresses();
+  const bool at_risk = may_be_chosen(local, ours);
+  for (const auto& [key, weak] : records_) {
+    const auto record = weak.lock();
+    if (!record) continue;
+    uint32_t source = 0;
+    const auto chosen = at_risk ? net::route_source(record->endpoint.address) : std::nullopt;
+    if (chosen && chosen->is_v4() && ours.contains(*chosen)) {
+      const auto instead = source_instead_of(*chosen, local, ours);
+      if (instead) source = instead->to_v4();
+    }
+    record->source_v4.store(source, std::memory_order_relaxed);
+  }
+}
+
+}  // namespace lb::proxy

@@ -1,0 +1,49 @@
+// Turns a desired state into one configuration for each listener, and keeps what outlives
+// configurations: the records of backends and the counts of listeners.
+//
+// Control thread only. Does not throw; what cannot be served becomes a Failure.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "common/model/state.hpp"
+#include "dataplane/proxy/data_path.hpp"
+#include "dataplane/proxy/listener_config.hpp"
+
+namespace lb::proxy {
+
+struct PlannedListener {
+  std::string key;  // of the service that it belongs to
+  std::shared_ptr<const ListenerConfig> config;
+};
+using PlannedListeners = std::map<ListenerId, PlannedListener>;
+
+class ListenerPlanner {
+ public:
+  PlannedListeners plan(const DesiredState& state, std::vector<Failure>& failed);
+
+  // Has dials not leave from one of `ours` (addresses that we announce), where the kernel would
+  // choose it: the answers would come to another node once the address has moved.
+  void avoid_sources(const std::set<IpAddress>& ours);
+
+ private:
+  using RecordKey = std::tuple<std::string, uint16_t, Protocol, Endpoint>;
+  using CountsKey = std::pair<std::string, ListenerId>;
+
+  std::shared_ptr<const ListenerConfig> config(const Service& service, const ServicePort& port,
+                                               const ListenerId& id);
+  std::shared_ptr<BackendRecord> record(const RecordKey& key);
+  std::shared_ptr<ListenerCounts> counts(const CountsKey& key);
+
+  std::map<RecordKey, std::weak_ptr<BackendRecord>> records_;
+  std::map<CountsKey, std::weak_ptr<ListenerCounts>> counts_;
+};
+
+Failure listener_failure(const std::string& key, const ListenerId& id, const Error& error);
+
+}  // namespace lb::proxy

@@ -1,0 +1,114 @@
+#include <sys/socket.h>
+
+#include <utility>
+
+#include "dataplane/proxy/relay_engine.hpp"
+#include "dataplane/proxy/sockets.hpp"
+
+namespace lb::proxy {
+namespace {
+
+constexpr int kTurns = 64;
+constexpr uint64_t kCheckMs = 10;
+constexpr uint64_t kPatienceMs = 5000;  // for a peer to take what came before the end
+
+}  // namespace
+
+void RelayEngine::on_end(Session& session, int direction) {
+  const int sink = 1 - direction;
+  const Policy& policy = session.listener->config->policy;
+  if (session.from[sink].ended()) return finish(session);
+  if (!policy.half_close) return end_both(session);
+  if (session.shut[sink]) return;
+  session.shut[sink] = true;
+  shutdown(session.side[sink].get(), SHUT_WR);
+  if (policy.half_closed_timeout_s == 0) return;
+  session.half_closed_limit = uint64_t{policy.half_closed_timeout_s} * 1000;
+  rearm(session);
+}
+
+void RelayEngine::on_failure(Session& session, int dead_side) {
+  add(dead_side == kClient ? counters_.resets_from_client : counters_.resets_from_backend);
+  session.phase = Phase::kResetting;
+  session.survivor = static_cast<uint8_t>(1 - dead_side);
+  session.from[session.survivor].abandon(resources_);
+  session.from[dead_side].source_ready(true);
+  session.phase_ends = now_ + kPatienceMs;
+  continue_reset(session);
+}
+
+// The survivor first gets all that its peer had sent; a reset before that would destroy it.
+void RelayEngine::continue_reset(Session& session) {
+  const int dead_side = 1 - session.survivor;
+  const int survivor = session.side[session.survivor].get();
+  Flow flow = Flow::kMore;
+  for (int turn = 0; turn < kTurns && flow == Flow::kMore; ++turn) {
+    flow = session.from[dead_side].pump(session.side[dead_side].get(), survivor, resources_);
+  }
+  const bool delivered = !session.from[dead_side].has_pending() && all_delivered(survivor);
+  if (flow == Flow::kSinkFailed || (flow != Flow::kMore && delivered) ||
+      now_ >= session.phase_ends) {
+    return reset_both(session);
+  }
+  wheel_.arm(session, now_ + kCheckMs);
+}
+
+// One side has ended and its bytes are with the other's kernel: the session is over, and so are its
+// counts. Closing a socket with input unread would reset it and destroy what it has still to send.
+void RelayEngine::end_both(Session& session) {
+  session.phase = Phase::kLingering;
+  session.phase_ends = now_ + kPatienceMs;
+  for (int side : {kClient, kBackend}) session.from[side].abandon(resources_);
+  release_counts(session);
+  continue_lingering(session);
+}
+
+void RelayEngine::continue_lingering(Session& session) {
+  bool delivered = true;
+  for (const auto& side : session.side) {
+    discard_input(side.get());
+    delivered = delivered && all_delivered(side.get());
+  }
+  if (delivered) return finish(session);
+  if (now_ >= session.phase_ends) return reset_both(session);
+  for (int side : {kClient, kBackend}) {
+    if (!std::exchange(session.shut[side], true)) shutdown(session.side[side].get(), SHUT_WR);
+  }
+  wheel_.arm(session, now_ + kCheckMs);
+}
+
+void RelayEngine::release_counts(Session& session) {
+  release_backend(session);
+  if (!session.counts) return;
+  session.counts->connections.fetch_sub(1, std::memory_order_release);
+  session.counts.reset();
+}
+
+void RelayEngine::reset_both(Session& session) {
+  for (const auto& side : session.side) {
+    if (side.valid()) reset_on_close(side.get());
+  }
+  finish(session);
+}
+
+void RelayEngine::finish(Session& session) {
+  if (session.phase == Phase::kDead) return;
+  session.phase = Phase::kDead;
+  wheel_.cancel(session);
+  if (session.queued) std::erase(queue_, &session);
+  for (int side : {kClient, kBackend}) {
+    session.from[side].abandon(resources_);
+    session.side[side].reset();
+  }
+  // Last: whoever counts may take the address away, and no reset leaves after that.
+  release_counts(session);
+  auto& sessions = session.listener->sessions;
+  sessions[session.index] = sessions.back();
+  sessions[session.index]->index = session.index;
+  sessions.pop_back();
+  --live_;
+  add(counters_.closed);
+  dead_.push_back(&session);
+}
+
+}  // namespace lb::proxy

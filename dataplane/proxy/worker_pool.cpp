@@ -1,0 +1,242 @@
+#include "dataplane/proxy/worker_pool.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "dataplane/proxy/sockets.hpp"
+
+namespace lb::proxy {
+namespace {
+
+constexpr std::chrono::milliseconds kRetry{1'000};
+constexpr std::chrono::milliseconds kDrainCheck{10};
+
+bool retryable(const Failure& failure) {
+  return failure.reason != "Unsupported" && failure.reason != "Conflict";
+}
+
+}  // namespace
+
+WorkerPool::WorkerPool(DataPathOptions options) : options_(std::move(options)) {
+  for (unsigned i = 0; i < std::max(1U, options_.workers); ++i) {
+    EngineHooks hooks;
+    hooks.on_eject = [this](auto backend, const Policy& policy) {
+      options_.post([this, backend = std::move(backend), policy] { ejected(backend, policy); });
+    };
+    hooks.pass_on = [this, i](const Endpoint& listener, int client) {
+      return pass_on(i, listener, client);
+    };
+    workers_.push_back(std::make_unique<Worker>(i, std::move(hooks)));
+  }
+}
+
+void WorkerPool::apply(std::shared_ptr<const DesiredState> state,
+                       std::function<void(std::vector<Failure>)> done) {
+  if (draining_) return done({});
+  auto failed = std::make_shared<std::vector<Failure>>();
+  auto wanted = planner_.plan(*state, *failed);
+  state_ = std::move(state);
+  applying_ = true;
+  close_unwanted(wanted);
+  barrier([this, wanted = std::move(wanted), failed, done = std::move(done)] {
+    open_all(wanted, *failed);
+    barrier([this, failed, done] {
+      failed_ = *failed;
+      applying_ = false;
+      retry_later();
+      done(*failed);
+    });
+  });
+}
+
+// A listener that goes over to another service is closed too: its connections are the former one's.
+void WorkerPool::close_unwanted(const PlannedListeners& wanted) {
+  std::erase_if(serving_, [&](const auto& each) {
+    const auto found = wanted.find(each.first);
+    if (found != wanted.end() && found->second.key == each.second.planned.key) return false;
+    close(each.first, each.second);
+    return true;
+  });
+}
+
+void WorkerPool::close(const ListenerId& id, const Served& served) {
+  note_closing(id, served);
+  for (const auto& worker : workers_) {
+    worker->post([at = id.at](RelayEngine& engine) { engine.remove_listener(at); });
+  }
+}
+
+void WorkerPool::note_closing(const ListenerId& id, const Served& served) {
+  std::erase_if(closing_, [](const auto& each) { return each.second->connections == 0; });
+  closing_.emplace_back(id.at.address, served.planned.config->counts);
+}
+
+void WorkerPool::open_all(const PlannedListeners& wanted, std::vector<Failure>& failed) {
+  for (const auto& [id, planned] : wanted) {
+    if (const auto held = serving_.find(id); held != serving_.end()) {
+      held->second.planned = planned;
+      update(planned);
+    } else if (const auto opened = open(id, planned); !opened) {
+      failed.push_back(listener_failure(planned.key, id, opened.error()));
+    }
+  }
+}
+
+void WorkerPool::update(const PlannedListener& planned) {
+  for (const auto& worker : workers_) {
+    worker->post(
+        [config = planned.config](RelayEngine& engine) { engine.update_listener(config); });
+  }
+}
+
+// On a node whose addresses we make, whoever has the port is the node.
+Status WorkerPool::explained(const Status& status) const {
+  Error error = status.error();
+  if (options_.announcing && error.code == "AddressInUse") error.code = "PortTakenOnNode";
+  return error;
+}
+
+size_t WorkerPool::groups() const {
+  return static_cast<size_t>(std::count_if(serving_.begin(), serving_.end(),
+                                           [](const auto& each) { return each.second.grouped; }));
+}
+
+Status WorkerPool::open(const ListenerId& id, const PlannedListener& planned) {
+  if (const auto free = probe_port(id.at, options_.announcing); !free) return explained(free);
+  const bool grouped = workers_.size() > 1 && groups() < options_.max_groups;
+  const auto opened = grouped ? open_group(id, planned) : open_shared(id, planned);
+  if (!opened) return explained(opened);
+  serving_[id] = {planned, grouped};
+  return Done{};
+}
+
+Status WorkerPool::open_group(const ListenerId& id, const PlannedListener& planned) {
+  std::vector<std::shared_ptr<net::Fd>> sockets;
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    auto opened = open_listener(id.at, options_.announcing);
+    if (!opened) return opened.error();
+    sockets.push_back(std::make_shared<net::Fd>(std::move(opened).value()));
+  }
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    workers_[i]->post([fd = sockets[i], config = planned.config](RelayEngine& engine) {
+      engine.add_listener(std::move(*fd), config, Sharing::kOwnSocket);
+    });
+  }
+  return Done{};
+}
+
+// The other workers know the listener without a socket of it: connections are handed to them.
+Status WorkerPool::open_shared(const ListenerId& id, const PlannedListener& planned) {
+  auto opened = open_listener(id.at, options_.announcing);
+  if (!opened) return opened.error();
+  const size_t owner = id.at.port % workers_.size();
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    auto fd = std::make_shared<net::Fd>(i == owner ? opened.value().release() : -1);
+    workers_[i]->post([fd, config = planned.config](RelayEngine& engine) {
+      engine.add_listener(std::move(*fd), config, Sharing::kOneSocket);
+    });
+  }
+  return Done{};
+}
+
+// On the worker that accepted. False: it is the least loaded itself.
+bool WorkerPool::pass_on(size_t from, const Endpoint& listener, int client) {
+  size_t best = from;
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    if (workers_[i]->load() < workers_[best]->load()) best = i;
+  }
+  if (best == from) return false;
+  passed_on_.fetch_add(1, std::memory_order_relaxed);
+  workers_[best]->post([listener, fd = std::make_shared<net::Fd>(client)](RelayEngine& engine) {
+    engine.adopt(listener, std::move(*fd));
+  });
+  return true;
+}
+
+// Every worker moves what waits for it elsewhere; one asks whether it is back.
+void WorkerPool::ejected(const std::shared_ptr<BackendRecord>& backend, const Policy& policy) {
+  for (const auto& worker : workers_) {
+    worker->post([backend](RelayEngine& engine) { engine.move_dials(backend); });
+  }
+  if (workers_.empty()) return;
+  workers_.front()->readmit(backend,
+                            {.pause = std::chrono::seconds(std::max(1U, policy.ejection.seconds)),
+                             .timeout = std::chrono::milliseconds(policy.connect_timeout_ms),
+                             .readmitted = [this] {
+                               ++readmissions_;
+                               options_.post([this] { changed(); });
+                             }});
+  changed();
+}
+
+void WorkerPool::changed() {
+  if (options_.on_change) options_.on_change();
+}
+
+// A port that was taken may be free by now.
+void WorkerPool::retry_later() {
+  const bool any = std::any_of(failed_.begin(), failed_.end(), retryable);
+  if (!any || retrying_ || workers_.empty()) return;
+  retrying_ = true;
+  workers_.front()->after(kRetry, [this] {
+    options_.post([this] {
+      retrying_ = false;
+      if (!applying_) retry();
+    });
+  });
+}
+
+void WorkerPool::retry() {
+  std::vector<Failure> still;
+  const auto wanted = planner_.plan(*state_, still);
+  for (const auto& failure : failed_) {
+    const ListenerId id{{failure.address, failure.port}, failure.protocol};
+    const auto found = wanted.find(id);
+    if (!retryable(failure) || found == wanted.end()) continue;
+    if (const auto opened = open(id, found->second); !opened) {
+      still.push_back(listener_failure(failure.key, id, opened.error()));
+    }
+  }
+  const bool news = still != failed_;
+  failed_ = std::move(still);
+  retry_later();
+  if (news) barrier([this] { changed(); });
+}
+
+void WorkerPool::avoid_sources(const std::set<IpAddress>& ours) { planner_.avoid_sources(ours); }
+
+void WorkerPool::drain(unsigned grace_ms, std::function<void()> done) {
+  draining_ = applying_ = true;  // nothing is opened again
+  for (const auto& [id, served] : serving_) note_closing(id, served);
+  serving_.clear();
+  for (const auto& worker : workers_) {
+    worker->post([grace_ms](RelayEngine& engine) { engine.drain(grace_ms); });
+  }
+  barrier([this, done = std::move(done)] { await_drained(done); });
+}
+
+// The engines end what is left when its time is up, so this ends too.
+void WorkerPool::await_drained(const std::function<void()>& done) {
+  const bool left = std::any_of(closing_.begin(), closing_.end(),
+                                [](const auto& each) { return each.second->connections > 0; });
+  if (!left) return done();
+  workers_.front()->after(kDrainCheck,
+                          [this, done] { options_.post([this, done] { await_drained(done); }); });
+}
+
+// Runs `next` on the control thread once every worker has done what was posted before.
+void WorkerPool::barrier(std::function<void()> next) {
+  auto left = std::make_shared<std::atomic<size_t>>(workers_.size());
+  for (const auto& worker : workers_) {
+    worker->post([this, left, next](RelayEngine&) {
+      if (left->fetch_sub(1) == 1) options_.post(next);
+    });
+  }
+}
+
+std::unique_ptr<DataPath> make_data_path(DataPathOptions options) {
+  return std::make_unique<WorkerPool>(std::move(options));
+}
+
+}  // namespace lb::proxy

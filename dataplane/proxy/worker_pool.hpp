@@ -1,0 +1,79 @@
+// The byte path over several workers: what is served, opened, closed and handed from one to
+// another.
+//
+// Owned and called by the control thread; what workers tell comes back there through
+// DataPathOptions::post. Closing is seen through on every worker before anything opens, since a
+// port may move between services. Up to `max_groups` listeners have a socket on every worker; those
+// above have one, and its connections go to the least loaded worker.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "dataplane/proxy/data_path.hpp"
+#include "dataplane/proxy/listener_planner.hpp"
+#include "dataplane/proxy/worker.hpp"
+
+namespace lb::proxy {
+
+class WorkerPool : public DataPath {
+ public:
+  explicit WorkerPool(DataPathOptions options);
+
+  void apply(std::shared_ptr<const DesiredState> state,
+             std::function<void(std::vector<Failure>)> done) override;
+  std::vector<ServiceStatus> status() const override;
+  std::vector<Failure> failures() const override { return failed_; }
+  DataPathCounters counters() const override;
+  std::set<IpAddress> addresses_in_use() const override;
+  std::set<ListenerId> listening() const override;
+  void avoid_sources(const std::set<IpAddress>& ours) override;
+  void drain(unsigned grace_ms, std::function<void()> done) override;
+  void stop() override { workers_.clear(); }
+
+ private:
+  struct Served {
+    PlannedListener planned;
+    bool grouped = true;  // a socket on every worker
+  };
+
+  void close_unwanted(const PlannedListeners& wanted);
+  void close(const ListenerId& id, const Served& served);
+  void note_closing(const ListenerId& id, const Served& served);
+  void open_all(const PlannedListeners& wanted, std::vector<Failure>& failed);
+  Status open(const ListenerId& id, const PlannedListener& planned);
+  Status open_group(const ListenerId& id, const PlannedListener& planned);
+  Status open_shared(const ListenerId& id, const PlannedListener& planned);
+  void update(const PlannedListener& planned);
+  Status explained(const Status& status) const;
+  size_t groups() const;
+
+  bool pass_on(size_t from, const Endpoint& listener, int client);
+  void ejected(const std::shared_ptr<BackendRecord>& backend, const Policy& policy);
+  void changed();
+  void retry_later();
+  void retry();
+  void await_drained(const std::function<void()>& done);
+  void barrier(std::function<void()> next);
+  PortStatus port_status(const std::string& key, const ListenerId& id) const;
+
+  const DataPathOptions options_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  ListenerPlanner planner_;
+  std::atomic<uint64_t> readmissions_{0};
+  std::atomic<uint64_t> passed_on_{0};
+  bool applying_ = false;
+  bool draining_ = false;
+  bool retrying_ = false;
+  std::vector<std::pair<IpAddress, std::shared_ptr<ListenerCounts>>> closing_;
+  std::shared_ptr<const DesiredState> state_;
+  std::map<ListenerId, Served> serving_;
+  std::vector<Failure> failed_;
+};
+
+}  // namespace lb::proxy

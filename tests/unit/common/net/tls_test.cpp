@@ -1,0 +1,144 @@
+// Mutual TLS between our client and server: who is let in, who is not, and rotated certificates.
+#include "common/net/tls.hpp"
+
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <thread>
+
+#include "common/net/http_client.hpp"
+#include "common/net/http_server.hpp"
+#include "tests/support/test_certificates.hpp"
+
+namespace lb::net {
+namespace {
+
+using namespace std::chrono_literals;
+using test::TestAuthority;
+using testing::HasSubstr;
+using testing::Not;
+
+class TlsTest : public testing::Test {
+ protected:
+  TlsTest() {
+    std::filesystem::create_directories(folder_);
+    authority_ = std::make_unique<TestAuthority>(folder_);
+  }
+  ~TlsTest() override {
+    asio::post(io_, [this] {
+      if (server_) server_->stop();
+      io_.stop();
+    });
+    work_.reset();
+    if (thread_.joinable()) thread_.join();
+    std::filesystem::remove_all(folder_);
+  }
+
+  void serve(const TlsFiles& files) {
+    identity_ = TlsIdentity::load(files, TlsRole::kServer).value();
+    HttpServerOptions options{.listen = Endpoint{IpAddress::parse("127.0.0.1").value(), 0},
+                              .body_limit = {},
+                              .tls = identity_};
+    server_ = HttpServer::start(io_, std::move(options), [](const auto& request, auto respond) {
+                respond(text_response(200, "you asked " + request.target));
+              }).value();
+    thread_ = std::thread([this] { io_.run(); });
+  }
+
+  Result<HttpResponse> ask_as(const TlsFiles& files, const std::string& server_name = {}) {
+    return ask({server_->local(), TlsIdentity::load(files, TlsRole::kClient, server_name).value()},
+               {"GET", "/who", {}, {}}, 5s);
+  }
+
+  std::filesystem::path folder_ =
+      std::filesystem::temp_directory_path() / ("empalme-tls-" + std::to_string(getpid()));
+  std::unique_ptr<TestAuthority> authority_;
+  asio::io_context io_{1};
+  asio::executor_work_guard<asio::io_context::executor_type> work_{io_.get_executor()};
+  std::shared_ptr<TlsIdentity> identity_;
+  std::unique_ptr<HttpServer> server_;
+  std::thread thread_;
+};
+
+TEST_F(TlsTest, TwoThatTheAuthoritySignedTalk) {
+  serve(authority_->issue("server", "IP:127.0.0.1"));
+  const auto answer = ask_as(authority_->issue("client", "DNS:client"));
+  ASSERT_TRUE(answer.ok()) << answer.error().message;
+  EXPECT_EQ(answer->body, "you asked /who");
+}
+
+TEST_F(TlsTest, AServerMayBeKnownByItsName) {
+  serve(authority_->issue("server", "DNS:dataplane.empalme"));
+  const auto client = authority_->issue("client", "DNS:client");
+  EXPECT_TRUE(ask_as(client, "dataplane.empalme").ok());
+  EXPECT_EQ(ask_as(client, "other.empalme").error().code, "Tls");
+}
+
+TEST_F(TlsTest, AServerWithAnotherAddressInItsCertificateIsNotTrusted) {
+  serve(authority_->issue("server", "IP:192.0.2.1"));
+  EXPECT_EQ(ask_as(authority_->issue("client", "DNS:client")).error().code, "Tls");
+}
+
+TEST_F(TlsTest, AClientOfAnotherAuthorityIsNotLetIn) {
+  serve(authority_->issue("server", "IP:127.0.0.1"));
+  TestAuthority stranger(folder_, "stranger");
+  TlsFiles files = stranger.issue("intruder", "DNS:client");
+  files.authority = authority_->issue("client", "DNS:client").authority;
+  EXPECT_FALSE(ask_as(files).ok());
+  EXPECT_EQ(server_->counters().tls_failures, 1U);
+  EXPECT_EQ(server_->counters().requests, 0U);
+}
+
+TEST_F(TlsTest, AClientWithoutACertificateIsNotLetIn) {
+  serve(authority_->issue("server", "IP:127.0.0.1"));
+  EXPECT_FALSE(ask(server_->local(), {"GET", "/who", {}, {}}, 5s).ok());
+  EXPECT_EQ(server_->counters().requests, 0U);
+}
+
+TEST_F(TlsTest, ARotatedCertificateServesTheNextConnection) {
+  serve(authority_->issue("server", "DNS:before"));
+  const auto client = authority_->issue("client", "DNS:client");
+  ASSERT_TRUE(ask_as(client, "before").ok());
+  authority_->issue("server", "DNS:after");
+  bool rotated = false;
+  // The files are looked at once a second.
+  for (int i = 0; i < 200 && !rotated; ++i) {
+    rotated = ask_as(client, "after").ok();
+    if (!rotated) std::this_thread::sleep_for(20ms);
+  }
+  EXPECT_TRUE(rotated);
+}
+
+TEST_F(TlsTest, ABrokenFileLeavesTheLastGoodCertificate) {
+  const TlsFiles files = authority_->issue("server", "IP:127.0.0.1");
+  serve(files);
+  std::ofstream(files.certificate, std::ios::trunc) << "not a certificate\n";
+  const auto client = authority_->issue("client", "DNS:client");
+  for (int i = 0; i < 200 && identity_->reload_failures() == 0; ++i) {
+    ASSERT_TRUE(ask_as(client).ok());
+    std::this_thread::sleep_for(20ms);
+  }
+  EXPECT_EQ(identity_->reload_failures(), 1U);
+  EXPECT_TRUE(ask_as(client).ok());
+}
+
+TEST_F(TlsTest, AFileThatIsMissingIsNamed) {
+  TlsFiles files = authority_->issue("server", "IP:127.0.0.1");
+  files.key = "/nowhere/key.pem";
+  const auto loaded = TlsIdentity::load(files, TlsRole::kServer);
+  ASSERT_FALSE(loaded.ok());
+  EXPECT_EQ(loaded.error().code, "Tls");
+  EXPECT_THAT(loaded.error().message, HasSubstr("/nowhere/key.pem"));
+}
+
+TEST_F(TlsTest, AKeyOfAnotherCertificateIsRefused) {
+  TlsFiles files = authority_->issue("server", "IP:127.0.0.1");
+  files.key = authority_->issue("other", "DNS:other").key;
+  const auto loaded = TlsIdentity::load(files, TlsRole::kServer);
+  ASSERT_FALSE(loaded.ok());
+  EXPECT_THAT(loaded.error().message, Not(HasSubstr("BEGIN")));
+}
+
+}  // namespace
+}  // namespace lb::net

@@ -1,0 +1,95 @@
+// What the pool does around the bytes: failures that pass, listeners with one socket, who is told.
+#include "tests/unit/dataplane/proxy/data_path_fixture.hpp"
+
+namespace lb::proxy {
+namespace {
+
+class WorkerPoolTest : public DataPathTest {
+ protected:
+  void make(unsigned max_groups) {
+    on_control([&] {
+      path_ = make_data_path({.workers = 2,
+                              .max_groups = max_groups,
+                              .post = [this](auto task) { asio::post(control_, std::move(task)); },
+                              .on_change = [this] { ++changes_; }});
+    });
+  }
+  std::vector<Failure> failures() {
+    std::vector<Failure> out;
+    on_control([&] { out = path_->failures(); });
+    return out;
+  }
+
+  std::atomic<int> changes_{0};
+};
+
+TEST_F(WorkerPoolTest, AFailureThatHasPassedIsForgottenAndTold) {
+  make(256);
+  Server occupant;
+  Server server;
+  port_ = occupant.port;
+  ASSERT_EQ(serve({server.port}).size(), 1u);
+  EXPECT_EQ(failures().size(), 1u);
+  occupant.fd.reset();
+  EXPECT_TRUE(eventually([&] { return failures().empty(); }));
+  EXPECT_TRUE(eventually([&] { return changes_ > 0; }));
+  EXPECT_TRUE(port_status().programmed);
+}
+
+TEST_F(WorkerPoolTest, AnEjectionAndTheReturnAreTold) {
+  make(256);
+  Server returning;
+  const uint16_t port = returning.port;
+  returning.fd.reset();
+  policy_.ejection = {.refused = 1, .timeouts = 1, .seconds = 1};
+  serve({port});
+  EXPECT_TRUE(is_reset(dial(port_)));
+  EXPECT_TRUE(eventually([&] { return changes_ == 1; }));
+}
+
+TEST_F(WorkerPoolTest, AListenerWithOneSocketIsServedByAllWorkers) {
+  make(0);
+  Server server;
+  ASSERT_TRUE(serve({server.port}).empty());
+  std::vector<Fd> clients, peers;
+  for (int i = 0; i < 20; ++i) {
+    clients.push_back(dial(port_));
+    peers.push_back(server.accept_one());
+    write_all(clients.back().get(), "x");
+    char text[1];
+    ASSERT_EQ(recv(peers.back().get(), text, 1, MSG_WAITALL), 1);
+  }
+  EXPECT_GE(counters().passed_on, 5u) << "about half of them";
+  EXPECT_EQ(port_status().connections, 20u);
+}
+
+TEST_F(WorkerPoolTest, AListenerWithOneSocketClosesWithItsConnections) {
+  make(0);
+  Server server;
+  serve({server.port});
+  const Fd client = dial(port_);
+  const Fd peer = server.accept_one();
+  apply({{1, 99}, {}});
+  EXPECT_TRUE(is_reset(client));
+  EXPECT_FALSE(dial(port_).valid());
+}
+
+TEST_F(WorkerPoolTest, ListensOnlyToWhatCouldBeOpened) {
+  make(256);
+  Server occupant, server;
+  DesiredState state{{1, 1}, {{"file/web", {*IpAddress::parse("127.0.0.1")}, {}, {}}}};
+  for (const uint16_t number : {port_, occupant.port}) {
+    ServicePort port;
+    port.port = number;
+    state.services[0].ports.push_back(port);
+  }
+  EXPECT_EQ(apply(state).size(), 1u);
+  on_control([&] {
+    const auto open = path_->listening();
+    ASSERT_EQ(open.size(), 1u);
+    EXPECT_EQ(open.begin()->at.port, port_);
+  });
+}
+
+}  // namespace
+}  // namespace lb::proxy
