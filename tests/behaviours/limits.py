@@ -1,0 +1,139 @@
+"""What runs out or goes away while connections are open: descriptors, and the backend itself."""
+from __future__ import annotations
+
+import select
+import socket
+import time
+
+from peers import admin
+from peers.proxies import Proxy, state
+from row import Place, Row, Seen, Setup
+from wire import RST, Answering, accept, await_end, connect, exchange, listen, read_exactly, read_to_end
+
+DESCRIPTORS, CLIENTS = 60, 120
+
+
+class Crowd:
+    """Clients that all asked once and stay; each is answered, ended by the proxy, or still waits."""
+
+    def __init__(self, port: int) -> None:
+        self._waiting: dict[int, socket.socket] = {}
+        self.answered: list[socket.socket] = []
+        self.ended = 0
+        self._poll = select.poll()
+        for _ in range(CLIENTS):
+            client = connect(port)
+            client.sendall(b"?")
+            self._waiting[client.fileno()] = client
+            self._poll.register(client, select.POLLIN)
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    def settle(self, quiet: float) -> None:
+        """Takes what comes until nothing has come for `quiet` seconds, or nobody waits."""
+        while self._waiting and (events := self._poll.poll(quiet * 1000)):
+            for descriptor, _ in events:
+                self._take(descriptor)
+
+    def _take(self, descriptor: int) -> None:
+        self._poll.unregister(descriptor)
+        client = self._waiting.pop(descriptor)
+        try:
+            if client.recv(2) == b"ok":
+                self.answered.append(client)
+                return
+        except OSError:
+            pass
+        self.ended += 1
+        client.close()
+
+    def leave(self) -> None:
+        """Those that were answered go, which makes room."""
+        for client in self.answered:
+            client.close()
+        self.answered.clear()
+
+    def close(self) -> None:
+        self.leave()
+        for client in self._waiting.values():
+            client.close()
+
+
+def _share_over(proxy: Proxy, seconds: float) -> float:
+    """The share of one CPU that the proxy uses; the wait is the measurement."""
+    before, began = proxy.cpu_seconds(), time.monotonic()
+    time.sleep(seconds)
+    return (proxy.cpu_seconds() - before) / (time.monotonic() - began)
+
+
+def _serve_the_rest(crowd: Crowd) -> tuple[int, float]:
+    """How many of those that waited are answered once the others leave, and how long that takes."""
+    served, began = 0, time.monotonic()
+    while crowd.answered:
+        crowd.leave()
+        crowd.settle(1.5)  # one answer makes room for the next: quiet means that no more come
+        served += len(crowd.answered)
+    return served, time.monotonic() - began
+
+
+def descriptor_limit(place: Place) -> Seen:
+    """At the limit a proxy may make clients wait, but not spin, die, or stay deaf afterwards."""
+    with Answering() as backend:
+        proxy = place.start(Setup([backend.address], descriptors=DESCRIPTORS))
+        crowd = Crowd(proxy.port)
+        crowd.settle(1.0)
+        first, ended, waiting = len(crowd.answered), crowd.ended, crowd.waiting
+        share = _share_over(proxy, 1.0)
+        later, took = _serve_the_rest(crowd)
+        left = crowd.waiting
+        crowd.close()
+        again = exchange(proxy.port)
+    text = (f"{first} answered, {ended} ended, {waiting} wait at {share:.1%} CPU; then {later} of those answered in "
+            f"{took:.1f} s; {'recovers' if again.answered else 'does NOT recover'}")
+    return Seen(text, first > 0 and share < 0.05 and left == 0 and again.answered and again.seconds < 2)
+
+
+def backend_removed(place: Place) -> Seen:
+    """A removed backend's connections end when its drain time does: by a reset, since they were cut."""
+    if not place.is_empalme:
+        return Seen("n/a", True)
+    with listen() as old, listen() as new:
+        proxy = place.start(Setup([old.getsockname()], policy={"drain_s": 1}))
+        with connect(proxy.port) as client, accept(old) as server:
+            client.sendall(b"?")
+            read_exactly(server, 1)
+            code = _replace_backend(proxy, Setup([new.getsockname()], policy={"drain_s": 1}))
+            began = time.monotonic()
+            with connect(proxy.port) as other, accept(new) as fresh:
+                moved = _speaks(other, fresh)
+            works = _speaks(client, server)
+            await_end(client, 5)
+            took = time.monotonic() - began
+            ends = [read_to_end(client).how, read_to_end(server).how]
+    text = f"client {ends[0]}, backend {ends[1]} after {took:.2f} s"
+    text += "" if works else "; did not work while it drained"
+    return Seen(text, code == 200 and moved and works and ends == [RST, RST] and 0.9 < took < 2)
+
+
+def _replace_backend(proxy: Proxy, setup: Setup) -> int:
+    document = state(proxy.port, setup, generation=2)
+    patch = {"schema": document["schema"], "epoch": 1, "base_generation": 1, "generation": 2,
+             "changed": document["services"], "removed": []}
+    return admin.call(proxy.admin, "PATCH", "/v1/state", patch)[0]
+
+
+def _speaks(client: socket.socket, server: socket.socket) -> bool:
+    client.sendall(b"x")
+    server.sendall(b"y")
+    return read_exactly(server, 1) + read_exactly(client, 1) == b"xy"
+
+
+ROWS = [
+    Row(f"descriptor limit ({DESCRIPTORS}) hit by {CLIENTS} clients",
+        "under 5 % CPU at the limit, the waiting are answered as others leave, new ones afterwards",
+        descriptor_limit),
+    Row("backend removed with a connection open (PATCH, drain_s 1)",
+        "works for 1 s, then RST to both sides; new connections go elsewhere at once", backend_removed),
+]
