@@ -33,9 +33,24 @@ class Crowd:
 
     def settle(self, quiet: float) -> None:
         """Takes what comes until nothing has come for `quiet` seconds, or nobody waits."""
-        while self._waiting and (events := self._poll.poll(quiet * 1000)):
-            for descriptor, _ in events:
-                self._take(descriptor)
+        while self._waiting and self._take_next(quiet):
+            pass
+
+    def move_up(self, quiet: float) -> int:
+        """Whoever has its answer goes, which makes room for others, until nobody waits or nothing
+        has come for `quiet` seconds. How many were answered meanwhile."""
+        served = 0
+        self._leave()
+        while self._waiting and self._take_next(quiet):
+            served += len(self.answered)
+            self._leave()
+        return served
+
+    def _take_next(self, quiet: float) -> bool:
+        events = self._poll.poll(quiet * 1000)
+        for descriptor, _ in events:
+            self._take(descriptor)
+        return bool(events)
 
     def _take(self, descriptor: int) -> None:
         self._poll.unregister(descriptor)
@@ -49,14 +64,13 @@ class Crowd:
         self.ended += 1
         client.close()
 
-    def leave(self) -> None:
-        """Those that were answered go, which makes room."""
+    def _leave(self) -> None:
         for client in self.answered:
             client.close()
         self.answered.clear()
 
     def close(self) -> None:
-        self.leave()
+        self._leave()
         for client in self._waiting.values():
             client.close()
 
@@ -68,16 +82,6 @@ def _share_over(proxy: Proxy, seconds: float) -> float:
     return (proxy.cpu_seconds() - before) / (time.monotonic() - began)
 
 
-def _serve_the_rest(crowd: Crowd) -> tuple[int, float]:
-    """How many of those that waited are answered once the others leave, and how long that takes."""
-    served, began = 0, time.monotonic()
-    while crowd.answered:
-        crowd.leave()
-        crowd.settle(1.5)  # one answer makes room for the next: quiet means that no more come
-        served += len(crowd.answered)
-    return served, time.monotonic() - began
-
-
 def descriptor_limit(place: Place) -> Seen:
     """At the limit a proxy may make clients wait, but not spin, die, or stay deaf afterwards."""
     with Answering() as backend:
@@ -86,8 +90,9 @@ def descriptor_limit(place: Place) -> Seen:
         crowd.settle(1.0)
         first, ended, waiting = len(crowd.answered), crowd.ended, crowd.waiting
         share = _share_over(proxy, 1.0)
-        later, took = _serve_the_rest(crowd)
-        left = crowd.waiting
+        began = time.monotonic()
+        later = crowd.move_up(quiet=2)
+        took, left = time.monotonic() - began, crowd.waiting
         crowd.close()
         again = exchange(proxy.port)
     text = (f"{first} answered, {ended} ended, {waiting} wait at {share:.1%} CPU; then {later} of those answered in "

@@ -147,11 +147,11 @@ class Answering(threading.Thread):
     def __init__(self) -> None:
         super().__init__(daemon=True)
         self._listener = listen()
-        self._stop, self._waker = socket.socketpair()
+        self._quit, self._waker = socket.socketpair()
         self.address: Address = self._listener.getsockname()
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
-        self._selector.register(self._stop, selectors.EVENT_READ, None)
+        self._selector.register(self._quit, selectors.EVENT_READ, None)
         self.start()
 
     def run(self) -> None:
