@@ -1,13 +1,10 @@
 """One row of the table: a probe, what a correct proxy must do in it, and what was seen."""
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-sys.path.insert(0, f"{os.path.dirname(os.path.dirname(os.path.abspath(__file__)))}/support")
-from peers.proxies import EMPALME, Proxy, Setup  # noqa: E402
+from peers.proxies import EMPALME, Proxy, Setup
 
 
 @dataclass(frozen=True)

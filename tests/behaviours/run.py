@@ -15,15 +15,16 @@ import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 
-import bytes_moved
-import connects
-import half_closes
-import limits
-import resets
-from row import Place, Row, Seen  # first: it says where the shared modules are
-from peers.proxies import ALL, EMPALME
-from peers.report import closing_line, markdown
-from peers.space import Space
+sys.path.insert(0, f"{os.path.dirname(os.path.dirname(os.path.abspath(__file__)))}/support")
+import bytes_moved  # noqa: E402
+import connects  # noqa: E402
+import half_closes  # noqa: E402
+import limits  # noqa: E402
+import resets  # noqa: E402
+from peers.proxies import ALL, EMPALME  # noqa: E402
+from peers.report import closing_line, markdown  # noqa: E402
+from peers.space import Space  # noqa: E402
+from row import Place, Row, Seen  # noqa: E402
 
 ROWS: list[Row] = [*half_closes.ROWS, *resets.ROWS, *bytes_moved.ROWS, *connects.ROWS, *limits.ROWS]
 

@@ -4,6 +4,7 @@ All get the same set-up (backends, connect timeout, worker count); what differs 
 """
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import itertools
 import json
@@ -13,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,7 +59,8 @@ def _haproxy(*options: str) -> Command:
     def command(folder: str, port: int, setup: Setup) -> list[str]:
         servers = "".join(f"  server s{i} {a}:{p}\n" for i, (a, p) in enumerate(setup.backends))
         return ["haproxy", "-db", "-f", write(f"{folder}/haproxy.cfg", (
-            f"global\n  nbthread {setup.workers}\ndefaults\n  mode tcp\n"
+            f"global\n  nbthread {setup.workers}\n{'  no strict-limits' if setup.descriptors else ''}\n"
+            f"defaults\n  mode tcp\n"
             f"  timeout connect {setup.connect_timeout_ms}ms\n  timeout client 60s\n  timeout server 60s\n{lines}"
             f"listen l\n  bind 127.0.0.1:{port} backlog 4096\n  balance roundrobin\n{servers}"))]
     return command
@@ -86,8 +88,8 @@ ALL: dict[str, Command] = {
     EMPALME: _empalme,
     "nginx": _nginx(),
     "nginx half_close": _nginx("proxy_half_close on"),
-    "HAProxy": _haproxy("option redispatch 1"),
-    "HAProxy splice-auto": _haproxy("option redispatch 1", "option splice-auto"),
+    "HAProxy": _haproxy("option redispatch"),
+    "HAProxy splice-auto": _haproxy("option redispatch", "option splice-auto"),
     "HAProxy without redispatch": _haproxy("no option redispatch"),
 }
 
@@ -97,6 +99,21 @@ def _listens(port: int) -> bool:
     with open("/proc/thread-self/net/tcp", encoding="ascii") as table:
         rows = [line.split() for line in table]
     return any(row[3] == "0A" and row[1].endswith(f":{port:04X}") for row in rows[1:])
+
+
+def _await_stopped(pids: list[int]) -> None:
+    """Until every thread has really stopped, which a signal only asks for."""
+    tasks = [f"/proc/{pid}/task/{task}/stat" for pid in pids for task in os.listdir(f"/proc/{pid}/task")]
+    ends = time.monotonic() + 5
+    while time.monotonic() < ends:
+        states = set()
+        for task in tasks:
+            with open(task, encoding="ascii", errors="replace") as stat:
+                states.add(stat.read().rpartition(")")[2].split()[0])
+        if states == {"T"}:
+            return
+        time.sleep(0.001)
+    raise TimeoutError("the proxy does not stop")
 
 
 def _prepare(descriptors: int | None) -> Callable[[], None]:
@@ -163,6 +180,20 @@ class Proxy:
             with open(f"/proc/{pid}/status", encoding="ascii") as status:
                 total += sum(int(line.split()[1]) * 1024 for line in status if line.startswith("RssAnon"))
         return total
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stopped as by a busy machine: what is sent meanwhile lies together in its sockets, so that
+        a probe of what one read finds does not depend on luck."""
+        pids = self.pids()
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            _await_stopped(pids)
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
 
     def stop(self) -> None:
         for pid in self.pids():
