@@ -109,20 +109,23 @@ def in_flight(outcome: Outcome) -> str:
     return ", ".join(parts) or "none cut"
 
 
+def milliseconds(seconds: float | None) -> str:
+    return "none" if seconds is None else f"{seconds * 1000:.1f} ms"
+
+
 def figures(scenario: str, outcome: Outcome) -> list[str]:
     shared = [str(len(outcome.failed)), in_flight(outcome), f"{outcome.slowest_answer() * 1000:.0f} ms"]
     if scenario == VANISHED:
-        return [*shared, str(outcome.lost_attempts()), str(outcome.attempts_after_timeout()),
+        return [*shared, str(outcome.lost_attempts()), milliseconds(outcome.last_attempt_after_timeout()),
                 str(outcome.waited_after_timeout())]
-    last = outcome.last_attempt_after_refusal()
-    return [*shared, str(outcome.refused_attempts()), "none refused" if last is None else f"{last * 1000:.1f} ms"]
+    return [*shared, str(outcome.refused_attempts()), milliseconds(outcome.last_attempt_after_refusal())]
 
 
 HEADS = {
     KILLED: ["One of 3 backends is killed", "failed connects", "in flight on it", "slowest answer",
              "refused attempts", "last attempt after the first refusal"],
     VANISHED: ["One of 3 backends vanishes", "failed connects", "in flight on it", "slowest answer",
-               "attempts without an answer", "attempts after the first timeout", "clients that waited after it"],
+               "attempts without an answer", "last attempt after the first timeout", "attempts that waited after it"],
 }
 
 
@@ -141,7 +144,7 @@ def judge(contestant: Contestant, scenario: str, outcome: Outcome, right: dict[b
         checks.append(("the last attempt comes within 10 ms of the first refusal", last is None or last <= 0.010))
     else:
         checks.append(("nobody waits for the black hole after the first connect timeout",
-                       outcome.attempts_after_timeout() == 0 and outcome.waited_after_timeout() == 0))
+                       outcome.waited_after_timeout() == 0))
     return [(f"{contestant.name}, backend {scenario}: {name}", held) for name, held in checks]
 
 

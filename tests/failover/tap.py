@@ -35,6 +35,7 @@ class Flow:
     opened: float
     accepted: float | None = None
     refused: float | None = None
+    insisted: float | None = None  # the last time that its SYN was sent again
     requests: list[int] = field(default_factory=list)
 
 
@@ -78,13 +79,17 @@ class Tap:
         source, target, sequence = struct.unpack_from("!HHI", data, 20)
         offset, flags = data[32] >> 4, data[33]
         peer = source if target == self._port else target
-        if target == self._port and flags & _SYN and live.get(peer, (None, None))[0] != sequence:
-            live[peer] = (sequence, Flow(when))  # a SYN that was sent again has the same number
+        is_new = peer not in live or live[peer][0] != sequence  # a SYN sent again has the same number
+        if target == self._port and flags & _SYN and is_new:
+            live[peer] = (sequence, Flow(when))
             flows.append(live[peer][1])
+            return
         if peer not in live:
             return
         flow = live[peer][1]
-        if source == self._port and flags & _SYN:
+        if target == self._port and flags & _SYN:
+            flow.insisted = when
+        elif source == self._port and flags & _SYN:
             flow.accepted = when
         elif source == self._port and flags & _RST and flow.accepted is None:
             flow.refused = flow.refused or when
