@@ -8,9 +8,10 @@ import time
 from peers import admin
 from peers.proxies import Proxy, state
 from row import Place, Row, Seen, Setup
-from wire import RST, Answering, accept, await_end, connect, exchange, listen, read_exactly, read_to_end
+from wire import RST, Answering, accept, await_end, connect, exchange, listen, read_exactly, read_to_end, reset
 
 DESCRIPTORS, CLIENTS = 60, 120
+ABORTS = 20
 
 
 class Crowd:
@@ -110,6 +111,42 @@ def descriptor_limit(place: Place) -> Seen:
     return Seen(text, first > 0 and share < 0.05 and left == 0 and recovered is not None and recovered < 2)
 
 
+def _both_abort(proxy: Proxy, listener: socket.socket) -> None:
+    """The client's bytes reach a backend that has gone, and the client is gone too."""
+    with connect(proxy.port) as client, accept(listener) as server:
+        server.sendall(b"!")
+        read_exactly(client, 1)
+        with proxy.paused():
+            client.sendall(b"x" * 1000)
+            server.close()
+            reset(client)
+
+
+def _back_to(proxy: Proxy, sockets: int, seconds: float) -> float | None:
+    """Seconds until the proxy has no more sockets than that; None when it takes longer than allowed."""
+    began = time.monotonic()
+    while (waited := time.monotonic() - began) < seconds:
+        if proxy.sockets() <= sockets:
+            return waited
+        time.sleep(0.01)
+    return None
+
+
+def both_ends_abort(place: Place) -> Seen:
+    """Nobody is left to take anything: what is kept then adds up, until descriptors run out."""
+    with listen() as listener:
+        proxy = place.start(Setup([listener.getsockname()]))
+        before = proxy.sockets()
+        for _ in range(ABORTS):
+            _both_abort(proxy, listener)
+        took = _back_to(proxy, before, 1)
+        kept = proxy.sockets() - before
+        later = took if took is not None else _back_to(proxy, before, 7)
+    if took is not None:
+        return Seen(f"all let go after {took:.2f} s", True)
+    return Seen(f"{kept} sockets kept after 1 s, {'some after 8 s' if later is None else f'until {1 + later:.1f} s'}", False)
+
+
 def backend_removed(place: Place) -> Seen:
     """A removed backend's connections end when its drain time does: by a reset, since they were cut."""
     if not place.is_empalme:
@@ -149,6 +186,7 @@ ROWS = [
     Row(f"descriptor limit ({DESCRIPTORS}) hit by {CLIENTS} clients",
         "under 5 % CPU at the limit, the waiting are answered as others leave, new ones afterwards",
         descriptor_limit),
+    Row(f"client resets and backend closes at once, x {ABORTS}", "every socket is let go within 1 s", both_ends_abort),
     Row("backend removed with a connection open (PATCH, drain_s 1)",
         "works for 1 s, then RST to both sides; new connections go elsewhere at once", backend_removed),
 ]

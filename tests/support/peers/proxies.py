@@ -181,6 +181,15 @@ class Proxy:
                 total += sum(int(line.split()[1]) * 1024 for line in status if line.startswith("RssAnon"))
         return total
 
+    def sockets(self) -> int:
+        """How many sockets it has open, those included that the kernel has long closed."""
+        total = 0
+        for pid in self.pids():
+            for descriptor in os.listdir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(FileNotFoundError):
+                    total += os.readlink(f"/proc/{pid}/fd/{descriptor}").startswith("socket:")
+        return total
+
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
         """Stopped as by a busy machine: what is sent meanwhile lies together in its sockets, so that
