@@ -34,14 +34,14 @@ def single_bytes(place: Place) -> Seen:
         port = place.start(Setup([listener.getsockname()])).port
         began = time.monotonic()
         with connect(port) as client, accept(listener) as server:
-            senders = [Sender(client, up, 1), Sender(server, down, 1)]
-            at_server, at_client = read_to_end(server), read_to_end(client)
+            senders = [Sender(client, up, 1, ends=False), Sender(server, down, 1, ends=False)]
+            at_server, at_client = read_exactly(server, len(up)), read_exactly(client, len(down))
             for sender in senders:
                 sender.join()
         took = time.monotonic() - began
-    right = at_server.data == up and at_client.data == down and at_server.how == at_client.how == EOF
+    right = at_server == up and at_client == down
     order = "in order" if right else "NOT as sent"
-    return Seen(f"{len(at_server.data)}+{len(at_client.data)} B {order}, {took:.1f} s", right)
+    return Seen(f"{len(at_server)}+{len(at_client)} B {order}, {took:.1f} s", right)
 
 
 def _around_urgent(proxy: Proxy, sender: socket.socket, reader: socket.socket) -> bytes:

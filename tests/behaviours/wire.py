@@ -127,16 +127,17 @@ def await_end(connection: socket.socket, seconds: float) -> bool:
 class Sender(threading.Thread):
     """Sends while the probe reads: neither side may depend on what buffers happen to hold."""
 
-    def __init__(self, connection: socket.socket, data: bytes, piece: int | None = None) -> None:
+    def __init__(self, connection: socket.socket, data: bytes, piece: int | None = None, ends: bool = True) -> None:
         super().__init__(daemon=True)
-        self._connection, self._data, self._piece = connection, data, piece or len(data)
+        self._connection, self._data, self._piece, self._ends = connection, data, piece or len(data), ends
         self.start()
 
     def run(self) -> None:
         try:
             for at in range(0, len(self._data), self._piece):
                 self._connection.sendall(self._data[at:at + self._piece])
-            self._connection.shutdown(socket.SHUT_WR)
+            if self._ends:
+                self._connection.shutdown(socket.SHUT_WR)
         except OSError:
             pass  # what arrived is the reader's to judge
 
