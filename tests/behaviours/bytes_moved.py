@@ -5,8 +5,8 @@ import select
 import socket
 import time
 
-from peers.proxies import Proxy
-from row import Place, Row, Seen, Setup
+from peers.proxies import Proxy, Setup
+from row import Place, Row, Seen
 from wire import EOF, Sender, accept, connect, listen, pattern, read_exactly, read_to_end
 
 MIB = 1 << 20

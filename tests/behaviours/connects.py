@@ -4,8 +4,9 @@ from __future__ import annotations
 import statistics
 from concurrent.futures import ThreadPoolExecutor
 
+from peers.proxies import Setup
 from peers.space import black_hole
-from row import Place, Row, Seen, Setup
+from row import Place, Row, Seen
 from wire import RST, Answering, Exchange, exchange, listen, refusing
 
 MANY = 60

@@ -4,7 +4,8 @@ from __future__ import annotations
 import socket
 import time
 
-from row import Place, Row, Seen, Setup
+from peers.proxies import Setup
+from row import Place, Row, Seen
 from wire import EOF, Sender, accept, await_end, connect, listen, pattern, read_exactly, read_to_end
 
 MIB = 1 << 20

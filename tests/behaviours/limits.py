@@ -6,8 +6,8 @@ import socket
 import time
 
 from peers import admin
-from peers.proxies import Proxy, state
-from row import Place, Row, Seen, Setup
+from peers.proxies import Proxy, Setup, state
+from row import Place, Row, Seen
 from wire import RST, Answering, accept, await_end, connect, exchange, listen, read_exactly, read_to_end, reset
 
 DESCRIPTORS, CLIENTS = 60, 120

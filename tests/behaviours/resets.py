@@ -4,7 +4,8 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 
-from row import Place, Row, Seen, Setup
+from peers.proxies import Setup
+from row import Place, Row, Seen
 from wire import (OPEN, RST, End, accept, await_acknowledged, await_end, await_unread, connect, listen,
                   pattern, read_exactly, read_to_end, reset)
 

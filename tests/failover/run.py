@@ -36,6 +36,10 @@ GRACE = {KILLED: 3.5, VANISHED: 1.5}  # for what is under way at the end; after 
 RETRY = "policy.retry_before_first_byte"
 
 
+class TooBusy(RuntimeError):
+    """The load could not keep its rate: says nothing about the proxy."""
+
+
 @dataclass(frozen=True)
 class Contestant:
     """A proxy with the policy it runs under; `needs` is a feature without which it is left out."""
@@ -80,11 +84,19 @@ def run_load(port: int, scenario: str, deed: Callable[[], float]) -> tuple[list[
         rows = json.loads(load.communicate(timeout=30)[0])
     records = [Record(*row) for row in rows]
     if len(records) < 0.95 * RATE * SECONDS[scenario]:
-        raise RuntimeError(f"only {len(records)} connections were begun: the machine is too busy")
+        raise TooBusy(f"only {len(records)} connections were begun: the machine is too busy")
     return records, when
 
 
 def measure(contestant: Contestant, scenario: str) -> Outcome:
+    """One run, or a second one where other work on the machine spoilt the first."""
+    try:
+        return measure_once(contestant, scenario)
+    except TooBusy:
+        return measure_once(contestant, scenario)
+
+
+def measure_once(contestant: Contestant, scenario: str) -> Outcome:
     """One run, in the namespace the process is in."""
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())

@@ -162,7 +162,7 @@ class Proxy:
         return self._process.poll() is None
 
     def pids(self) -> list[int]:
-        return descendants(self._process.pid)
+        return list(descendants(self._process.pid))
 
     def cpu_seconds(self) -> float:
         """CPU time of all its threads up to now; the scheduler's own account, in nanoseconds."""
