@@ -13,7 +13,6 @@ import os
 import signal
 import sys
 import tempfile
-from concurrent.futures import ProcessPoolExecutor
 
 sys.path.insert(0, f"{os.path.dirname(os.path.dirname(os.path.abspath(__file__)))}/support")
 import bytes_moved  # noqa: E402
@@ -42,12 +41,13 @@ def measure(contestants: list[str], rows: list[Row]) -> dict[str, list[Seen]]:
     spaces = {name: Space(f"b{i}") for i, name in enumerate(contestants)}
     names = [row.name for row in rows]
     try:
-        with ProcessPoolExecutor(len(contestants), multiprocessing.get_context("fork")) as pool:
-            seen = {}
-            if EMPALME in spaces:
-                seen[EMPALME] = pool.submit(column, EMPALME, spaces[EMPALME], names).result(timeout=100)
-            jobs = {n: pool.submit(column, n, spaces[n], names) for n in contestants if n != EMPALME}
-            return seen | {name: job.result(timeout=100) for name, job in jobs.items()}
+        with multiprocessing.get_context("fork").Pool(len(contestants)) as pool:
+            jobs = {}
+            for name in sorted(contestants, key=lambda each: each != EMPALME):
+                jobs[name] = pool.apply_async(column, (name, spaces[name], names))
+                if name == EMPALME:
+                    jobs[name].wait(100)
+            return {name: jobs[name].get(100) for name in contestants}
     finally:
         for space in spaces.values():
             space.remove()
