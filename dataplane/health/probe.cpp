@@ -47,6 +47,7 @@ int Probe::open() {
   net::Fd fd(::socket(target.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
   if (!fd.valid()) return errno;
   set_option(fd.get(), SOL_SOCKET, SO_LINGER, linger{1, 0});
+  set_option(fd.get(), IPPROTO_TCP, TCP_QUICKACK, 0);
   if (const int error = bind_source(fd.get()); error != 0) return error;
   if (::connect(fd.get(), target.get(), target.length) != 0 && errno != EINPROGRESS) return errno;
   boost::system::error_code error;

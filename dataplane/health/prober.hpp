@@ -48,9 +48,9 @@ struct ProberCounters {
 };
 
 struct ProberOptions {
-  size_t max_in_flight = 512;       // at least 1
-  std::optional<IpAddress> source;  // address to probe from, for targets of its family
-  std::optional<uint64_t> seed;     // of the jitter; none: the kernel's randomness
+  size_t max_in_flight = 512;            // at least 1
+  std::optional<IpAddress> source = {};  // address to probe from, for targets of its family
+  std::optional<uint64_t> seed = {};     // of the jitter; none: the kernel's randomness
   std::function<void(const Check&, const Verdict&)> on_change = {};
 };
 

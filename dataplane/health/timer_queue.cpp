@@ -15,6 +15,12 @@ TimerQueue::Id TimerQueue::at(Clock::time_point when, Call call) {
   return id;
 }
 
+// Not held across fire(): whether the queue still lives is asked within it.
+TimerQueue* TimerQueue::queue_of(const std::weak_ptr<TimerQueue*>& alive) {
+  const auto queue = alive.lock();
+  return queue ? *queue : nullptr;
+}
+
 // Cancelling leaves the timer as it is: an early wake finds nothing and arms anew, which is
 // cheaper than to set the timer at each cancelled deadline.
 void TimerQueue::arm() {
@@ -23,7 +29,7 @@ void TimerQueue::arm() {
   boost::system::error_code ignored;
   timer_.expires_at(Clock::time_point(armed_ * kTick), ignored);
   timer_.async_wait([alive = std::weak_ptr(alive_)](const boost::system::error_code& error) {
-    if (const auto self = alive.lock(); self && !error) (*self)->fire();
+    if (TimerQueue* self = queue_of(alive); self != nullptr && !error) self->fire();
   });
 }
 

@@ -1,4 +1,4 @@
-// Many deadlines on one Asio timer, in ticks of 4 ms, so that a thousand probes a second do not
+// Many deadlines on one Asio timer, in ticks of 10 ms, so that a thousand probes a second do not
 // set the kernel's timer a thousand times.
 //
 // A call comes on the io_context's thread, never before its time and at most a tick after it.
@@ -35,10 +35,11 @@ class TimerQueue {
   size_t size() const { return calls_.size(); }
 
  private:
+  static TimerQueue* queue_of(const std::weak_ptr<TimerQueue*>& alive);
   void arm();
   void fire();
 
-  static constexpr std::chrono::milliseconds kTick{4};
+  static constexpr std::chrono::milliseconds kTick{10};
   static constexpr int64_t kUnarmed = INT64_MAX;
 
   asio::steady_timer timer_;
