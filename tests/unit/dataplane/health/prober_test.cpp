@@ -272,16 +272,17 @@ TEST_F(ProberTest, ForgetsWhatWaitsForItsTurnWhenItGoes) {
 
 TEST_F(ProberTest, GivesTheTurnOfOneThatGoesToOneThatWaits) {
   begin({.max_in_flight = 1});
+  FakeTarget other(io_, test::answer({kOk}));
+  const Check waits = check_of(other.endpoint(), http_policy());
   target_.serve(test::stay_silent());
-  const std::set<Check> all{http_check("/a"), http_check("/b")};
-  prober_->set(all);
+  prober_->set({http_check()});
+  ASSERT_TRUE(run_until([&] { return counters().in_flight == 1; }));
+  prober_->set({http_check(), waits});
   ASSERT_TRUE(run_until([&] { return counters().delayed == 1; }));
-  target_.serve(test::answer({kOk}));
-  // Whichever of them is in flight, the silent connection is ended by one of these.
-  prober_->set({http_check("/a")});
-  EXPECT_TRUE(run_until([&] { return counters().in_flight == 1; }));
-  prober_->set({http_check("/b")});
-  EXPECT_TRUE(run_until_health(http_check("/b"), Health::kUp));
+  EXPECT_EQ(counters().probes, 1u);
+  prober_->set({waits});
+  EXPECT_EQ(counters().probes, 2u);
+  EXPECT_TRUE(run_until_health(waits, Health::kUp));
 }
 
 TEST_F(ProberTest, BlamesNoTargetForAWantOfDescriptors) {
