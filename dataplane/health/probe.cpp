@@ -23,8 +23,8 @@ asio::ip::tcp protocol_of(const IpAddress& address) {
 }
 
 // Only then is the last packet of the handshake needed by itself. Else it may go with what is said
-// next, or (type tcp) be the reset, so that the target's program sees no connection: a third of the
-// work is saved, and its log is spared.
+// next, or (type tcp) be the reset, so that the target's program sees no connection: that
+// saves work on both sides, and spares its log.
 bool target_speaks_first(const HealthPolicy& policy) {
   return policy.type == HealthType::kSendExpect && policy.send.empty();
 }

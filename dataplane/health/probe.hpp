@@ -51,8 +51,9 @@ class Probe : public std::enable_shared_from_this<Probe> {
   // Calls `then` when the socket is ready for `what`, unless the probe is over by then.
   template <class Then>
   void when_ready(asio::socket_base::wait_type what, Then then) {
-    socket_.async_wait(what, [self = shared_from_this(), then](const auto&) {
-      if (!self->over_) then();
+    socket_.async_wait(what, [self = shared_from_this(), then](const auto& error) {
+      if (self->over_) return;
+      error ? self->finish_errno(error.value()) : then();
     });
   }
 

@@ -13,6 +13,7 @@ const char* own_want(int error) {
       return "OurOwnWant: no descriptor left";
     case ENOBUFS:
     case ENOMEM:
+    case ENOSPC:  // epoll_ctl(2): the user's limit of watches
       return "OurOwnWant: no memory left";
     // EAGAIN is what connect(2) says when the local ports of an unbound socket are used up.
     case EADDRNOTAVAIL:

@@ -10,7 +10,8 @@ namespace {
 TEST(ProbeResult, IsASuccessByDefault) { EXPECT_TRUE(ProbeResult{}.ok()); }
 
 TEST(ProbeResult, IsOurOwnFaultWhenThisHostLacksSomething) {
-  for (const int error : {EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL, EADDRINUSE, EAGAIN}) {
+  for (const int error :
+       {EMFILE, ENFILE, ENOBUFS, ENOMEM, ENOSPC, EADDRNOTAVAIL, EADDRINUSE, EAGAIN}) {
     const ProbeResult result = result_of_errno(error);
     EXPECT_EQ(result.outcome, Outcome::kOwnWant) << error;
     EXPECT_TRUE(result.reason.starts_with("OurOwnWant: ")) << result.reason;
