@@ -56,7 +56,8 @@ TEST_F(TcpProbeTest, SaysThatThereIsNoWay) {
 TEST_F(TcpProbeTest, TakesTheBlameWhenNoDescriptorIsLeft) {
   FakeTarget target(io_, test::stay_silent());
   const Endpoint where = target.endpoint();
-  ProbeResult result;
+  ProbeResult result = probe(where, kTcp);
+  EXPECT_EQ(result, ProbeResult{});
   {
     const FewDescriptors few;
     result = probe(where, kTcp);
