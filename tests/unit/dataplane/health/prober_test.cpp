@@ -23,7 +23,6 @@ struct Change {
 class ProberTest : public ProbeTest {
  protected:
   ProberTest() {
-    SCOPED_TRACE(seed_);
     RecordProperty("seed", std::to_string(seed_));
     begin({});
   }
