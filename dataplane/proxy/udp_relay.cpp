@@ -1,0 +1,248 @@
+#include "dataplane/proxy/udp_relay.hpp"
+
+#include <linux/sock_diag.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <unordered_set>
+#include <utility>
+
+#include "dataplane/proxy/relay_engine.hpp"
+#include "dataplane/proxy/udp_sockets.hpp"
+
+namespace lb::proxy {
+namespace {
+
+constexpr uint64_t kListenerBit = 1;
+constexpr uint64_t kOverflowLookMs = 1000;
+constexpr size_t kMovesPerTurn = 256;  // each costs about ten microseconds
+
+uint64_t steady_ms() {
+  using std::chrono::steady_clock;
+  return static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now().time_since_epoch())
+          .count());
+}
+
+UdpHooks with_clock(UdpHooks hooks) {
+  if (!hooks.now_ms) hooks.now_ms = steady_ms;
+  return hooks;
+}
+
+uint32_t drops_of(int fd) {
+  uint32_t info[SK_MEMINFO_VARS] = {};
+  socklen_t size = sizeof info;
+  return getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &size) == 0 ? info[SK_MEMINFO_DROPS] : 0;
+}
+
+}  // namespace
+
+UdpRelay::UdpRelay(size_t worker_index, UdpHooks hooks)
+    : hooks_(with_clock(std::move(hooks))),
+      epoll_(epoll_create1(EPOLL_CLOEXEC)),
+      worker_index_(worker_index),
+      now_(hooks_.now_ms()),
+      wheel_(now_),
+      to_backend_(UdpOutbox::Towards::kOneBackend, {hooks_.trains}),
+      to_clients_(UdpOutbox::Towards::kClients, {hooks_.trains}) {}
+
+UdpRelay::~UdpRelay() { reset_everything(); }
+
+// Level-triggered: what a turn leaves comes up again, after whatever else is ready.
+void UdpRelay::watch(int fd, uint64_t tag) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = tag;
+  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
+}
+
+void UdpRelay::add_listener(net::Fd fd, std::shared_ptr<const ListenerConfig> config) {
+  now_ = hooks_.now_ms();
+  const Endpoint address = config->address;
+  Listener listener = take_listener(address);
+  listener->fd = std::move(fd);
+  watch(listener->fd.get(), reinterpret_cast<uint64_t>(listener.get()) | kListenerBit);
+  apply(*listener, std::move(config));
+  listeners_[address] = std::move(listener);
+  settle();
+}
+
+// The one that serves or drains there, made ready to serve, or a new one.
+UdpRelay::Listener UdpRelay::take_listener(const Endpoint& address) {
+  Listener listener;
+  const auto serving = listeners_.find(address);
+  const auto draining = std::find_if(closed_.begin(), closed_.end(), [&](const Listener& each) {
+    return each->config->address == address;
+  });
+  if (serving != listeners_.end()) {
+    listener = std::move(serving->second);
+  } else if (draining != closed_.end()) {
+    listener = std::move(*draining);
+    closed_.erase(draining);
+  } else {
+    listener = std::make_unique<UdpListener>();
+    listener->picker = balance::RoundRobin(worker_index_);
+    return listener;
+  }
+  on_readable(*listener);
+  listener->closing = false;
+  listener->drain_ends = 0;
+  listener->bursts = false;
+  listener->overflows = 0;
+  return listener;
+}
+
+void UdpRelay::update_listener(std::shared_ptr<const ListenerConfig> config) {
+  const auto found = listeners_.find(config->address);
+  if (found == listeners_.end()) return;
+  now_ = hooks_.now_ms();
+  apply(*found->second, std::move(config));
+  settle();
+}
+
+void UdpRelay::apply(UdpListener& listener, std::shared_ptr<const ListenerConfig> config) {
+  listener.config = std::move(config);
+  std::unordered_set<const BackendRecord*> records;
+  for (const auto& record : listener.config->records) records.insert(record.get());
+  for (UdpSession* session : listener.table.all()) {
+    if (!admitted(listener, session->client)) {
+      finish(*session);
+    } else if (records.contains(session->backend.get())) {
+      rearm(*session);
+    } else if (!session->stranded) {
+      session->stranded = true;
+      stranded_.push_back(session);
+    }
+  }
+}
+
+void UdpRelay::remove_listener(const Endpoint& address) {
+  const auto found = listeners_.find(address);
+  if (found == listeners_.end()) return;
+  now_ = hooks_.now_ms();
+  Listener listener = std::move(found->second);
+  listeners_.erase(found);
+  const uint64_t grace_ms = uint64_t{listener->config->policy.delete_drain_s} * 1000;
+  close_listener(std::move(listener), grace_ms);
+  bury();
+}
+
+void UdpRelay::close_listener(Listener listener, uint64_t grace_ms) {
+  on_readable(*listener);
+  listener->closing = true;
+  listener->drain_ends = now_ + grace_ms;
+  for (UdpSession* session : listener->table.all()) {
+    on_reply(*session);
+    if (session->dead) continue;
+    if (grace_ms == 0) {
+      finish(*session);
+    } else {
+      rearm(*session);
+    }
+  }
+  flush_replies();
+  closed_.push_back(std::move(listener));
+}
+
+void UdpRelay::drain(uint64_t grace_ms) {
+  now_ = hooks_.now_ms();
+  for (auto& [address, listener] : std::exchange(listeners_, {})) {
+    close_listener(std::move(listener), grace_ms);
+  }
+  for (const auto& listener : closed_) {
+    listener->drain_ends = std::min(listener->drain_ends, now_ + grace_ms);
+    for (UdpSession* session : listener->table.all()) rearm(*session);
+  }
+  bury();
+}
+
+void UdpRelay::reset_everything() {
+  drain(0);
+  for (const auto& listener : closed_) {
+    for (UdpSession* session : listener->table.all()) finish(*session);
+  }
+  bury();
+  move_stranded(stranded_.size());
+}
+
+bool UdpRelay::poll() {
+  std::array<epoll_event, 256> events;
+  const int count = epoll_wait(epoll_.get(), events.data(), int(events.size()), 0);
+  if (count <= 0 && stranded_.empty()) return false;
+  now_ = hooks_.now_ms();
+  for (int i = 0; i < count; ++i) {
+    const uint64_t tag = events[size_t(i)].data.u64;
+    if ((tag & kListenerBit) != 0) {
+      on_readable(*reinterpret_cast<UdpListener*>(tag & ~kListenerBit));
+    } else {
+      on_reply(*reinterpret_cast<UdpSession*>(tag));
+    }
+  }
+  settle();
+  return true;
+}
+
+void UdpRelay::settle() {
+  flush_replies();
+  bury();
+  if (stranded_.empty()) return;
+  move_stranded(kMovesPerTurn);
+  flush_replies();
+  bury();
+}
+
+// After a stall there may be datagrams whose session's time is past: they come first.
+void UdpRelay::tick() {
+  poll();
+  now_ = hooks_.now_ms();
+  for (TimerEntry* entry : wheel_.expire(now_)) on_timer(*static_cast<UdpSession*>(entry));
+  if (now_ >= overflows_at_ + kOverflowLookMs) look_for_overflows();
+  bury();
+}
+
+void UdpRelay::look_for_overflows() {
+  overflows_at_ = now_;
+  for (const auto& [address, listener] : listeners_) {
+    const uint32_t drops = drops_of(listener->fd.get());
+    add(counters_.queue_overflows, uint32_t(drops - listener->overflows));
+    listener->overflows = drops;
+  }
+}
+
+// The wheel is not touched for each datagram: it asks at the earliest time, and again if need be.
+void UdpRelay::on_timer(UdpSession& session) {
+  if (session.dead) return;
+  const uint64_t drain_ends = session.listener->drain_ends;
+  if (drain_ends != 0 && now_ >= drain_ends) {
+    add(counters_.drain_ends);
+    return finish(session);
+  }
+  const uint64_t idle = uint64_t{session.listener->config->policy.udp_idle_s} * 1000;
+  if (idle != 0 && now_ >= session.last_active + idle) {
+    add(counters_.idle_timeouts);
+    return finish(session);
+  }
+  rearm(session);
+}
+
+void UdpRelay::rearm(UdpSession& session) {
+  const uint64_t idle = uint64_t{session.listener->config->policy.udp_idle_s} * 1000;
+  uint64_t at = idle == 0 ? UINT64_MAX : session.last_active + idle;
+  if (session.listener->drain_ends != 0) at = std::min(at, session.listener->drain_ends);
+  if (at == UINT64_MAX) return wheel_.cancel(session);
+  wheel_.arm(session, at);
+}
+
+// Only after a batch: an event or a reply that waits in it may still name what died.
+void UdpRelay::bury() {
+  for (UdpSession* session : dead_) {
+    if (!session->stranded) delete session;
+  }
+  dead_.clear();
+  std::erase_if(closed_, [](const Listener& each) { return each->table.size() == 0; });
+}
+
+}  // namespace lb::proxy

@@ -1,0 +1,128 @@
+// The UDP relay of one worker: one epoll(7) set with all its UDP listeners and sessions.
+//
+// Shaped as RelayEngine: used on its worker's thread only, except counters(), which any thread may
+// read (relaxed). Whoever owns descriptor() calls poll() when it is readable and tick() at
+// next_tick(). Nothing throws across an event. A session is a client's address and port; it keeps
+// its backend until it has been idle for udp_idle_s, its backend leaves, or its backend refuses
+// (ICMP port unreachable), and then goes on with another one at once; where very many must, those
+// whose clients speak go first, and the rest a few hundred in a turn. What cannot be passed on is
+// dropped and counted (udp_counters.hpp). Every session needs a descriptor and a local port of
+// net.ipv4.ip_local_port_range, 28,232 by default for each network namespace.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "dataplane/proxy/udp_counters.hpp"
+#include "dataplane/proxy/udp_keepsakes.hpp"
+#include "dataplane/proxy/udp_outbox.hpp"
+#include "dataplane/proxy/udp_session.hpp"
+
+namespace lb::proxy {
+
+struct UdpHooks {
+  // Told, on the worker's thread, of each backend that this relay has ejected.
+  std::function<void(std::shared_ptr<BackendRecord>, const Policy&)> on_eject;
+  std::function<uint64_t()> now_ms;  // steady; empty: the system's
+  // Per listener and worker; a new client beyond it is refused, none is evicted for it. A session
+  // takes about 0.4 KiB here and 1.5 KiB in the kernel.
+  size_t session_limit = 65'536;
+  bool trains = true;  // UDP_GRO and UDP_SEGMENT
+};
+
+class UdpRelay {
+ public:
+  explicit UdpRelay(size_t worker_index, UdpHooks hooks = {});
+  ~UdpRelay();
+  UdpRelay(const UdpRelay&) = delete;
+  UdpRelay& operator=(const UdpRelay&) = delete;
+
+  int descriptor() const { return epoll_.get(); }
+  const UdpCounters& counters() const { return counters_; }
+
+  // Where a listener of that address still drains, its sessions go on with the new one.
+  void add_listener(net::Fd fd, std::shared_ptr<const ListenerConfig> config);
+  void update_listener(std::shared_ptr<const ListenerConfig> config);
+  // Its sessions go on for delete_drain_s, and hold the port until then; no new client is taken.
+  void remove_listener(const Endpoint& address);
+  void drain(uint64_t grace_ms);
+  void reset_everything();
+
+  // Handles what is ready; false when nothing was.
+  bool poll();
+  void tick();
+  // When tick() is next worth calling: ms of the clock, UINT64_MAX for not at all.
+  uint64_t next_tick() const { return stranded_.empty() ? wheel_.wake_at() : now_; }
+  size_t sessions() const { return live_; }
+
+ private:
+  using Listener = std::unique_ptr<UdpListener>;
+
+  void watch(int fd, uint64_t tag);
+  Listener take_listener(const Endpoint& address);
+  void close_listener(Listener listener, uint64_t grace_ms);
+  void apply(UdpListener& listener, std::shared_ptr<const ListenerConfig> config);
+  void look_for_overflows();
+
+  void on_readable(UdpListener& listener);
+  void pass_on(UdpListener& listener, unsigned count);
+  void send_to_backend(UdpSession& session);
+  void send_message(UdpSession& session, unsigned message);
+  bool send_once(UdpSession& session, unsigned message);
+  void send_pieces(UdpSession& session, unsigned message);
+  void keep_question(UdpSession& session, unsigned message);
+  void note_in(unsigned message);
+
+  void on_reply(UdpSession& session);
+  void take_replies(UdpSession& session, unsigned count);
+  void flush_replies();
+  void send_replies(int fd, unsigned first, unsigned last);
+  unsigned reply_failed(int fd, unsigned message, unsigned last, int error);
+  void reply_in_pieces(int fd, unsigned message);
+  void drop(int error, uint64_t datagrams);
+
+  UdpSession* session_of(UdpListener& listener, unsigned slot);
+  UdpSession* open(UdpListener& listener, const UdpKey& key, unsigned slot);
+  bool may_open(const UdpListener& listener, const UdpPeer& client, uint64_t datagrams);
+  static bool admitted(const UdpListener& listener, const UdpPeer& client);
+  bool attach(UdpSession& session, const BackendRecord* avoid, uint64_t datagrams);
+  bool connect(UdpSession& session, const std::shared_ptr<BackendRecord>& backend);
+  static std::vector<balance::Candidate> present_candidates(const UdpListener& listener,
+                                                            const BackendRecord* avoid);
+  static bool has_another(const UdpSession& session);
+  bool move(UdpSession& session);
+  void on_refused(UdpSession& session);
+  void move_stranded(size_t most);
+  bool rescue(UdpSession& session);
+  void settle();
+  void resend_question(UdpSession& session);
+  void release_backend(UdpSession& session);
+  void finish(UdpSession& session);
+  void on_timer(UdpSession& session);
+  void rearm(UdpSession& session);
+  void bury();
+
+  const UdpHooks hooks_;
+  UdpCounters counters_;
+  net::Fd epoll_;
+  size_t worker_index_;
+  uint64_t now_;
+  TimerWheel wheel_;
+  UdpBatch inbox_{UdpBatch::Senders::kMany};
+  UdpOutbox to_backend_;
+  UdpBatch replies_{UdpBatch::Senders::kOne};
+  unsigned replies_used_ = 0;
+  UdpOutbox to_clients_;
+  UdpKeepsakes questions_;
+  std::map<Endpoint, Listener> listeners_;
+  std::vector<Listener> closed_;  // that still drain
+  std::vector<UdpSession*> dead_;
+  std::vector<UdpSession*> stranded_;  // may have died since, and is then deleted from here
+  UdpSession* latest_ = nullptr;       // that a client's datagram was for
+  size_t live_ = 0;
+  uint64_t overflows_at_ = 0;  // when they were last looked at
+};
+
+}  // namespace lb::proxy

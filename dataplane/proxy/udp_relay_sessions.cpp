@@ -1,0 +1,215 @@
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "dataplane/proxy/relay_engine.hpp"
+#include "dataplane/proxy/udp_relay.hpp"
+#include "dataplane/proxy/udp_sockets.hpp"
+
+namespace lb::proxy {
+
+UdpSession* UdpRelay::session_of(UdpListener& listener, unsigned slot) {
+  const UdpKey key = make_udp_key(inbox_.sender(slot), inbox_.local(slot));
+  // A client often sends several in a row.
+  if (latest_ != nullptr && latest_->listener == &listener && latest_->key == key &&
+      !latest_->stranded) {
+    return latest_;
+  }
+  UdpSession* session = listener.table.find(key);
+  if (session != nullptr && session->stranded && !rescue(*session)) session = nullptr;
+  if (session == nullptr) session = open(listener, key, slot);
+  latest_ = session;
+  return session;
+}
+
+UdpSession* UdpRelay::open(UdpListener& listener, const UdpKey& key, unsigned slot) {
+  const uint64_t datagrams = count_of(inbox_[slot]);
+  if (!may_open(listener, inbox_.sender(slot), datagrams)) return nullptr;
+  auto session = std::make_unique<UdpSession>();
+  session->key = key;
+  session->client = inbox_.sender(slot);
+  session->listener = &listener;
+  if (!attach(*session, nullptr, datagrams)) return nullptr;
+  session->last_active = now_;
+  session->counts = listener.config->counts;
+  session->counts->connections.fetch_add(1, std::memory_order_relaxed);
+  listener.table.insert(*session);
+  rearm(*session);
+  ++live_;
+  add(counters_.sessions_opened);
+  return session.release();
+}
+
+bool UdpRelay::may_open(const UdpListener& listener, const UdpPeer& client, uint64_t datagrams) {
+  if (listener.closing) {
+    add(counters_.closing, datagrams);
+  } else if (!admitted(listener, client)) {
+    add(counters_.source_refused, datagrams);
+  } else if (listener.table.size() >= hooks_.session_limit) {
+    add(counters_.session_limit, datagrams);
+  } else {
+    return true;
+  }
+  return false;
+}
+
+bool UdpRelay::admitted(const UdpListener& listener, const UdpPeer& client) {
+  const auto& ranges = listener.config->policy.source_ranges;
+  if (ranges.empty()) return true;
+  const IpAddress address = address_of(client);
+  return std::any_of(ranges.begin(), ranges.end(),
+                     [&](const Cidr& range) { return range.contains(address); });
+}
+
+// `datagrams` are lost, and counted so, where nobody can be had.
+bool UdpRelay::attach(UdpSession& session, const BackendRecord* avoid, uint64_t datagrams) {
+  UdpListener& listener = *session.listener;
+  auto candidates = present_candidates(listener, avoid);
+  for (uint32_t i = 0; i < std::max(listener.config->policy.connect_attempts, 1u); ++i) {
+    const auto picked = listener.picker.pick(candidates);
+    if (!picked) {
+      add(counters_.no_backend, datagrams);
+      return false;
+    }
+    if (connect(session, listener.config->records[*picked])) return true;
+    // No route to this one need not mean that there is none to the next.
+    if (errno != ENETUNREACH && errno != EHOSTUNREACH && errno != EACCES) break;
+    candidates[*picked].tried = true;
+  }
+  // For want of a port connect(2) says EAGAIN, which elsewhere means a full buffer.
+  drop(errno == EAGAIN ? EADDRNOTAVAIL : errno, datagrams);
+  return false;
+}
+
+// False: see errno.
+bool UdpRelay::connect(UdpSession& session, const std::shared_ptr<BackendRecord>& backend) {
+  net::Fd fd = connect_udp(backend->endpoint);
+  if (!fd.valid()) return false;
+  watch(fd.get(), reinterpret_cast<uint64_t>(&session));
+  session.fd = std::move(fd);
+  session.backend = backend;
+  session.backend->connections.fetch_add(1, std::memory_order_relaxed);
+  session.proven = false;
+  session.unanswered = 0;
+  session.bursts = false;
+  session.trains_in = hooks_.trains;
+  return true;
+}
+
+// The listener's candidates with what is true now.
+std::vector<balance::Candidate> UdpRelay::present_candidates(const UdpListener& listener,
+                                                             const BackendRecord* avoid) {
+  const ListenerConfig& config = *listener.config;
+  auto out = config.candidates;
+  for (size_t i = 0; i < out.size(); ++i) {
+    out[i].ejected = config.records[i]->out();
+    out[i].tried = config.records[i].get() == avoid;
+  }
+  return out;
+}
+
+bool UdpRelay::has_another(const UdpSession& session) {
+  const ListenerConfig& config = *session.listener->config;
+  for (size_t i = 0; i < config.candidates.size(); ++i) {
+    const auto& candidate = config.candidates[i];
+    const bool usable = candidate.weight > 0 && candidate.state != BackendState::kNotReady;
+    if (usable && config.records[i] != session.backend) return true;
+  }
+  return false;
+}
+
+// False: it is where it was if there was nobody else, and has no backend if there was no way.
+bool UdpRelay::move(UdpSession& session) {
+  if (!has_another(session)) return false;
+  const std::shared_ptr<BackendRecord> left = session.backend;
+  release_backend(session);
+  // First, so that a process without a descriptor to spare can still move.
+  session.fd.reset();
+  if (!attach(session, left.get(), 0)) return false;
+  add(counters_.moved);
+  return true;
+}
+
+// After bury(): who died before is in the line still, and nobody else names it any more.
+void UdpRelay::move_stranded(size_t most) {
+  for (; most > 0 && !stranded_.empty(); --most) {
+    UdpSession* session = stranded_.back();
+    stranded_.pop_back();
+    if (session->dead) {
+      delete session;
+    } else {
+      rescue(*session);
+      session->stranded = false;
+    }
+  }
+}
+
+// What its backend had already answered is passed on before the socket closes. False: it has died.
+// It may be in line still, and then stays marked so that it is not deleted meanwhile.
+bool UdpRelay::rescue(UdpSession& session) {
+  const auto& records = session.listener->config->records;
+  const auto stays = [&] {
+    return std::find(records.begin(), records.end(), session.backend) != records.end();
+  };
+  if (stays()) return true;
+  on_reply(session);
+  if (session.dead || stays()) return !session.dead;
+  if (!move(session)) finish(session);
+  return !session.dead;
+}
+
+// The backend's port is closed. The session goes on elsewhere if it can, and takes its question
+// along; with nobody else it stays, for the backend may come back.
+void UdpRelay::on_refused(UdpSession& session) {
+  add(counters_.refused);
+  const Policy& policy = session.listener->config->policy;
+  if (session.backend->failed(Ejection::kRefused, policy.ejection.refused)) {
+    add(counters_.ejections);
+    if (hooks_.on_eject) hooks_.on_eject(session.backend, policy);
+  }
+  const bool had_question = session.unanswered != 0;
+  if (move(session)) {
+    if (had_question) resend_question(session);
+  } else {
+    if (had_question) add(counters_.lost_refused);
+    session.unanswered = 0;
+    questions_.forget(session);
+    if (!session.fd.valid()) finish(session);
+  }
+}
+
+// Once: a copy that was refused twice is let go.
+void UdpRelay::resend_question(UdpSession& session) {
+  const auto copy = questions_.copy_of(session);
+  if (copy.data != nullptr && ::send(session.fd.get(), copy.data, copy.size, MSG_NOSIGNAL) >= 0) {
+    add(counters_.resent);
+  } else {
+    add(counters_.lost_refused);
+  }
+  questions_.forget(session);
+  session.unanswered = 1;
+}
+
+void UdpRelay::release_backend(UdpSession& session) {
+  if (session.backend) session.backend->connections.fetch_sub(1, std::memory_order_relaxed);
+  session.backend.reset();
+}
+
+void UdpRelay::finish(UdpSession& session) {
+  if (session.dead) return;
+  session.dead = true;
+  if (latest_ == &session) latest_ = nullptr;
+  wheel_.cancel(session);
+  questions_.forget(session);
+  session.fd.reset();
+  session.listener->table.erase(session);
+  release_backend(session);
+  session.counts->connections.fetch_sub(1, std::memory_order_release);
+  --live_;
+  add(counters_.sessions_closed);
+  dead_.push_back(&session);
+}
+
+}  // namespace lb::proxy

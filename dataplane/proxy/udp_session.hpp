@@ -1,0 +1,48 @@
+// One client's exchange with one backend over UDP, and the listener that it came through.
+//
+// Records without behaviour; UdpRelay owns them, drives them and deletes them at the end of the
+// batch of events in which they died. They live on one worker's thread. Times are ms.
+#pragma once
+
+#include <memory>
+
+#include "common/net/fd.hpp"
+#include "dataplane/proxy/listener_config.hpp"
+#include "dataplane/proxy/timer_wheel.hpp"
+#include "dataplane/proxy/udp_key.hpp"
+#include "dataplane/proxy/udp_session_table.hpp"
+
+namespace lb::proxy {
+
+struct UdpListener;
+
+struct UdpSession : TimerEntry {
+  UdpKey key;
+  UdpPeer client{};
+  UdpListener* listener = nullptr;  // outlives its sessions
+  net::Fd fd;                       // connected to the backend
+  std::shared_ptr<BackendRecord> backend;
+  std::shared_ptr<ListenerCounts> counts;
+  uint64_t last_active = 0;
+  uint32_t kept = 0;        // where the first unanswered datagram may be, see UdpKeepsakes
+  uint32_t unanswered = 0;  // datagrams that went to this backend after its last reply
+  bool proven = false;      // this backend has replied at all
+  bool bursts = false;      // it sends many at a time: GRO is on for fd
+  bool trains_in = true;    // the path to the backend takes UDP_SEGMENT
+  bool trains_out = true;   // so does the path to the client
+  bool stranded = false;    // its backend has left, and it waits in line to move
+  bool dead = false;
+};
+
+struct UdpListener {
+  net::Fd fd;
+  std::shared_ptr<const ListenerConfig> config;
+  balance::RoundRobin picker;
+  UdpSessionTable table;
+  uint64_t drain_ends = 0;  // 0: serves
+  bool closing = false;     // takes no new client
+  bool bursts = false;      // some client sends many at a time: GRO is on for fd
+  uint32_t overflows = 0;   // of fd, as last seen
+};
+
+}  // namespace lb::proxy

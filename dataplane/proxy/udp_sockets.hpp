@@ -1,0 +1,29 @@
+// The socket calls of the UDP relay, by name (udp(7), ip(7), ipv6(7)).
+//
+// Error codes are those of sockets.hpp: AddressInUse, PermissionDenied, AddressNotLocal,
+// SocketError. Nothing throws. Any thread.
+#pragma once
+
+#include "common/model/address.hpp"
+#include "common/model/result.hpp"
+#include "common/net/fd.hpp"
+
+namespace lb::proxy {
+
+// Binds with neither SO_REUSEADDR nor SO_REUSEPORT, either of which UDP would let share a port:
+// proves that nobody holds it. The port of a listener of ours that still drains counts as held.
+Status probe_udp_port(const Endpoint& where, bool freebind);
+
+// A non-blocking SO_REUSEPORT socket; one per worker makes the kernel keep each client with one of
+// them. On a wildcard address every datagram says which address it was sent to. Asks for 4 MiB of
+// buffer each way, and takes what net.core.rmem_max and wmem_max allow.
+Result<net::Fd> open_udp_listener(const Endpoint& where, bool freebind);
+
+// A non-blocking socket that hears one peer only. On failure the descriptor is invalid and errno
+// says why; EAGAIN then means that net.ipv4.ip_local_port_range has no port left.
+net::Fd connect_udp(const Endpoint& where);
+
+// Lets the kernel hand over a train of equal datagrams as one (UDP_GRO). Best effort.
+void receive_trains(int fd);
+
+}  // namespace lb::proxy
