@@ -1,0 +1,244 @@
+"""Puts one pair through all modes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from lib.dataplane import DataPlane
+from lib.pair import Endpoint, Pair, Server, must_equal
+from lib.processes import USER, Broken, await_true
+from lib.session import Ending, Session
+
+MODES = ["direct", "plain", "drained", "killed", "proxy_v2"]
+# A new session after a backend died may take this much longer than one that nothing happened to.
+AT_ONCE_S = 3.0
+
+
+class Verdict(Enum):
+    """What a cell of the table says."""
+
+    OK = "ok"
+    FAILED = "FAILED"
+    SKIPPED = "skipped"
+    NOT_APPLICABLE = "n/a"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One cell: `why` is the failure with the ends of the logs, or the reason of a skip."""
+
+    verdict: Verdict
+    seconds: float = 0.0
+    why: str = ""
+
+
+class Skipped(Exception):
+    """The mode cannot be tried with this data plane; the text says why."""
+
+
+def is_listening(at: Endpoint, protocol: str) -> bool:
+    """Reads it from the kernel: a connection to find out would be a client that the server did not expect."""
+    # Bytes of the address stand in the machine's order, here little endian.
+    address = struct.unpack("<I", socket.inet_aton(at.host))[0]
+    wanted = {f"{address:08X}:{at.port:04X}", f"{0:08X}:{at.port:04X}"}
+    state = {"tcp": "0A", "udp": "07"}[protocol]
+    rows = (line.split() for line in Path(f"/proc/net/{protocol}").read_text().splitlines()[1:])
+    return any(row[1] in wanted and row[3] == state for row in rows)
+
+
+class Trial:
+    """A pair, its servers, and a data plane of its own in front of them."""
+
+    PORT = 20000
+
+    def __init__(self, pair: Pair, number: int, binary: Path) -> None:
+        self._pair = pair
+        self._number = number
+        self._binary = binary
+        self._servers: list[Server] = []
+        self._scratch = 0
+        self._reference = ""
+        self._session_reference: Ending | None = None
+        self._session_seconds = 0.0
+
+    def run(self) -> dict[str, Outcome]:
+        """All modes in order; none is tried when the direct reference fails."""
+        missing = self._pair.missing()
+        if missing:
+            why = f"not installed: {' '.join(missing)}; packages: {' '.join(self._pair.packages)}"
+            return {mode: Outcome(Verdict.FAILED, 0, why) for mode in MODES[:1]}
+        outcomes = {"direct": self._measure("direct", self._set_up_and_direct)}
+        if outcomes["direct"].verdict is Verdict.OK:
+            for mode in MODES[1:]:
+                outcomes[mode] = self._measure(mode, getattr(self, f"_{mode}"))
+        outcomes |= self._tear_down(outcomes)
+        return outcomes
+
+    def _measure(self, mode: str, what: Callable[[], None]) -> Outcome:
+        reason = self._pair.not_applicable.get(mode)
+        if reason:
+            return Outcome(Verdict.NOT_APPLICABLE, 0, reason)
+        begin = time.monotonic()
+        try:
+            what()
+            verdict, why = Verdict.OK, ""
+        except Skipped as skipped:
+            verdict, why = Verdict.SKIPPED, str(skipped)
+        except Exception as failure:  # A pair's own mistake must not end the other pairs.
+            kind = "" if isinstance(failure, Broken) else f"{type(failure).__name__}: "
+            verdict, why = Verdict.FAILED, f"{kind}{failure}\n{self._logs()}"
+        return Outcome(verdict, time.monotonic() - begin, why)
+
+    def _logs(self) -> str:
+        parts = [f"-- data plane:\n{self._dataplane.program.said()}"] if hasattr(self, "_dataplane") else []
+        parts += [f"-- {program.log.parent.name}/{program.log.name}:\n{program.said(4)}"
+                  for server in self._servers for program in server.programs]
+        return "\n".join(parts)
+
+    def _set_up_and_direct(self) -> None:
+        self._give(self._pair.folder)
+        self._pair.prepare()
+        self._give(self._pair.folder)
+        first, second = self._start("one"), self._start("two")
+        self._dataplane = DataPlane(self._binary, self._new_folder("dataplane"))
+        self._reference = self._pair.check(first.at, self._new_folder())
+        must_equal("the second server's digest", self._pair.check(second.at, self._new_folder()), self._reference)
+        if self._has_sessions():
+            begin = time.monotonic()
+            self._session_reference = self._open(first.at).finish()
+            self._session_seconds = time.monotonic() - begin
+            if self._session_reference.code != 0:
+                raise Broken(f"the direct session ended badly: {self._session_reference}")
+
+    def _plain(self) -> None:
+        vip = self._publish("plain", [(self._servers[0], "ready")])
+        must_equal("digest", self._pair.check(vip, self._new_folder()), self._reference)
+
+    def _drained(self) -> None:
+        vip = self._publish("drained", self._two_backends())
+        held = self._open(vip)
+        try:
+            used, other = self._in_use("drained")
+            self._publish("drained", [(used, "draining"), (other, "ready")])
+            fresh = self._open(vip)
+            await_true("the new session is on the other backend",
+                       lambda: self._dataplane.busy("drained") == {str(used.at), str(other.at)}, 3)
+            self._must_end_well("the new session", fresh.finish())
+            self._must_end_well("the running session", held.finish())
+        finally:
+            held.abandon()
+
+    def _killed(self) -> None:
+        vip = self._publish("killed", self._two_backends())
+        held = self._open(vip)
+        try:
+            used, survivor = self._in_use("killed")
+            used.kill()
+            begin = time.monotonic()
+            self._must_end_well("the new session", self._open(vip).finish())
+            took = time.monotonic() - begin
+            if took > self._session_seconds + AT_ONCE_S:
+                raise Broken(f"the new session took {took:.1f} s, directly {self._session_seconds:.1f} s")
+            ending = held.finish()
+        finally:
+            held.abandon()
+        if self._pair.reconnects:
+            self._must_end_well("the client that connects again", ending)
+        else:
+            self._must_end_alike(ending, survivor)
+
+    def _must_end_alike(self, ending: Ending, survivor: Server) -> None:
+        direct = self._open(survivor.at)
+        survivor.kill()
+        expected = direct.finish()
+        if (ending.code, ending.error) != (expected.code, expected.error):
+            raise Broken(f"after its backend was killed the client ended with {ending}; directly with {expected}")
+
+    def _proxy_v2(self) -> None:
+        if not self._pair.accepts_proxy:
+            raise Skipped("the server knows no PROXY protocol")
+        if "policy.proxy_protocol=v2" not in self._dataplane.features:
+            raise Skipped("the data plane's features lack policy.proxy_protocol=v2")
+        server = self._start("proxied", proxy=True)
+        vip = self._publish("proxy_v2", [(server, "ready")], {"proxy_protocol": "v2"})
+        must_equal("digest", self._pair.check(vip, self._new_folder()), self._reference)
+
+    def _tear_down(self, outcomes: dict[str, Outcome]) -> dict[str, Outcome]:
+        """Ends all of it. A data plane that crashed fails the last mode that was tried."""
+        try:
+            if hasattr(self, "_dataplane"):
+                self._dataplane.stop()
+            return {}
+        except Exception as failure:
+            last = [mode for mode, outcome in outcomes.items() if outcome.verdict is Verdict.OK][-1:]
+            return {mode: Outcome(Verdict.FAILED, 0, f"{failure}\n{self._logs()}") for mode in last or ["direct"]}
+        finally:
+            for server in self._servers:
+                server.kill()
+            shutil.rmtree(self._pair.folder, ignore_errors=True)
+
+    def _start(self, name: str, *, proxy: bool = False) -> Server:
+        at = Endpoint(f"127.0.{self._number}.{11 + len(self._servers)}", self.PORT)
+        folder = self._new_folder(name)
+        server = Server(at, folder, self._pair.start(folder, at, proxy))
+        self._servers.append(server)
+        await_true(f"{name} listens", lambda: self._listens(server))
+        if not proxy:  # A server that waits for the header understands no direct client.
+            self._pair.fill(at, folder)
+        return server
+
+    def _listens(self, server: Server) -> bool:
+        for program in server.programs:
+            if program.process.poll() is not None:
+                raise Broken(f"{program.command[0]} ended with {program.process.returncode}: {program.said()}")
+        return is_listening(server.at, self._pair.protocol)
+
+    def _two_backends(self) -> list[tuple[Server, str]]:
+        other = "draining" if self._pair.several_connections else "ready"
+        return [(self._servers[0], "ready"), (self._servers[1], other)]
+
+    def _publish(self, mode: str, backends: list[tuple[Server, str]], policy: dict[str, str] | None = None) -> Endpoint:
+        vip = Endpoint(f"127.0.{self._number}.1", self.PORT + MODES.index(mode))
+        self._dataplane.publish(mode, vip, [(server.at, state) for server, state in backends],
+                                protocol=self._pair.protocol, policy=policy)
+        return vip
+
+    def _in_use(self, mode: str) -> tuple[Server, Server]:
+        """The server that holds the session, and the other."""
+        await_true("one backend holds the session", lambda: len(self._dataplane.busy(mode)) == 1, 3)
+        busy = self._dataplane.busy(mode)
+        first, second = self._servers[:2]
+        return (first, second) if str(first.at) in busy else (second, first)
+
+    def _has_sessions(self) -> bool:
+        return type(self._pair).session is not Pair.session
+
+    def _open(self, at: Endpoint) -> Session:
+        return self._pair.session(at, self._new_folder()).open()
+
+    def _must_end_well(self, what: str, ending: Ending) -> None:
+        if ending.code != 0:
+            raise Broken(f"{what}: {ending}")
+        must_equal(f"digest of {what}", ending.digest, self._session_reference.digest)
+
+    def _new_folder(self, name: str = "") -> Path:
+        self._scratch += 1
+        folder = self._pair.folder / (name or f"client-{self._scratch}")
+        folder.mkdir()
+        self._give(folder)
+        return folder
+
+    @staticmethod
+    def _give(folder: Path) -> None:
+        """To the suite's user, with all that is in it."""
+        for path in [folder, *folder.rglob("*")]:
+            shutil.chown(path, USER, USER)
+        os.chmod(folder, 0o755)
