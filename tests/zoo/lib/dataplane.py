@@ -50,11 +50,11 @@ class DataPlane:
         self._services.pop(key, None)
         self._put()
 
-    def busy(self, key: str) -> set[str]:
-        """host:port of the backends of a service that hold connections now."""
+    def busy(self, key: str) -> dict[str, int]:
+        """host:port of the backends of a service that hold connections now, with their number."""
         for service in self._call("GET", "/v1/status")["services"]:
             if service["key"] == f"file/{key}":
-                return {backend["backend"] for port in service["ports"] for backend in port["backends"]
+                return {backend["backend"]: backend["connections"] for port in service["ports"] for backend in port["backends"]
                         if backend["connections"] > 0}
         raise Broken(f"the data plane does not know {key}")
 

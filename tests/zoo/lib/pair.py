@@ -55,6 +55,8 @@ class Pair(ABC):
     # A session of several connections that must meet in one server: the other stands by as draining,
     # for no balancer can know that they belong together.
     several_connections = False
+    # The server makes a second client wait until the first has gone.
+    one_at_a_time = False
     # Mode -> why it makes no sense here.
     not_applicable: dict[str, str] = {}
 
@@ -84,6 +86,10 @@ class Pair(ABC):
     def check(self, at: Endpoint, folder: Path) -> str:
         """Does a client's usual work and gives the digest of what it got; Broken if it is not what
         the server holds."""
+
+    def check_client_seen(self, at: Endpoint, folder: Path) -> None:
+        """Behind the PROXY header: Broken unless the server was told the client's own address. Only
+        for servers that let it be asked for."""
 
     def session(self, at: Endpoint, folder: Path) -> Session:
         """A session that can be held in the middle."""

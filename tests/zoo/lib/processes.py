@@ -72,13 +72,17 @@ class Program:
                 env={**environment(folder), **(extra or {})})
 
     def kill(self) -> None:
-        """SIGKILL to the whole tree, as when a node loses its power: no chance to say goodbye."""
+        """SIGKILL to the whole tree: no chance to say goodbye."""
+        self.signal(signal.SIGKILL)
+        self.process.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        """To it and all below it, unless it has ended."""
         for member in tree(self.process.pid) if self.process.poll() is None else []:
             try:
-                os.kill(member, signal.SIGKILL)
+                os.kill(member, number)
             except ProcessLookupError:
                 pass
-        self.process.wait()
 
     def said(self, lines: int = 12) -> str:
         """The end of its log."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import selectors
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -43,7 +44,7 @@ class Session:
 
     `opening` is written first; the session counts as under way when `ready` says so of the output so
     far. Output beyond that is not read, so a client that prints a long download is held by its full
-    pipe. `closing` is written, or called, when the session may go on to its end. `result` says which
+    pipe; `freeze` stops the whole client instead. `closing` is written, or called, when the session may go on to its end. `result` says which
     bytes of the output, or of files, are the outcome.
     """
 
@@ -54,6 +55,7 @@ class Session:
     closing: bytes | Callable[[], None] = b""
     result: Callable[[bytes], bytes | str | Path] = lambda output: output
     extra: Mapping[str, str] | None = None
+    freeze: bool = False
 
     def open(self) -> Session:
         """Starts the client and returns when it is in the middle of its work."""
@@ -66,10 +68,14 @@ class Session:
         except BrokenPipeError:
             pass
         self._read_until_ready()
+        if self.freeze:
+            self._program.signal(signal.SIGSTOP)
         return self
 
     def finish(self) -> Ending:
         """Lets the client go on to its end, whatever end that is; Broken when it hangs."""
+        if self.freeze:
+            self._program.signal(signal.SIGCONT)
         rest = self.closing
         if callable(rest):
             rest()

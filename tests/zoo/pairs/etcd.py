@@ -42,7 +42,7 @@ class Etcd(Pair):
 
     def session(self, at: Endpoint, folder: Path) -> Session:
         self._gate.shut()
-        return Session([*self._client(at), "lock", "--ttl", "5", "zoo", "--", "sh", "-c", HOLDER.format(self._gate.path)],
+        return Session([*self._client(at), "lock", "--ttl", "5", folder.name, "--", "sh", "-c", HOLDER.format(self._gate.path)],
                        folder, ready=says(b"under way"), closing=self._gate.open, extra=VERSION)
 
     @staticmethod

@@ -59,5 +59,9 @@ class Http1(Pair):
         must_equal("upload", digest(back), digest(big))
         return digest(big, kept, back)
 
+    def check_client_seen(self, at: Endpoint, folder: Path) -> None:
+        seen = run(["curl", "-sSf", "--interface", "127.0.0.77", f"http://{at}/seen"], folder)
+        must_equal("client's address", seen.decode().strip(), "127.0.0.77")
+
     def session(self, at: Endpoint, folder: Path) -> Session:
         return Session(["curl", "-sSf", f"http://{at}/big"], folder, ready=at_least(MEBIBYTE))

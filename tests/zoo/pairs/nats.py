@@ -9,7 +9,7 @@ from lib.payload import digest, words
 from lib.processes import Program, run
 from lib.session import Session, says
 
-GREETING = b'CONNECT {"verbose":false}\r\nSUB zoo 1\r\nPING\r\n'
+GREETING = 'CONNECT {{"verbose":false}}\r\nSUB {subject} 1\r\nPING\r\n'
 LAST = "the last of them"
 
 
@@ -21,20 +21,25 @@ class Nats(Pair):
         return [Program(["nats-server", "-a", at.host, "-p", str(at.port)], folder)]
 
     def check(self, at: Endpoint, folder: Path) -> str:
-        got = run(self._client(at), folder, stdin=GREETING + self._messages(2000))
+        got = run(self._client(at), folder, stdin=self._greeting(folder) + self._messages(folder, 2000))
         must_equal("messages", self._received(got), [*words(2000), LAST])
         return digest(*self._received(got))
 
     def session(self, at: Endpoint, folder: Path) -> Session:
-        return Session(self._client(at), folder, opening=GREETING, ready=says(b"PONG"), closing=self._messages(200),
+        return Session(self._client(at), folder, opening=self._greeting(folder), ready=says(b"PONG"), closing=self._messages(folder, 200),
                        result=lambda output: "\n".join(self._received(output)))
 
     def _client(self, at: Endpoint) -> list[str | Path]:
         return ["/usr/bin/python3", self.folder.parent / "programs/talk.py", at.host, str(at.port), LAST]
 
     @staticmethod
-    def _messages(count: int) -> bytes:
-        return "".join(f"PUB zoo {len(text)}\r\n{text}\r\n" for text in [*words(count), LAST]).encode()
+    def _greeting(folder: Path) -> bytes:
+        """Sessions may meet in one server, so each has a subject of its own."""
+        return GREETING.format(subject=folder.name).encode()
+
+    @staticmethod
+    def _messages(folder: Path, count: int) -> bytes:
+        return "".join(f"PUB {folder.name} {len(text)}\r\n{text}\r\n" for text in [*words(count), LAST]).encode()
 
     @staticmethod
     def _received(output: bytes) -> list[str]:

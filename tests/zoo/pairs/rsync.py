@@ -1,4 +1,4 @@
-"""rsync's own protocol with a daemon; the session is held back by its bandwidth limit."""
+"""rsync's own protocol with a daemon; the session is slow enough to be stopped in the middle."""
 
 from __future__ import annotations
 
@@ -43,5 +43,5 @@ class Rsync(Pair):
     def session(self, at: Endpoint, folder: Path) -> Session:
         def has_begun(_: bytes) -> bool:
             return any(part.stat().st_size > MEBIBYTE for part in folder.glob(".big.*"))
-        return Session(["rsync", "--bwlimit=16M", f"rsync://{at}/data/big", folder / "big"], folder, ready=has_begun,
-                       result=lambda _: folder / "big")
+        return Session(["rsync", "--bwlimit=32M", f"rsync://{at}/data/big", folder / "big"], folder, ready=has_begun,
+                       freeze=True, result=lambda _: folder / "big")

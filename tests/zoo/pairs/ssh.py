@@ -49,5 +49,5 @@ class Ssh(Pair):
 
     def _options(self, port_flag: str, at: Endpoint) -> list[str]:
         settings = {"IdentityFile": self.folder / "client", "UserKnownHostsFile": "/dev/null",
-                    "StrictHostKeyChecking": "no", "LogLevel": "ERROR", "BatchMode": "yes"}
+                    "StrictHostKeyChecking": "no", "LogLevel": "INFO", "BatchMode": "yes"}
         return ["-F", "none", port_flag, str(at.port), *(f"-o{name}={value}" for name, value in settings.items())]

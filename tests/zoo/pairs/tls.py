@@ -17,6 +17,7 @@ CLOSE = "CLOSE\n"
 class Tls(Pair):
     packages = ["openssl"]
     programs = ["openssl"]
+    one_at_a_time = True
 
     def prepare(self) -> None:
         self._certificate, self._key = make_certificate(self.folder)

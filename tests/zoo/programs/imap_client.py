@@ -5,7 +5,7 @@ from __future__ import annotations
 import imaplib
 import sys
 
-with imaplib.IMAP4(sys.argv[1], int(sys.argv[2]), timeout=10) as client:
+with imaplib.IMAP4(sys.argv[1], int(sys.argv[2])) as client:
     client.login("one", "zoo")
     client.select("INBOX", readonly=True)
     print("under way", flush=True)
