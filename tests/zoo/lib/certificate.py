@@ -12,6 +12,9 @@ HOST = "zoo.test"
 def make_certificate(folder: Path) -> tuple[Path, Path]:
     """Writes cert.pem, its own authority, and key.pem."""
     certificate, key = folder / "cert.pem", folder / "key.pem"
-    run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-         "-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}", "-keyout", key, "-out", certificate], folder)
+    run([
+        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+        "-nodes", "-days", "2", "-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}",
+        "-keyout", key, "-out", certificate
+    ], folder)
     return certificate, key

@@ -14,6 +14,7 @@ from lib.processes import Broken, Program, await_true
 
 
 class _UnixConnection(http.client.HTTPConnection):
+
     def __init__(self, path: Path) -> None:
         super().__init__("localhost", timeout=10)
         self._path = path
@@ -31,18 +32,37 @@ class DataPlane:
         self._socket = folder / "admin.sock"
         self._generation = 0
         self._services: dict[str, dict[str, Any]] = {}
-        self.program = Program([binary, "--admin", f"unix:{self._socket}", "--announce", "none", "--workers", "2",
-                                "--state-dir", folder / "held", "--log-level", "debug"], folder, name="dataplane")
+        self.program = Program([
+            binary, "--admin", f"unix:{self._socket}", "--announce", "none", "--workers", "2",
+            "--state-dir", folder / "held", "--log-level", "debug"
+        ],
+                               folder,
+                               name="dataplane")
         await_true("the data plane answers", self._answers)
         self.features: set[str] = set(self._call("GET", "/v1/status")["features"])
 
-    def publish(self, key: str, vip: Endpoint, backends: Sequence[tuple[Endpoint, str]], *, protocol: str = "tcp",
+    def publish(self,
+                key: str,
+                vip: Endpoint,
+                backends: Sequence[tuple[Endpoint, str]],
+                *,
+                protocol: str = "tcp",
                 policy: dict[str, Any] | None = None) -> None:
         """Serves `backends`, each with its state, at `vip`; returns when every worker does."""
         self._services[key] = {
-            "key": f"file/{key}", "addresses": [vip.host],
-            "ports": [{"port": vip.port, "protocol": protocol, "policy": policy or {},
-                       "backends": [{"address": at.host, "port": at.port, "state": state} for at, state in backends]}]}
+            "key": f"file/{key}",
+            "addresses": [vip.host],
+            "ports": [{
+                "port": vip.port,
+                "protocol": protocol,
+                "policy": policy or {},
+                "backends": [{
+                    "address": at.host,
+                    "port": at.port,
+                    "state": state
+                } for at, state in backends]
+            }]
+        }
         self._put()
 
     def withdraw(self, key: str) -> None:
@@ -54,8 +74,11 @@ class DataPlane:
         """host:port of the backends of a service that hold connections now, with their number."""
         for service in self._call("GET", "/v1/status")["services"]:
             if service["key"] == f"file/{key}":
-                return {backend["backend"]: backend["connections"] for port in service["ports"] for backend in port["backends"]
-                        if backend["connections"] > 0}
+                return {
+                    backend["backend"]: backend["connections"] for port in service["ports"]
+                    for backend in port["backends"]
+                    if backend["connections"] > 0
+                }
         raise Broken(f"the data plane does not know {key}")
 
     def stop(self) -> None:
@@ -71,8 +94,12 @@ class DataPlane:
     def _put(self) -> None:
         self._generation += 1
         services = [self._services[key] for key in sorted(self._services)]
-        answer = self._call("PUT", "/v1/state", {"schema": "empalme.io/v1", "epoch": 1,
-                                                 "generation": self._generation, "services": services})
+        answer = self._call("PUT", "/v1/state", {
+            "schema": "empalme.io/v1",
+            "epoch": 1,
+            "generation": self._generation,
+            "services": services
+        })
         if answer["failed"]:
             raise Broken(f"the data plane could not serve: {answer['failed']}")
 
@@ -95,4 +122,5 @@ class DataPlane:
             connection.close()
         if response.status != 200:
             raise Broken(f"{method} {path}: {response.status} {text[:300]}")
-        return json.loads(text)
+        answer: dict[str, Any] = json.loads(text)
+        return answer

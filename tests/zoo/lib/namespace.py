@@ -28,8 +28,11 @@ def run_inside(arguments: list[str]) -> int:
     inner = None
     try:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-        inner = subprocess.Popen(["ip", "netns", "exec", name, "unshare", "--pid", "--fork", "--kill-child",
-                                  "--mount-proc", sys.executable, "-B", sys.argv[0], "--inside", str(work), *arguments])
+        inner = subprocess.Popen([
+            "ip", "netns", "exec", name, "unshare", "--pid", "--fork", "--kill-child",
+            "--mount-proc", sys.executable, "-B", sys.argv[0], "--inside",
+            str(work), *arguments
+        ])
         return inner.wait()
     except KeyboardInterrupt:
         return 130
@@ -51,8 +54,11 @@ def settle(work: Path) -> None:
 
 
 def _add_user(work: Path) -> None:
-    """Servers that refuse root, and those that look their user up, get one without touching the machine's list."""
-    lines = {"passwd": f"{USER}:*:{USER_ID}:{USER_ID}::{work}:/bin/sh\n", "group": f"{USER}:*:{USER_ID}:\n"}
+    """Servers refuse root, or look their user up: they get one, and the machine's list stays."""
+    lines = {
+        "passwd": f"{USER}:*:{USER_ID}:{USER_ID}::{work}:/bin/sh\n",
+        "group": f"{USER}:*:{USER_ID}:\n"
+    }
     for name, line in lines.items():
         ours = work / name
         ours.write_text(Path("/etc", name).read_text() + line)

@@ -49,11 +49,11 @@ class Pair(ABC):
     protocol = "tcp"
     # The server can be told to expect the PROXY header of version 2.
     accepts_proxy = False
-    # A client that connects again by itself: through us it ends well on the other backend, and there
-    # is no direct end to compare with.
+    # A client that connects again by itself: through us it ends well on the other backend, and
+    # there is no direct end to compare with.
     reconnects = False
-    # A session of several connections that must meet in one server: the other stands by as draining,
-    # for no balancer can know that they belong together.
+    # A session of several connections that must meet in one server: the other stands by as
+    # draining, for no balancer can know that they belong together.
     several_connections = False
     # The server makes a second client wait until the first has gone.
     one_at_a_time = False

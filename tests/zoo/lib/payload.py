@@ -10,7 +10,7 @@ MEBIBYTE = 1 << 20
 
 
 def payload(size: int, seed: int = 20) -> bytes:
-    """Bytes that do not compress and are the same in every run, so that a wrong sum can be found again."""
+    """Bytes that do not compress, the same in every run, so that a wrong sum is found again."""
     return random.Random(seed).randbytes(size)
 
 

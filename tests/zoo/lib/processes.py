@@ -14,7 +14,9 @@ USER = "zoo"
 DEADLINE_S = 15.0
 POLL_S = 0.02
 # Debian keeps servers in sbin and PostgreSQL's in a folder of its own.
-PROGRAM_FOLDERS = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/lib/postgresql/15/bin"]
+PROGRAM_FOLDERS = [
+    "/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/lib/postgresql/15/bin"
+]
 
 
 class Broken(Exception):
@@ -60,16 +62,32 @@ def tree(root: int) -> list[int]:
 class Program:
     """One started program with the log of what it said; a context for `with`."""
 
-    def __init__(self, command: Sequence[str | Path], folder: Path, *, name: str = "", user: str = USER,
-                 stdout: int | IO[Any] | None = None, stdin: int = subprocess.DEVNULL,
+    def __init__(self,
+                 command: Sequence[str | Path],
+                 folder: Path,
+                 *,
+                 name: str = "",
+                 user: str = USER,
+                 stdout: int | IO[Any] | None = None,
+                 stdin: int = subprocess.DEVNULL,
                  extra: Mapping[str, str] | None = None) -> None:
         self.command = [str(word) for word in command]
         self.log = folder / f"{name or Path(self.command[0]).name}.log"
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(
-                self.command, bufsize=0, cwd=folder, stdin=stdin, stdout=stdout or log, stderr=log,
-                user=user, group=user, extra_groups=[], start_new_session=True,
-                env={**environment(folder), **(extra or {})})
+            self.process = subprocess.Popen(self.command,
+                                            bufsize=0,
+                                            cwd=folder,
+                                            stdin=stdin,
+                                            stdout=stdout or log,
+                                            stderr=log,
+                                            user=user,
+                                            group=user,
+                                            extra_groups=[],
+                                            start_new_session=True,
+                                            env={
+                                                **environment(folder),
+                                                **(extra or {})
+                                            })
 
     def kill(self) -> None:
         """SIGKILL to the whole tree: no chance to say goodbye."""
@@ -89,15 +107,34 @@ class Program:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
 
-def run(command: Sequence[str | Path], folder: Path, *, stdin: bytes = b"", codes: Sequence[int] = (0,),
+def run(command: Sequence[str | Path],
+        folder: Path,
+        *,
+        stdin: bytes = b"",
+        codes: Sequence[int] = (0,),
         extra: Mapping[str, str] | None = None) -> bytes:
-    """Runs a client to its end as the suite's user and gives its output; Broken unless its code is in `codes`."""
+    """Runs a client to its end and gives its output; Broken unless its code is in `codes`."""
     words = [str(word) for word in command]
     try:
-        done = subprocess.run(words, input=stdin, capture_output=True, cwd=folder, timeout=DEADLINE_S, user=USER,
-                              group=USER, extra_groups=[], env={**environment(folder), **(extra or {})})
+        done = subprocess.run(words,
+                              input=stdin,
+                              capture_output=True,
+                              cwd=folder,
+                              timeout=DEADLINE_S,
+                              user=USER,
+                              group=USER,
+                              extra_groups=[],
+                              env={
+                                  **environment(folder),
+                                  **(extra or {})
+                              })
     except subprocess.TimeoutExpired as late:
-        raise Broken(f"{' '.join(words)[:200]} hung for {DEADLINE_S:.0f} s: {(late.stderr or b'')[-300:]!r}") from late
+        raise Broken(
+            f"{' '.join(words)[:200]} hung for {DEADLINE_S:.0f} s: {(late.stderr or b'')[-300:]!r}"
+        ) from late
     if done.returncode not in codes:
-        raise Broken(f"{' '.join(words)[:200]} ended with {done.returncode}: {(done.stderr or done.stdout)[-300:]!r}")
+        raise Broken(
+            f"{' '.join(words)[:200]} ended with {done.returncode}: "
+            f"{(done.stderr or done.stdout)[-300:]!r}"
+        )
     return done.stdout

@@ -16,7 +16,8 @@ def header(width: int) -> str:
 def line(name: str, outcomes: dict[str, Outcome], width: int) -> str:
     """One pair; a mode that was not reached shows a dash."""
     total = sum(outcome.seconds for outcome in outcomes.values())
-    return name.ljust(width) + "".join(_cell(outcomes.get(mode)).ljust(_CELL) for mode in MODES) + f"{total:.1f}"
+    return name.ljust(width) + "".join(
+        _cell(outcomes.get(mode)).ljust(_CELL) for mode in MODES) + f"{total:.1f}"
 
 
 def _cell(outcome: Outcome | None) -> str:
@@ -41,5 +42,7 @@ def closing(results: dict[str, dict[str, Outcome]]) -> str:
             count[outcome.verdict] += 1
             if outcome.verdict in (Verdict.SKIPPED, Verdict.NOT_APPLICABLE):
                 reasons[outcome.verdict.value, f"{mode}: {outcome.why}"].append(name)
-    lines = [f"{kind}: {why} ({', '.join(names)})" for (kind, why), names in sorted(reasons.items())]
+    lines = [
+        f"{kind}: {why} ({', '.join(names)})" for (kind, why), names in sorted(reasons.items())
+    ]
     return "\n".join([*lines, f"{count[Verdict.OK]} passed, {count[Verdict.FAILED]} failed"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import selectors
@@ -11,14 +12,18 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from lib.payload import digest
 from lib.processes import DEADLINE_S, Broken, Program
 
-# How clients name the end of a connection; the first that matches is its class. Reset and closed are
-# one: which of them a dead server's kernel sends depends on what it had not read at that moment.
-ERROR_CLASSES = [("refused", "refused"), ("timeout", "timed? ?out"),
-                 ("lost", "reset|broken pipe|clos|eof|lost|gone away|unexpected|hung up|truncated|partial|disconnect")]
+# How clients name the end of a connection; the first that matches is its class. Reset and closed
+# are one: which of them a dead server's kernel sends depends on what it had not read by then.
+ERROR_CLASSES = [
+    ("refused", "refused"), ("timeout", "timed? ?out"),
+    ("lost",
+     "reset|broken pipe|clos|eof|lost|gone away|unexpected|hung up|truncated|partial|disconnect")
+]
 
 
 @dataclass(frozen=True)
@@ -35,17 +40,19 @@ class Ending:
 
 
 def _error_class(said: str) -> str:
-    return next((name for name, words in ERROR_CLASSES if re.search(words, said, re.IGNORECASE)), "")
+    return next((name for name, words in ERROR_CLASSES if re.search(words, said, re.IGNORECASE)),
+                "")
 
 
 @dataclass
 class Session:
     """A client process that is talked to through its standard input.
 
-    `opening` is written first; the session counts as under way when `ready` says so of the output so
-    far. Output beyond that is not read, so a client that prints a long download is held by its full
-    pipe; `freeze` stops the whole client instead. `closing` is written, or called, when the session may go on to its end. `result` says which
-    bytes of the output, or of files, are the outcome.
+    `opening` is written first; the session counts as under way when `ready` says so of the output
+    so far. Output beyond that is not read, so a client that prints a long download is held by its
+    full pipe; `freeze` stops the whole client instead. `closing` is written, or called, when the
+    session may go on to its end. `result` says which bytes of the output, or of files, are the
+    outcome.
     """
 
     command: Sequence[str | Path]
@@ -59,14 +66,16 @@ class Session:
 
     def open(self) -> Session:
         """Starts the client and returns when it is in the middle of its work."""
-        self._program = Program(self.command, self.folder, name="session", stdin=subprocess.PIPE,
-                                stdout=subprocess.PIPE, extra=self.extra)
+        self._program = Program(self.command,
+                                self.folder,
+                                name="session",
+                                stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE,
+                                extra=self.extra)
         self._log_start = self._program.log.stat().st_size
         self._output = b""
-        try:
-            self._process.stdin.write(self.opening)
-        except BrokenPipeError:
-            pass
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._pipe(self._process.stdin), self.opening)
         self._read_until_ready()
         if self.freeze:
             self._program.signal(signal.SIGSTOP)
@@ -96,6 +105,12 @@ class Session:
     def _process(self) -> subprocess.Popen[bytes]:
         return self._program.process
 
+    @staticmethod
+    def _pipe(end: IO[bytes] | None) -> int:
+        if end is None:
+            raise Broken("the client was started without its pipes")
+        return end.fileno()
+
     def _ending(self, output: bytes) -> Ending:
         said = self._program.log.read_text(errors="replace")[self._log_start:]
         code = self._process.returncode
@@ -105,10 +120,11 @@ class Session:
     def _read_until_ready(self) -> None:
         end = time.monotonic() + DEADLINE_S
         with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
+            output = self._pipe(self._process.stdout)
+            selector.register(output, selectors.EVENT_READ)
             while not self.ready(self._output):
-                if selector.get_map() and selector.select(0.05):
-                    chunk = os.read(self._process.stdout.fileno(), 65536)
+                if selector.select(0.05):
+                    chunk = os.read(output, 65536)
                     self._output += chunk
                     if not chunk and not self.ready(self._output):
                         raise self._never_ready("it ended")

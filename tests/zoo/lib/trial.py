@@ -47,7 +47,7 @@ class Skipped(Exception):
 
 
 def is_listening(at: Endpoint, protocol: str) -> bool:
-    """Reads it from the kernel: a connection to find out would be a client that the server did not expect."""
+    """Asks the kernel: a connection to find out would be a client that the server did not expect."""
     # Bytes of the address stand in the machine's order, here little endian.
     address = struct.unpack("<I", socket.inet_aton(at.host))[0]
     wanted = {f"{address:08X}:{at.port:04X}", f"{0:08X}:{at.port:04X}"}
@@ -68,7 +68,7 @@ class Trial:
         self._servers: list[Server] = []
         self._scratch = 0
         self._reference = ""
-        self._session_reference: Ending | None = None
+        self._session_reference = Ending(0, "", "")
         self._session_seconds = 0.0
 
     def run(self) -> dict[str, Outcome]:
@@ -100,9 +100,13 @@ class Trial:
         return Outcome(verdict, time.monotonic() - begin, why)
 
     def _logs(self) -> str:
-        parts = [f"-- data plane:\n{self._dataplane.program.said()}"] if hasattr(self, "_dataplane") else []
-        parts += [f"-- {program.log.parent.name}/{program.log.name}:\n{program.said(4)}"
-                  for server in self._servers for program in server.programs]
+        parts = [f"-- data plane:\n{self._dataplane.program.said()}"] if hasattr(
+            self, "_dataplane") else []
+        parts += [
+            f"-- {program.log.parent.name}/{program.log.name}:\n{program.said(4)}"
+            for server in self._servers
+            for program in server.programs
+        ]
         return "\n".join(parts)
 
     def _set_up_and_direct(self) -> None:
@@ -114,7 +118,8 @@ class Trial:
         self._dataplane = DataPlane(self._binary, self._new_folder("dataplane"))
         self._reference = self._pair.check(first.at, self._new_folder())
         if self._has_sessions():
-            self._session_reference, self._session_seconds = self._timed(lambda: self._open(first.at).finish())
+            self._session_reference, self._session_seconds = self._timed(
+                lambda: self._open(first.at).finish())
             if self._session_reference.code != 0:
                 raise Broken(f"the direct session ended badly: {self._session_reference}")
 
@@ -159,8 +164,11 @@ class Trial:
         survivor.kill()
         expected, expected_seconds = self._timed(direct.finish)
         self._must_be_at_once("the end of the client", took, expected_seconds)
-        if (ending.code, ending.error) != (expected.code, expected.error):
-            raise Broken(f"after its backend was killed the client ended with {ending}; directly with {expected}")
+        if ending != expected:
+            raise Broken(
+                f"after its backend was killed the client ended with {ending}; "
+                f"directly with {expected}"
+            )
 
     def _proxy_v2(self) -> None:
         if not self._pair.accepts_proxy:
@@ -179,8 +187,12 @@ class Trial:
                 self._dataplane.stop()
             return {}
         except Exception as failure:
-            last = [mode for mode, outcome in outcomes.items() if outcome.verdict is Verdict.OK][-1:]
-            return {mode: Outcome(Verdict.FAILED, 0, f"{failure}\n{self._logs()}") for mode in last or ["direct"]}
+            last = [mode for mode, outcome in outcomes.items() if outcome.verdict is Verdict.OK
+                   ][-1:]
+            return {
+                mode: Outcome(Verdict.FAILED, 0, f"{failure}\n{self._logs()}")
+                for mode in last or ["direct"]
+            }
         finally:
             for server in self._servers:
                 server.kill()
@@ -199,20 +211,28 @@ class Trial:
     def _listens(self, server: Server) -> bool:
         for program in server.programs:
             if program.process.poll() is not None:
-                raise Broken(f"{program.command[0]} ended with {program.process.returncode}: {program.said()}")
+                raise Broken(
+                    f"{program.command[0]} ended with {program.process.returncode}: "
+                    f"{program.said()}"
+                )
         return is_listening(server.at, self._pair.protocol)
 
     def _two_backends(self) -> list[tuple[Server, str]]:
         other = "draining" if self._pair.several_connections else "ready"
         return [(self._servers[0], "ready"), (self._servers[1], other)]
 
-    def _publish(self, mode: str, backends: list[tuple[Server, str]], policy: dict[str, str] | None = None) -> Endpoint:
+    def _publish(self,
+                 mode: str,
+                 backends: list[tuple[Server, str]],
+                 policy: dict[str, str] | None = None) -> Endpoint:
         protocol = self._pair.protocol
         if protocol != "tcp" and f"protocol={protocol}" not in self._dataplane.features:
             raise Skipped(f"the data plane's features lack protocol={protocol}")
         vip = Endpoint(f"127.0.{self._number}.1", self.PORT + MODES.index(mode))
-        self._dataplane.publish(mode, vip, [(server.at, state) for server, state in backends],
-                                protocol=protocol, policy=policy)
+        self._dataplane.publish(mode,
+                                vip, [(server.at, state) for server, state in backends],
+                                protocol=protocol,
+                                policy=policy)
         return vip
 
     def _in_use(self, mode: str) -> tuple[Server, Server]:

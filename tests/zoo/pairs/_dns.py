@@ -29,7 +29,8 @@ class Dns(Pair):
     transport = ""
 
     def start(self, folder: Path, at: Endpoint, proxy: bool) -> list[Program]:
-        records = "".join(f"txt-record=n{number}.zoo.test,{word}\n" for number, word in enumerate(words(COUNT)))
+        records = "".join(
+            f"txt-record=n{number}.zoo.test,{word}\n" for number, word in enumerate(words(COUNT)))
         config = folder / "dnsmasq.conf"
         config.write_text(CONFIG.format(at=at) + records)
         return [Program(["dnsmasq", "--keep-in-foreground", f"--conf-file={config}"], folder)]
@@ -40,7 +41,10 @@ class Dns(Pair):
         return digest(got)
 
     def dig(self, at: Endpoint) -> list[str]:
-        return ["dig", f"@{at.host}", "-p", str(at.port), self.transport, "+short", "+tries=1", "+time=2"]
+        return [
+            "dig", f"@{at.host}", "-p",
+            str(at.port), self.transport, "+short", "+tries=1", "+time=2"
+        ]
 
     @staticmethod
     def questions(begin: int, end: int) -> bytes:

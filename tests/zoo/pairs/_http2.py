@@ -36,13 +36,18 @@ class Http2(Pair):
 
     def start(self, folder: Path, at: Endpoint, proxy: bool) -> list[Program]:
         options, operands = self.server_tls()
-        return [Program(["nghttpd", f"--address={at.host}", "-d", self.folder / "www", *options, str(at.port), *operands],
-                        folder)]
+        return [
+            Program([
+                "nghttpd", f"--address={at.host}", "-d", self.folder / "www", *options,
+                str(at.port), *operands
+            ], folder)
+        ]
 
     def check(self, at: Endpoint, folder: Path) -> str:
         big = run(self._curl(at, "big"), folder)
         must_equal("download", digest(big), digest(self.folder / "www/big"))
-        load = run(["h2load", "-n", "1000", "-c", "5", "-m", "20", f"{self.scheme}://{at}/small"], folder)
+        load = run(["h2load", "-n", "1000", "-c", "5", "-m", "20", f"{self.scheme}://{at}/small"],
+                   folder)
         if b"1000 succeeded, 0 failed" not in load:
             raise Broken(f"h2load: {load.decode()[-400:]}")
         return digest(big)
@@ -51,5 +56,7 @@ class Http2(Pair):
         return Session(self._curl(at, "big"), folder, ready=at_least(MEBIBYTE))
 
     def _curl(self, at: Endpoint, path: str) -> list[str | Path]:
-        return ["curl", "-sSf", *self.client_tls(), "--resolve", f"{HOST}:{at.port}:{at.host}",
-                f"{self.scheme}://{HOST}:{at.port}/{path}"]
+        return [
+            "curl", "-sSf", *self.client_tls(), "--resolve", f"{HOST}:{at.port}:{at.host}",
+            f"{self.scheme}://{HOST}:{at.port}/{path}"
+        ]

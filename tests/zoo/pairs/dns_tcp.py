@@ -18,7 +18,11 @@ class DnsTcp(Dns):
     reconnects = True
 
     def session(self, at: Endpoint, folder: Path) -> Session:
-        return Session(["stdbuf", "-oL", *self.dig(at), "+keepopen", "-f", "-"], folder, opening=self.questions(0, 1),
-                       ready=says(words(1)[0].encode()), closing=self.questions(1, SESSION),
-                       # A dig that lost its connection complains instead of the next answer, and goes on.
-                       result=lambda output: b"".join(output.splitlines()[-50:]))
+        return Session(
+            ["stdbuf", "-oL", *self.dig(at), "+keepopen", "-f", "-"],
+            folder,
+            opening=self.questions(0, 1),
+            ready=says(words(1)[0].encode()),
+            closing=self.questions(1, SESSION),
+            # A dig that lost its connection complains instead of the next answer, and goes on.
+            result=lambda output: b"".join(output.splitlines()[-50:]))

@@ -25,13 +25,21 @@ class Etcd(Pair):
 
     def start(self, folder: Path, at: Endpoint, proxy: bool) -> list[Program]:
         peers = f"http://{at.host}:{at.port + 100}"
-        return [Program(["etcd", "--name", "zoo", "--data-dir", folder / "data", "--listen-client-urls", f"http://{at}",
-                         "--advertise-client-urls", f"http://{at}", "--listen-peer-urls", peers,
-                         "--initial-advertise-peer-urls", peers, "--initial-cluster", f"zoo={peers}"], folder)]
+        return [
+            Program([
+                "etcd", "--name", "zoo", "--data-dir", folder / "data", "--listen-client-urls",
+                f"http://{at}", "--advertise-client-urls", f"http://{at}", "--listen-peer-urls",
+                peers, "--initial-advertise-peer-urls", peers, "--initial-cluster", f"zoo={peers}"
+            ], folder)
+        ]
 
     def fill(self, at: Endpoint, folder: Path) -> None:
-        await_true("etcd is ready", lambda: b"true" in run(
-            [*self._client(at), "endpoint", "health", "-w", "json"], folder, codes=[0, 1], extra=VERSION))
+        await_true(
+            "etcd is ready",
+            lambda: b"true" in run([*self._client(at), "endpoint", "health", "-w", "json"],
+                                   folder,
+                                   codes=[0, 1],
+                                   extra=VERSION))
 
     def check(self, at: Endpoint, folder: Path) -> str:
         value = "\n".join(words(10000))
@@ -42,8 +50,14 @@ class Etcd(Pair):
 
     def session(self, at: Endpoint, folder: Path) -> Session:
         self._gate.shut()
-        return Session([*self._client(at), "lock", "--ttl", "5", folder.name, "--", "sh", "-c", HOLDER.format(self._gate.path)],
-                       folder, ready=says(b"under way"), closing=self._gate.open, extra=VERSION)
+        return Session([
+            *self._client(at), "lock", "--ttl", "5", folder.name, "--", "sh", "-c",
+            HOLDER.format(self._gate.path)
+        ],
+                       folder,
+                       ready=says(b"under way"),
+                       closing=self._gate.open,
+                       extra=VERSION)
 
     @staticmethod
     def _client(at: Endpoint) -> list[str]:

@@ -28,8 +28,12 @@ class Git(Pair):
         work = self.folder / "work"
         run(["git", "init", "-q", work], self.folder)
         (work / "big").write_bytes(payload(8 * MEBIBYTE))
-        author = {"GIT_AUTHOR_NAME": "zoo", "GIT_AUTHOR_EMAIL": "zoo@zoo.test",
-                  "GIT_COMMITTER_NAME": "zoo", "GIT_COMMITTER_EMAIL": "zoo@zoo.test"}
+        author = {
+            "GIT_AUTHOR_NAME": "zoo",
+            "GIT_AUTHOR_EMAIL": "zoo@zoo.test",
+            "GIT_COMMITTER_NAME": "zoo",
+            "GIT_COMMITTER_EMAIL": "zoo@zoo.test"
+        }
         run(["git", "-C", work, "add", "."], self.folder)
         run(["git", "-C", work, "commit", "-q", "-m", "one"], self.folder, extra=author)
         hook = self.folder / "hook"
@@ -39,8 +43,12 @@ class Git(Pair):
     def start(self, folder: Path, at: Endpoint, proxy: bool) -> list[Program]:
         # The hook is read from the user's own settings only, never from the repository's.
         (folder / ".gitconfig").write_text(f"[uploadpack]\n packObjectsHook = {self.folder}/hook\n")
-        return [Program(["git", "daemon", f"--base-path={self.folder}", "--export-all", f"--listen={at.host}",
-                         f"--port={at.port}", "--reuseaddr"], folder)]
+        return [
+            Program([
+                "git", "daemon", f"--base-path={self.folder}", "--export-all",
+                f"--listen={at.host}", f"--port={at.port}", "--reuseaddr"
+            ], folder)
+        ]
 
     def check(self, at: Endpoint, folder: Path) -> str:
         run(self._clone(at, folder), folder)
@@ -49,11 +57,16 @@ class Git(Pair):
         return digest(run(["git", "-C", folder / "clone", "ls-tree", "HEAD"], folder))
 
     def session(self, at: Endpoint, folder: Path) -> Session:
+
         def has_begun(_: bytes) -> bool:
             parts = folder.glob("clone/.git/objects/pack/tmp_pack_*")
             return any(part.stat().st_size > MEBIBYTE for part in parts)
+
         self._gate.shut()
-        return Session(self._clone(at, folder), folder, ready=has_begun, closing=self._gate.open,
+        return Session(self._clone(at, folder),
+                       folder,
+                       ready=has_begun,
+                       closing=self._gate.open,
                        result=lambda _: folder / "clone/big")
 
     @staticmethod

@@ -46,14 +46,19 @@ class Http1(Pair):
 
     def start(self, folder: Path, at: Endpoint, proxy: bool) -> list[Program]:
         config = folder / "nginx.conf"
-        config.write_text(CONFIG.format(folder=folder, shared=self.folder, at=at, proxy=" proxy_protocol" if proxy else ""))
+        config.write_text(
+            CONFIG.format(folder=folder,
+                          shared=self.folder,
+                          at=at,
+                          proxy=" proxy_protocol" if proxy else ""))
         return [Program(["nginx", "-c", config, "-e", "stderr"], folder)]
 
     def check(self, at: Endpoint, folder: Path) -> str:
         big = run(["curl", "-sSf", f"http://{at}/big"], folder)
         must_equal("download", digest(big), digest(self.folder / "www/big"))
         kept = run(["curl", "-sSf", *[f"http://{at}/small"] * 50], folder)
-        must_equal("50 requests on a kept connection", digest(kept), digest((self.folder / "www/small").read_bytes() * 50))
+        must_equal("50 requests on a kept connection", digest(kept),
+                   digest((self.folder / "www/small").read_bytes() * 50))
         run(["curl", "-sSf", "-T", self.folder / "www/big", f"http://{at}/kept/big"], folder)
         back = run(["curl", "-sSf", f"http://{at}/kept/big"], folder)
         must_equal("upload", digest(back), digest(big))

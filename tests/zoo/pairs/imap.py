@@ -58,19 +58,30 @@ class Imap(Pair):
         for number in range(MAILS):
             (folder / f"mail/new/{number:03}.zoo").write_bytes(self._mail(number))
         config = folder / "dovecot.conf"
-        config.write_text(CONFIG.format(folder=folder, at=at, user=USER, proxy="yes" if proxy else "no"))
+        config.write_text(
+            CONFIG.format(folder=folder, at=at, user=USER, proxy="yes" if proxy else "no"))
         return [Program(["dovecot", "-F", "-c", config], folder)]
 
     def check(self, at: Endpoint, folder: Path) -> str:
         uids = range(1, MAILS + 1)
-        got = [run(["curl", "-sSf", "-u", "one:zoo", f"imap://{at}/INBOX;UID={uid}"], folder) for uid in uids]
+        got = [
+            run(["curl", "-sSf", "-u", "one:zoo", f"imap://{at}/INBOX;UID={uid}"], folder)
+            for uid in uids
+        ]
         must_equal("mails", digest(*got), digest(*map(self._mail, range(MAILS))))
         return digest(*got)
 
     def session(self, at: Endpoint, folder: Path) -> Session:
-        return Session(["/usr/bin/python3", self.folder.parent / "programs/imap_client.py", at.host, str(at.port)], folder,
-                       ready=says(b"under way\n"), closing=b"go on\n")
+        return Session([
+            "/usr/bin/python3", self.folder.parent / "programs/imap_client.py", at.host,
+            str(at.port)
+        ],
+                       folder,
+                       ready=says(b"under way\n"),
+                       closing=b"go on\n")
 
     @staticmethod
     def _mail(number: int) -> bytes:
-        return "\r\n".join([f"Subject: {number}", "From: one@zoo.test", "", *words(200, seed=number), ""]).encode()
+        return "\r\n".join(
+            [f"Subject: {number}", "From: one@zoo.test", "", *words(200, seed=number),
+             ""]).encode()

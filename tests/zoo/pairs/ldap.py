@@ -22,7 +22,12 @@ maxsize 67108864
 dbnosync
 access to * by * read
 """
-ENTRY = "dn: cn={number},dc=zoo\nobjectClass: applicationProcess\ncn: {number}\ndescription: {word}\n\n"
+ENTRY = """dn: cn={number},dc=zoo
+objectClass: applicationProcess
+cn: {number}
+description: {word}
+
+"""
 
 
 class Ldap(Pair):
@@ -31,7 +36,8 @@ class Ldap(Pair):
     accepts_proxy = True
 
     def prepare(self) -> None:
-        entries = "".join(ENTRY.format(number=number, word=word) for number, word in enumerate(words(2000)))
+        entries = "".join(
+            ENTRY.format(number=number, word=word) for number, word in enumerate(words(2000)))
         root = "dn: dc=zoo\nobjectClass: dcObject\nobjectClass: organization\ndc: zoo\no: zoo\n\n"
         (self.folder / "entries.ldif").write_text(root + entries)
 
@@ -45,15 +51,22 @@ class Ldap(Pair):
 
     def check(self, at: Endpoint, folder: Path) -> str:
         got = run([*self._search(at), "(description=*)", "description"], folder).decode()
-        sums = [line.split(": ")[1] for line in got.splitlines() if line.startswith("description: ")]
+        sums = [
+            line.split(": ")[1] for line in got.splitlines() if line.startswith("description: ")
+        ]
         must_equal("descriptions", sorted(sums), sorted(words(2000)))
         return digest(*sorted(sums))
 
     def session(self, at: Endpoint, folder: Path) -> Session:
         rest = "".join(f"{number}\n" for number in range(1, 300))
-        return Session(["stdbuf", "-oL", *self._search(at), "-f", "-", "(cn=%s)"], folder, opening=b"0\n",
-                       ready=says(words(1)[0].encode()), closing=rest.encode())
+        return Session(["stdbuf", "-oL", *self._search(at), "-f", "-", "(cn=%s)"],
+                       folder,
+                       opening=b"0\n",
+                       ready=says(words(1)[0].encode()),
+                       closing=rest.encode())
 
     @staticmethod
     def _search(at: Endpoint) -> list[str]:
-        return ["ldapsearch", "-x", "-LLL", "-o", "ldif-wrap=no", "-H", f"ldap://{at}", "-b", "dc=zoo"]
+        return [
+            "ldapsearch", "-x", "-LLL", "-o", "ldif-wrap=no", "-H", f"ldap://{at}", "-b", "dc=zoo"
+        ]

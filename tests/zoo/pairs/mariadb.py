@@ -23,19 +23,27 @@ class Mariadb(Pair):
     accepts_proxy = True
 
     def prepare(self) -> None:
-        run(["mariadb-install-db", "--no-defaults", f"--datadir={self.folder}/template", "--skip-test-db",
-             "--auth-root-authentication-method=normal", "--innodb-log-file-size=4M"], self.folder)
+        run([
+            "mariadb-install-db", "--no-defaults", f"--datadir={self.folder}/template",
+            "--skip-test-db", "--auth-root-authentication-method=normal",
+            "--innodb-log-file-size=4M"
+        ], self.folder)
         rows = "".join(f"insert into kept (word) values ('{word}');\n" for word in self._words())
         (self.folder / "fill.sql").write_text(f"{SCHEMA}begin;\n{rows}commit;\n")
 
     def start(self, folder: Path, at: Endpoint, proxy: bool) -> list[Program]:
         run(["cp", "-a", self.folder / "template", folder / "data"], folder)
         init = f"--init-file={self.folder}/fill.sql"
-        return [Program(["mariadbd", "--no-defaults", f"--datadir={folder}/data", f"--bind-address={at.host}",
-                         f"--port={at.port}", f"--socket={folder}/socket", f"--pid-file={folder}/pid",
-                         "--skip-name-resolve", "--innodb-buffer-pool-size=8M", "--innodb-log-file-size=4M",
-                         "--innodb-flush-method=nosync", "--skip-log-bin", "--performance-schema=off", init,
-                         *(["--proxy-protocol-networks=127.0.0.0/8"] if proxy else [])], folder)]
+        return [
+            Program([
+                "mariadbd", "--no-defaults", f"--datadir={folder}/data",
+                f"--bind-address={at.host}", f"--port={at.port}", f"--socket={folder}/socket",
+                f"--pid-file={folder}/pid", "--skip-name-resolve", "--innodb-buffer-pool-size=8M",
+                "--innodb-log-file-size=4M", "--innodb-flush-method=nosync", "--skip-log-bin",
+                "--performance-schema=off", init,
+                *(["--proxy-protocol-networks=127.0.0.0/8"] if proxy else [])
+            ], folder)
+        ]
 
     def check(self, at: Endpoint, folder: Path) -> str:
         rows = run(self._client(at, "-e", "select word from kept order by i"), folder)
@@ -43,14 +51,20 @@ class Mariadb(Pair):
         return digest(rows)
 
     def session(self, at: Endpoint, folder: Path) -> Session:
-        return Session(self._client(at), folder,
-                       opening=b"begin; create temporary table mine select 41 as n; select 'under way';\n",
-                       ready=says(b"under way"),
-                       closing=b"update mine set n = n + 1; select n from mine; select word from kept order by i; commit;\n")
+        return Session(
+            self._client(at),
+            folder,
+            opening=b"begin; create temporary table mine select 41 as n; select 'under way';\n",
+            ready=says(b"under way"),
+            closing=b"update mine set n = n + 1; select n from mine;"
+            b" select word from kept order by i; commit;\n")
 
     def _client(self, at: Endpoint, *arguments: str) -> list[str]:
-        return ["mariadb", "--no-defaults", "-h", at.host, "-P", str(at.port), "-uzoo", "-pzoo", "--batch",
-                "--skip-column-names", "--unbuffered", "--skip-reconnect", "zoo", *arguments]
+        return [
+            "mariadb", "--no-defaults", "-h", at.host, "-P",
+            str(at.port), "-uzoo", "-pzoo", "--batch", "--skip-column-names", "--unbuffered",
+            "--skip-reconnect", "zoo", *arguments
+        ]
 
     @staticmethod
     def _words() -> list[str]:

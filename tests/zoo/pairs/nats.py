@@ -21,16 +21,25 @@ class Nats(Pair):
         return [Program(["nats-server", "-a", at.host, "-p", str(at.port)], folder)]
 
     def check(self, at: Endpoint, folder: Path) -> str:
-        got = run(self._client(at), folder, stdin=self._greeting(folder) + self._messages(folder, 2000))
+        got = run(self._client(at),
+                  folder,
+                  stdin=self._greeting(folder) + self._messages(folder, 2000))
         must_equal("messages", self._received(got), [*words(2000), LAST])
         return digest(*self._received(got))
 
     def session(self, at: Endpoint, folder: Path) -> Session:
-        return Session(self._client(at), folder, opening=self._greeting(folder), ready=says(b"PONG"), closing=self._messages(folder, 200),
+        return Session(self._client(at),
+                       folder,
+                       opening=self._greeting(folder),
+                       ready=says(b"PONG"),
+                       closing=self._messages(folder, 200),
                        result=lambda output: "\n".join(self._received(output)))
 
     def _client(self, at: Endpoint) -> list[str | Path]:
-        return ["/usr/bin/python3", self.folder.parent / "programs/talk.py", at.host, str(at.port), LAST]
+        return [
+            "/usr/bin/python3", self.folder.parent / "programs/talk.py", at.host,
+            str(at.port), LAST
+        ]
 
     @staticmethod
     def _greeting(folder: Path) -> bytes:
@@ -39,10 +48,13 @@ class Nats(Pair):
 
     @staticmethod
     def _messages(folder: Path, count: int) -> bytes:
-        return "".join(f"PUB {folder.name} {len(text)}\r\n{text}\r\n" for text in [*words(count), LAST]).encode()
+        return "".join(f"PUB {folder.name} {len(text)}\r\n{text}\r\n"
+                       for text in [*words(count), LAST]).encode()
 
     @staticmethod
     def _received(output: bytes) -> list[str]:
         """Payloads: what follows a line of MSG."""
         lines = output.decode().split("\r\n")
-        return [lines[index + 1] for index, line in enumerate(lines[:-1]) if line.startswith("MSG ")]
+        return [
+            lines[index + 1] for index, line in enumerate(lines[:-1]) if line.startswith("MSG ")
+        ]

@@ -1,4 +1,4 @@
-"""Half-close: nc -N ends its side, and the server answers only then, with the sum of what it got."""
+"""Half-close: nc -N ends its side, and only then the server answers, with the sum of it all."""
 
 from __future__ import annotations
 
@@ -20,10 +20,16 @@ class Netcat(Pair):
 
     def check(self, at: Endpoint, folder: Path) -> str:
         sizes = [0, 1, 65536, 16 * MEBIBYTE]
-        got = [run(["nc", "-N", at.host, str(at.port)], folder, stdin=payload(size)) for size in sizes]
-        must_equal("sums", [answer.decode() for answer in got], [f"hello\n{digest(payload(size))}  -\n" for size in sizes])
+        got = [
+            run(["nc", "-N", at.host, str(at.port)], folder, stdin=payload(size)) for size in sizes
+        ]
+        must_equal("sums", [answer.decode() for answer in got],
+                   [f"hello\n{digest(payload(size))}  -\n" for size in sizes])
         return digest(*got)
 
     def session(self, at: Endpoint, folder: Path) -> Session:
-        return Session(["nc", "-N", at.host, str(at.port)], folder, opening=b"begin", ready=says(b"hello"),
+        return Session(["nc", "-N", at.host, str(at.port)],
+                       folder,
+                       opening=b"begin",
+                       ready=says(b"hello"),
                        closing=payload(MEBIBYTE))

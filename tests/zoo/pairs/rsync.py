@@ -31,8 +31,12 @@ class Rsync(Pair):
 
     def start(self, folder: Path, at: Endpoint, proxy: bool) -> list[Program]:
         (folder / "rsyncd.conf").write_text(CONFIG.format(at=at, shared=self.folder))
-        return [Program(["rsync", "--daemon", "--no-detach", f"--config={folder}/rsyncd.conf",
-                         f"--log-file={folder}/transfers.log"], folder)]
+        return [
+            Program([
+                "rsync", "--daemon", "--no-detach", f"--config={folder}/rsyncd.conf",
+                f"--log-file={folder}/transfers.log"
+            ], folder)
+        ]
 
     def check(self, at: Endpoint, folder: Path) -> str:
         run(["rsync", "-rc", f"rsync://{at}/data/", folder / "got"], folder)
@@ -41,7 +45,12 @@ class Rsync(Pair):
         return got
 
     def session(self, at: Endpoint, folder: Path) -> Session:
+
         def has_begun(_: bytes) -> bool:
             return any(part.stat().st_size > MEBIBYTE for part in folder.glob(".big.*"))
-        return Session(["rsync", "--bwlimit=32M", f"rsync://{at}/data/big", folder / "big"], folder, ready=has_begun,
-                       freeze=True, result=lambda _: folder / "big")
+
+        return Session(["rsync", "--bwlimit=32M", f"rsync://{at}/data/big", folder / "big"],
+                       folder,
+                       ready=has_begun,
+                       freeze=True,
+                       result=lambda _: folder / "big")

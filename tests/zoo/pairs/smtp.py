@@ -1,4 +1,7 @@
-"""SMTP: aiosmtpd with swaks. A whole mail server would replace the one of the machine (mail-transport-agent)."""
+"""SMTP: aiosmtpd with swaks.
+
+The package of a whole mail server would take the place of the machine's own.
+"""
 
 from __future__ import annotations
 
@@ -27,21 +30,35 @@ class Smtp(Pair):
         self._mail.write_bytes("\r\n".join(lines).encode())
 
     def start(self, folder: Path, at: Endpoint, proxy: bool) -> list[Program]:
-        return [Program(["/usr/bin/python3", self.folder.parent / "programs/smtp_server.py", at.host, str(at.port),
-                         self._gate.path, *(["--proxy"] if proxy else [])], folder, name="smtp")]
+        return [
+            Program([
+                "/usr/bin/python3", self.folder.parent / "programs/smtp_server.py", at.host,
+                str(at.port), self._gate.path, *(["--proxy"] if proxy else [])
+            ],
+                    folder,
+                    name="smtp")
+        ]
 
     def check(self, at: Endpoint, folder: Path) -> str:
         sums = set(self._sums(run(self._swaks(at), folder)) for _ in range(3))
-        must_equal("sum of the mail that the server got", sums, {digest(self._mail.read_bytes().rstrip())})
+        must_equal("sum of the mail that the server got", sums,
+                   {digest(self._mail.read_bytes().rstrip())})
         return sums.pop()
 
     def session(self, at: Endpoint, folder: Path) -> Session:
         self._gate.shut()
-        return Session(self._swaks(at), folder, ready=says(b"\n -> ."), closing=self._gate.open, result=self._sums)
+        return Session(self._swaks(at),
+                       folder,
+                       ready=says(b"\n -> ."),
+                       closing=self._gate.open,
+                       result=self._sums)
 
     def _swaks(self, at: Endpoint) -> list[str]:
-        return ["swaks", "--server", at.host, "--port", str(at.port), "--from", "one@zoo.test", "--to", "two@zoo.test",
-                "--helo", "zoo.test", "--data", f"@{self._mail}"]
+        return [
+            "swaks", "--server", at.host, "--port",
+            str(at.port), "--from", "one@zoo.test", "--to", "two@zoo.test", "--helo", "zoo.test",
+            "--data", f"@{self._mail}"
+        ]
 
     @staticmethod
     def _sums(transcript: bytes) -> str:

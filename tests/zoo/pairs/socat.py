@@ -25,7 +25,10 @@ class Socat(Pair):
         return digest(got)
 
     def session(self, at: Endpoint, folder: Path) -> Session:
-        return Session(self._client(at), folder, opening=b"under way", ready=says(b"under way"),
+        return Session(self._client(at),
+                       folder,
+                       opening=b"under way",
+                       ready=says(b"under way"),
                        closing=payload(4 * MEBIBYTE))
 
     @staticmethod

@@ -21,11 +21,16 @@ class Svn(Pair):
         for number, word in enumerate(words(20)):
             (data / f"small{number:02}").write_text(word)
         run(["svnadmin", "create", self.folder / "repository"], self.folder)
-        run(["svn", "import", "-q", "-m", "one", data, f"file://{self.folder}/repository"], self.folder)
+        run(["svn", "import", "-q", "-m", "one", data, f"file://{self.folder}/repository"],
+            self.folder)
 
     def start(self, folder: Path, at: Endpoint, proxy: bool) -> list[Program]:
-        return [Program(["svnserve", "-d", "--foreground", "--listen-host", at.host, "--listen-port", str(at.port),
-                         "-r", self.folder], folder)]
+        return [
+            Program([
+                "svnserve", "-d", "--foreground", "--listen-host", at.host, "--listen-port",
+                str(at.port), "-r", self.folder
+            ], folder)
+        ]
 
     def check(self, at: Endpoint, folder: Path) -> str:
         run(["svn", "checkout", "-q", f"svn://{at}/repository", folder / "got"], folder)
@@ -34,4 +39,6 @@ class Svn(Pair):
         return got
 
     def session(self, at: Endpoint, folder: Path) -> Session:
-        return Session(["svn", "cat", f"svn://{at}/repository/big"], folder, ready=at_least(MEBIBYTE))
+        return Session(["svn", "cat", f"svn://{at}/repository/big"],
+                       folder,
+                       ready=at_least(MEBIBYTE))

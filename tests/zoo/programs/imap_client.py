@@ -1,4 +1,7 @@
-"""Opens a mailbox, waits for a line of input, then prints all mails. Usage: imap_client.py HOST PORT"""
+"""Opens a mailbox, waits for a line of input, then prints all mails.
+
+Usage: imap_client.py HOST PORT
+"""
 
 from __future__ import annotations
 

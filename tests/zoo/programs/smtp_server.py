@@ -19,7 +19,8 @@ class Handler:
     def __init__(self, gate: str) -> None:
         self._gate = gate
 
-    async def handle_PROXY(self, server: SMTP, session: Session, envelope: Envelope, proxy_data: object) -> bool:
+    async def handle_PROXY(self, server: SMTP, session: Session, envelope: Envelope,
+                           proxy_data: object) -> bool:
         """Takes every header that could be read."""
         return True
 
@@ -30,8 +31,13 @@ class Handler:
 
 
 async def serve(host: str, port: int, gate: str, proxy: bool) -> None:
+
     def connection() -> SMTP:
-        return SMTP(Handler(gate), hostname="zoo.test", data_size_limit=0, proxy_protocol_timeout=5 if proxy else None)
+        return SMTP(Handler(gate),
+                    hostname="zoo.test",
+                    data_size_limit=0,
+                    proxy_protocol_timeout=5 if proxy else None)
+
     server = await asyncio.get_running_loop().create_server(connection, host, port)
     await server.serve_forever()
 

@@ -1,6 +1,7 @@
 """A client for protocols of lines that have none in Debian: input to the socket, socket to output.
 
-Ends well when the text UNTIL has arrived after the end of its input, badly when the server ends first.
+Ends well when the text UNTIL has arrived after the end of its input, badly when the server ends
+first.
 Usage: talk.py HOST PORT UNTIL
 """
 
