@@ -47,7 +47,7 @@ class Skipped(Exception):
 
 
 def is_listening(at: Endpoint, protocol: str) -> bool:
-    """Asks the kernel: a connection to find out would be a client that the server did not expect."""
+    """Asks the kernel: a connection to find out would be a client the server never expected."""
     # Bytes of the address stand in the machine's order, here little endian.
     address = struct.unpack("<I", socket.inet_aton(at.host))[0]
     wanted = {f"{address:08X}:{at.port:04X}", f"{0:08X}:{at.port:04X}"}
