@@ -11,7 +11,7 @@ zoo_packages=(iproute2 postgresql mariadb-server-core mariadb-client-core redis-
   memcached libmemcached-tools openssh-server openssh-client rsync git subversion mosquitto
   mosquitto-clients python3-aiosmtpd swaks slapd ldap-utils nginx curl nghttp2-server
   nghttp2-client python3-websockets dnsmasq-base bind9-dnsutils iperf3 dovecot-imapd
-  netcat-openbsd socat openssl nats-server etcd-server etcd-client)
+  netcat-openbsd socat openssl nats-server etcd-server etcd-client nbdkit libnbd-bin haproxy)
 
 is_installed() { [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null)" = "ii " ]; }
 

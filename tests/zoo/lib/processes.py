@@ -133,8 +133,6 @@ def run(command: Sequence[str | Path],
             f"{' '.join(words)[:200]} hung for {DEADLINE_S:.0f} s: {(late.stderr or b'')[-300:]!r}"
         ) from late
     if done.returncode not in codes:
-        raise Broken(
-            f"{' '.join(words)[:200]} ended with {done.returncode}: "
-            f"{(done.stderr or done.stdout)[-300:]!r}"
-        )
+        raise Broken(f"{' '.join(words)[:200]} ended with {done.returncode}: "
+                     f"{(done.stderr or done.stdout)[-300:]!r}")
     return done.stdout

@@ -18,6 +18,7 @@ class Http2(Pair):
     packages = ["nghttp2-server", "nghttp2-client", "curl", "openssl"]
     programs = ["nghttpd", "h2load", "curl", "openssl"]
     scheme = ""
+    lost_codes = frozenset({18, 56, 92})
 
     def prepare(self) -> None:
         www = self.folder / "www"

@@ -37,6 +37,7 @@ class Http1(Pair):
     packages = ["nginx", "curl"]
     programs = ["nginx", "curl"]
     accepts_proxy = True
+    lost_codes = frozenset({18, 56, 92})
 
     def prepare(self) -> None:
         www = self.folder / "www"
