@@ -55,7 +55,7 @@ class Pair(ABC):
     # A session of several connections that must meet in one server: the other stands by as
     # draining, for no balancer can know that they belong together.
     several_connections = False
-    # Exit codes that mean the same, a lost connection: which one it is depends on whether the client
+    # Exit codes that mean the same, a lost connection: which one it is depends on whether a client
     # still wrote to the dead server, and that on how much was buffered before it.
     lost_codes: frozenset[int] = frozenset()
     # The server makes a second client wait until the first has gone.

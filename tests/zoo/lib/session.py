@@ -19,11 +19,10 @@ from lib.processes import DEADLINE_S, Broken, Program
 
 # How clients name the end of a connection; the first that matches is its class. Reset and closed
 # are one: which of them a dead server's kernel sends depends on what it had not read by then.
-ERROR_CLASSES = [
-    ("refused", "refused"), ("timeout", "timed? ?out"),
-    ("lost",
-     "reset|broken pipe|clos|eof|lost|gone away|unexpected|hung up|truncated|partial|disconnect")
-]
+ERROR_CLASSES = [("refused", "refused"), ("timeout", "timed? ?out"),
+                 ("lost",
+                  "reset|broken pipe|clos|eof|lost|gone away|unexpected|hung up|truncated|partial|"
+                  "not connected|disconnect")]
 
 
 @dataclass(frozen=True)
@@ -66,6 +65,20 @@ class Session:
 
     def open(self) -> Session:
         """Starts the client and returns when it is in the middle of its work."""
+        self._start()
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._pipe(self._process.stdin), self.opening)
+        self._read_until_ready()
+        if self.freeze:
+            self._program.signal(signal.SIGSTOP)
+        return self
+
+    def attempt(self) -> bool:
+        """Runs the client with nothing to say but its opening: whether it got under way at all."""
+        self._start()
+        return self.ready(self._communicate(self.opening))
+
+    def _start(self) -> None:
         self._program = Program(self.command,
                                 self.folder,
                                 name="session",
@@ -74,12 +87,6 @@ class Session:
                                 extra=self.extra)
         self._log_start = self._program.log.stat().st_size
         self._output = b""
-        with contextlib.suppress(BrokenPipeError):
-            os.write(self._pipe(self._process.stdin), self.opening)
-        self._read_until_ready()
-        if self.freeze:
-            self._program.signal(signal.SIGSTOP)
-        return self
 
     def finish(self) -> Ending:
         """Lets the client go on to its end, whatever end that is; Broken when it hangs."""
@@ -89,12 +96,15 @@ class Session:
         if callable(rest):
             rest()
             rest = b""
+        return self._ending(self._output + self._communicate(rest))
+
+    def _communicate(self, rest: bytes) -> bytes:
+        """What the client still prints when this was all for it to hear."""
         try:
-            output, _ = self._process.communicate(rest, timeout=DEADLINE_S)
+            return self._process.communicate(rest, timeout=DEADLINE_S)[0]
         except subprocess.TimeoutExpired as late:
             self.abandon()
             raise Broken(f"the client hangs: {' '.join(self._program.command)[:200]}") from late
-        return self._ending(self._output + output)
 
     def abandon(self) -> None:
         """Ends the client if it still runs."""

@@ -47,9 +47,9 @@ class Rsync(Pair):
     def session(self, at: Endpoint, folder: Path) -> Session:
 
         def has_begun(_: bytes) -> bool:
-            return any(part.stat().st_size > MEBIBYTE for part in folder.glob(".big.*"))
+            return any(part.stat().st_size > MEBIBYTE // 4 for part in folder.glob(".big.*"))
 
-        return Session(["rsync", "--bwlimit=32M", f"rsync://{at}/data/big", folder / "big"],
+        return Session(["rsync", "--bwlimit=8M", f"rsync://{at}/data/big", folder / "big"],
                        folder,
                        ready=has_begun,
                        freeze=True,
