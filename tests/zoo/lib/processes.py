@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 USER = "zoo"
-DEADLINE_S = 20.0
+DEADLINE_S = 30.0
 POLL_S = 0.02
 # Debian keeps servers in sbin and PostgreSQL's in a folder of its own.
 PROGRAM_FOLDERS = [
