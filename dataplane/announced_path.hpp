@@ -25,6 +25,10 @@ class AnnouncedPath : public proxy::DataPath {
   std::vector<proxy::ServiceStatus> status() const override;
   std::vector<Failure> failures() const override;
   std::set<proxy::ListenerId> listening() const override { return path_->listening(); }
+  void set_health(const proxy::BackendId& backend, proxy::Health health,
+                  std::string reason) override {
+    path_->set_health(backend, health, std::move(reason));
+  }
   void avoid_sources(const std::set<IpAddress>& ours) override { path_->avoid_sources(ours); }
   proxy::DataPathCounters counters() const override { return path_->counters(); }
   std::set<IpAddress> addresses_in_use() const override { return path_->addresses_in_use(); }

@@ -55,6 +55,50 @@ constexpr PathRow kPathRows[] = {
      &proxy::DataPathCounters::client_gone_while_dialling},
 };
 
+constexpr PathRow kUdpRows[] = {
+    {"udp_sessions_opened_total", "UDP sessions begun", &proxy::DataPathCounters::udp_opened},
+    {"udp_sessions_closed_total", "UDP sessions ended", &proxy::DataPathCounters::udp_closed},
+    {"udp_received_datagrams_total", "Datagrams passed to backends",
+     &proxy::DataPathCounters::udp_datagrams_in},
+    {"udp_sent_datagrams_total", "Datagrams passed to clients",
+     &proxy::DataPathCounters::udp_datagrams_out},
+    {"udp_sessions_moved_total", "UDP sessions that went on with another backend",
+     &proxy::DataPathCounters::udp_moved},
+    {"udp_refusals_total", "Ports that a backend called unreachable",
+     &proxy::DataPathCounters::udp_refused},
+    {"udp_idle_timeouts_total", "UDP sessions ended for being idle",
+     &proxy::DataPathCounters::udp_idle_timeouts},
+};
+
+// Datagrams that were not passed on, by cause.
+struct UdpDrop {
+  const char* cause;
+  uint64_t proxy::DataPathCounters::*value;
+};
+constexpr UdpDrop kUdpDrops[] = {
+    {"no_backend", &proxy::DataPathCounters::udp_no_backend},
+    {"source_refused", &proxy::DataPathCounters::udp_source_refused},
+    {"session_limit", &proxy::DataPathCounters::udp_session_limit},
+    {"queue_overflow", &proxy::DataPathCounters::udp_queue_overflows},
+    {"own_want", &proxy::DataPathCounters::udp_own_wants},
+    {"other", &proxy::DataPathCounters::udp_dropped},
+};
+
+using CheckRow = Row<health::ProberCounters>;
+constexpr CheckRow kCheckRows[] = {
+    {"checks_total", "Health checks begun", &health::ProberCounters::probes},
+    {"check_successes_total", "Health checks that went well", &health::ProberCounters::successes},
+    {"check_failures_total", "Health checks that failed", &health::ProberCounters::failures},
+    {"check_timeouts_total", "Of these, those that took too long",
+     &health::ProberCounters::timeouts},
+    {"check_own_wants_total", "Health checks that failed for want of something of ours",
+     &health::ProberCounters::own_wants},
+    {"check_delays_total", "Health checks that had to wait for their turn",
+     &health::ProberCounters::delayed},
+    {"health_transitions_total", "Times a backend became up or down",
+     &health::ProberCounters::transitions},
+};
+
 using AnnounceRow = Row<announce::AnnounceCounters>;
 constexpr AnnounceRow kAnnounceRows[] = {
     {"addresses_added_total", "Addresses put on the interface", &announce::AnnounceCounters::added},
@@ -90,6 +134,21 @@ void add_gauge(Metrics& out, const char* name, const char* help, uint64_t value)
 void add_path_metrics(Metrics& out, const proxy::DataPathCounters& counters) {
   add_gauge(out, "connections", "Connections open now", counters.active);
   for (const auto& row : kPathRows) add_counter(out, row.name, row.help, counters.*row.value);
+  add_gauge(out, "udp_sessions", "UDP sessions now", counters.udp_active);
+  for (const auto& row : kUdpRows) add_counter(out, row.name, row.help, counters.*row.value);
+  ops::Metric drops{std::string(kPrefix) + "udp_dropped_datagrams_total",
+                    "Datagrams that were not passed on, by cause.",
+                    ops::MetricType::kCounter,
+                    {}};
+  for (const auto& drop : kUdpDrops) {
+    drops.samples.push_back({static_cast<double>(counters.*drop.value), {{"cause", drop.cause}}});
+  }
+  out.push_back(std::move(drops));
+}
+
+void add_check_metrics(Metrics& out, const health::ProberCounters& counters) {
+  add_gauge(out, "checks_in_flight", "Health checks under way", counters.in_flight);
+  for (const auto& row : kCheckRows) add_counter(out, row.name, row.help, counters.*row.value);
 }
 
 void add_state_metrics(Metrics& out, const Coordinator& coordinator,

@@ -96,6 +96,17 @@ Status Program::open_path() {
        .announcing = announcing,
        .post = [this](std::function<void()> task) { asio::post(io_, std::move(task)); },
        .on_change = [this] { path_changed(); }});
+  auto checked = std::make_unique<CheckedPath>(
+      io_, std::move(path_), [this](const auto& backend, const auto& verdict) {
+        ops::log(verdict.health == health::Health::kDown ? ops::Level::kWarning : ops::Level::kInfo,
+                 std::string("backend is ") + health::to_string(verdict.health),
+                 {{"service", backend.key},
+                  {"backend", backend.backend.to_string()},
+                  {"reason", verdict.reason}});
+        path_changed();
+      });
+  checked_ = checked.get();
+  path_ = std::move(checked);
   if (!announcing) return Done{};
   auto announced = std::make_unique<AnnouncedPath>(io_, std::move(path_), make_announcer());
   announced_ = announced.get();
@@ -202,6 +213,7 @@ std::string Program::metrics() const {
                  ops::MetricType::kGauge,
                  {{1, {{"program", "dataplane"}, {"version", EMPALME_VERSION}}}}});
   add_path_metrics(out, path_->counters());
+  add_check_metrics(out, checked_->check_counters());
   add_state_metrics(out, *coordinator_, admin_->refusals());
   if (store_) add_store_metrics(out, *store_);
   if (announced_ != nullptr) {

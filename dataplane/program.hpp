@@ -14,6 +14,7 @@
 #include "dataplane/announce/link_announcer.hpp"
 #include "dataplane/announce/packet_filter.hpp"
 #include "dataplane/announced_path.hpp"
+#include "dataplane/checked_path.hpp"
 #include "dataplane/config.hpp"
 #include "dataplane/coordinator.hpp"
 #include "dataplane/state_store.hpp"
@@ -47,6 +48,7 @@ class Program {
   std::unique_ptr<proxy::DataPath> path_;
   announce::LinkAnnouncer* link_announcer_ = nullptr;  // inside announced_
   AnnouncedPath* announced_ = nullptr;                 // path_, when it announces
+  CheckedPath* checked_ = nullptr;                     // below it
   std::unique_ptr<Coordinator> coordinator_;
   std::unique_ptr<Admin> admin_;
   std::unique_ptr<net::HttpServer> admin_server_;

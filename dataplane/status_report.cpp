@@ -31,7 +31,7 @@ BackendReport report_backend(const Backend& backend, const proxy::PortStatus* li
   for (const auto& status : live->backends) {
     if (status.backend != backend.endpoint()) continue;
     out.connections = status.connections;
-    if (status.ejected) out.health = "ejected";
+    out.health = status.ejected ? "ejected" : status.health;
     out.reason = status.reason;
   }
   return out;

@@ -22,7 +22,6 @@ constexpr Rule kUnsupported[] = {
     {"policy.max_connections_per_source",
      [](const Policy& p) { return p.max_connections_per_source != 0; }},
     {"policy.max_rate_per_source", [](const Policy& p) { return p.max_rate_per_source != 0; }},
-    {"policy.health.type", [](const Policy& p) { return p.health.type != HealthType::kNone; }},
     {"policy.slow_start_s", [](const Policy& p) { return p.slow_start_s != 0; }},
     {"policy.congestion", [](const Policy& p) { return !p.congestion.empty(); }},
     {"policy.busy_poll_us", [](const Policy& p) { return p.busy_poll_us != 0; }},
@@ -41,7 +40,6 @@ const char* unsupported_field(const Policy& policy) {
 
 std::optional<std::string> unsupported(const ServicePort& port) {
   const char* field = unsupported_field(port.policy);
-  if (port.protocol != Protocol::kTcp) field = "protocol";
   if (port.match != Match{}) field = "match";
   if (!port.groups.empty()) field = "groups";
   if (port.tls.mode != TlsMode::kNone) field = "tls";
@@ -58,13 +56,19 @@ std::vector<std::string> served_features() {
           "policy.ejection",
           "policy.half_close",
           "policy.half_closed_timeout_s",
+          "policy.health.type=http",
           "policy.health.type=none",
+          "policy.health.type=send_expect",
+          "policy.health.type=tcp",
+          "policy.health.type=tls",
           "policy.idle_timeout_s",
           "policy.mode=proxy",
           "policy.proxy_protocol=off",
           "policy.source_ranges",
+          "policy.udp_idle_s",
           "policy.when_empty=reset",
-          "protocol=tcp"};
+          "protocol=tcp",
+          "protocol=udp"};
 }
 
 }  // namespace lb

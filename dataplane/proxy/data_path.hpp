@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/model/state.hpp"
+#include "dataplane/proxy/listener_config.hpp"
 
 namespace lb::proxy {
 
@@ -20,6 +21,16 @@ struct ListenerId {
   Protocol protocol = Protocol::kTcp;
 
   auto operator<=>(const ListenerId&) const = default;
+};
+
+// A backend of one port of a service; what is known of it is kept under this.
+struct BackendId {
+  std::string key;  // of the service
+  uint16_t port = 0;
+  Protocol protocol = Protocol::kTcp;
+  Endpoint backend;
+
+  auto operator<=>(const BackendId&) const = default;
 };
 
 struct DataPathOptions {
@@ -36,7 +47,8 @@ struct DataPathOptions {
 struct BackendStatus {
   Endpoint backend;
   bool ejected = false;
-  std::string reason;  // why it is ejected: "Refused", "Timeout"; empty otherwise
+  std::string health;  // of active checks: "up", "down", or "unknown"
+  std::string reason;  // why it is ejected ("Refused", "Timeout") or down; empty otherwise
   uint64_t connections = 0;
 };
 
@@ -65,6 +77,12 @@ struct DataPathCounters {
   uint64_t ejections = 0, drain_resets = 0, dead_peers = 0, idle_timeouts = 0;
   uint64_t accept_paused = 0, pipe_fallbacks = 0, client_gone_while_dialling = 0;
   uint64_t passed_on = 0;  // to a less loaded worker
+  // UDP. Bytes are in bytes_in and bytes_out, ejections in ejections.
+  uint64_t udp_opened = 0, udp_closed = 0, udp_active = 0;
+  uint64_t udp_datagrams_in = 0, udp_datagrams_out = 0;
+  uint64_t udp_moved = 0, udp_refused = 0, udp_idle_timeouts = 0;
+  uint64_t udp_no_backend = 0, udp_source_refused = 0, udp_session_limit = 0;
+  uint64_t udp_queue_overflows = 0, udp_own_wants = 0, udp_dropped = 0;
 };
 
 class DataPath {
@@ -85,6 +103,9 @@ class DataPath {
 
   // Listeners that are open now.
   virtual std::set<ListenerId> listening() const = 0;
+
+  // What an active check has found; kept for as long as a listener uses the backend.
+  virtual void set_health(const BackendId& backend, Health health, std::string reason) = 0;
 
   // Has dials not leave from one of these addresses, which we announce; see dial_source.hpp.
   virtual void avoid_sources(const std::set<IpAddress>& ours) = 0;

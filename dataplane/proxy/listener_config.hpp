@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "common/model/state.hpp"
@@ -17,16 +18,28 @@ namespace lb::proxy {
 
 enum class Ejection : uint8_t { kNone, kRefused, kTimeout };
 
+// What active checks say. Unknown: not checked, or not yet.
+enum class Health : uint8_t { kUnknown, kUp, kDown };
+
 struct BackendRecord {
-  explicit BackendRecord(Endpoint where) : endpoint(where) {}
+  explicit BackendRecord(Endpoint where, Protocol how = Protocol::kTcp)
+      : endpoint(where), protocol(how) {}
   const Endpoint endpoint;
+  const Protocol protocol;
   std::atomic<uint64_t> connections{0};
   std::atomic<uint32_t> refusals{0};  // in a row, as are the timeouts
   std::atomic<uint32_t> timeouts{0};
   std::atomic<Ejection> ejected{Ejection::kNone};
   std::atomic<uint32_t> source_v4{0};  // host order, what dials leave from; 0: as routed
 
-  bool out() const { return ejected.load(std::memory_order_relaxed) != Ejection::kNone; }
+  std::atomic<Health> health{Health::kUnknown};
+  std::string health_reason;  // of the control thread
+
+  // Only for want of a better one.
+  bool out() const {
+    return ejected.load(std::memory_order_relaxed) != Ejection::kNone ||
+           health.load(std::memory_order_relaxed) == Health::kDown;
+  }
 
   // Counts one more failure of a kind; true when this one ejects the backend. `limit` 0: never.
   bool failed(Ejection cause, uint32_t limit) {

@@ -52,10 +52,15 @@ std::shared_ptr<const ListenerConfig> ListenerPlanner::config(const Service& ser
   return out;
 }
 
-std::shared_ptr<BackendRecord> ListenerPlanner::record(const RecordKey& key) {
+std::shared_ptr<BackendRecord> ListenerPlanner::find(const BackendId& id) const {
+  const auto known = records_.find(id);
+  return known == records_.end() ? nullptr : known->second.lock();
+}
+
+std::shared_ptr<BackendRecord> ListenerPlanner::record(const BackendId& key) {
   auto& known = records_[key];
   auto held = known.lock();
-  if (!held) known = held = std::make_shared<BackendRecord>(std::get<3>(key));
+  if (!held) known = held = std::make_shared<BackendRecord>(key.backend, key.protocol);
   return held;
 }
 

@@ -8,7 +8,6 @@
 #include <memory>
 #include <set>
 #include <string>
-#include <tuple>
 #include <vector>
 
 #include "common/model/state.hpp"
@@ -27,20 +26,22 @@ class ListenerPlanner {
  public:
   PlannedListeners plan(const DesiredState& state, std::vector<Failure>& failed);
 
+  // Null: no listener uses it.
+  std::shared_ptr<BackendRecord> find(const BackendId& id) const;
+
   // Has dials not leave from one of `ours` (addresses that we announce), where the kernel would
   // choose it: the answers would come to another node once the address has moved.
   void avoid_sources(const std::set<IpAddress>& ours);
 
  private:
-  using RecordKey = std::tuple<std::string, uint16_t, Protocol, Endpoint>;
   using CountsKey = std::pair<std::string, ListenerId>;
 
   std::shared_ptr<const ListenerConfig> config(const Service& service, const ServicePort& port,
                                                const ListenerId& id);
-  std::shared_ptr<BackendRecord> record(const RecordKey& key);
+  std::shared_ptr<BackendRecord> record(const BackendId& key);
   std::shared_ptr<ListenerCounts> counts(const CountsKey& key);
 
-  std::map<RecordKey, std::weak_ptr<BackendRecord>> records_;
+  std::map<BackendId, std::weak_ptr<BackendRecord>> records_;
   std::map<CountsKey, std::weak_ptr<ListenerCounts>> counts_;
 };
 

@@ -55,7 +55,8 @@ class RelayEngine {
   const EngineCounters& counters() const { return counters_; }
 
   // `fd` is invalid on a worker that is only handed connections.
-  void add_listener(net::Fd fd, std::shared_ptr<const ListenerConfig> config, Sharing sharing);
+  void add_listener(net::Fd fd, std::shared_ptr<const ListenerConfig> config,
+                    Sharing sharing = Sharing::kOwnSocket);
   // Serves a connection that another worker has accepted.
   void adopt(const Endpoint& listener, net::Fd client);
   void update_listener(std::shared_ptr<const ListenerConfig> config);

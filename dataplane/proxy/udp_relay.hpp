@@ -56,6 +56,8 @@ class UdpRelay {
   // When tick() is next worth calling: ms of the clock, UINT64_MAX for not at all.
   uint64_t next_tick() const { return stranded_.empty() ? wheel_.wake_at() : now_; }
   size_t sessions() const { return live_; }
+  // Whatever is left over is due at next_tick().
+  bool has_queued() const { return false; }
 
  private:
   using Listener = std::unique_ptr<UdpListener>;

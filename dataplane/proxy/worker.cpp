@@ -3,30 +3,39 @@
 namespace lb::proxy {
 namespace {
 
-// Batches before timers and posted tasks get their turn.
-constexpr int kBatchesPerTurn = 64;
+UdpHooks udp_hooks(const EngineHooks& hooks) {
+  UdpHooks out;
+  out.on_eject = hooks.on_eject;
+  return out;
+}
 
 }  // namespace
 
-Worker::Worker(size_t index, EngineHooks hooks) : engine_(index, std::move(hooks)) {
-  wait_for_events();
+Worker::Worker(size_t index, EngineHooks hooks)
+    : engine_(index, hooks), udp_(index, udp_hooks(hooks)) {
   thread_ = std::thread([this] { io_.run(); });
 }
 
 Worker::~Worker() {
-  post([this](RelayEngine& engine) {
-    engine.reset_everything();
+  asio::post(io_, [this] {
+    engine_.reset_everything();
+    udp_.reset_everything();
     io_.stop();
   });
   thread_.join();
-  epoll_.release();  // the engine owns the descriptor
 }
 
 void Worker::post(std::function<void(RelayEngine&)> task) {
   asio::post(io_, [this, task = std::move(task)] {
     task(engine_);
-    keep_ticking();
-    if (engine_.has_queued()) go_on();
+    nested_.touched();
+  });
+}
+
+void Worker::post_udp(std::function<void(UdpRelay&)> task) {
+  asio::post(io_, [this, task = std::move(task)] {
+    task(udp_);
+    nested_udp_.touched();
   });
 }
 
@@ -42,45 +51,6 @@ void Worker::after(std::chrono::milliseconds time, std::function<void()> task) {
 void Worker::readmit(std::shared_ptr<BackendRecord> backend, Readmission::Options options) {
   asio::post(io_, [this, backend = std::move(backend), options = std::move(options)] {
     Readmission::begin(io_, backend, options);
-  });
-}
-
-void Worker::wait_for_events() {
-  epoll_.async_wait(asio::posix::stream_descriptor::wait_read,
-                    [this](const boost::system::error_code& error) {
-                      if (!error) on_events();
-                    });
-}
-
-void Worker::on_events() {
-  bool busy = true;
-  for (int batch = 0; batch < kBatchesPerTurn && busy; ++batch) busy = engine_.poll();
-  keep_ticking();
-  if (!busy) return wait_for_events();
-  asio::post(io_, [this] { on_events(); });
-}
-
-// What was queued outside a batch of events: epoll says nothing of it.
-void Worker::go_on() {
-  asio::post(io_, [this] {
-    engine_.poll();
-    keep_ticking();
-    if (engine_.has_queued()) go_on();
-  });
-}
-
-// A wait that is replaced by an earlier one ends with an error and changes nothing.
-void Worker::keep_ticking() {
-  const uint64_t next = engine_.next_tick();
-  if (next >= ticks_at_) return;
-  ticks_at_ = next;
-  timer_.expires_at(std::chrono::steady_clock::time_point(std::chrono::milliseconds(next)));
-  timer_.async_wait([this](const boost::system::error_code& error) {
-    if (error) return;
-    ticks_at_ = UINT64_MAX;
-    engine_.tick();
-    keep_ticking();
-    if (engine_.has_queued()) go_on();
   });
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "dataplane/proxy/sockets.hpp"
+#include "dataplane/proxy/udp_sockets.hpp"
 
 namespace lb::proxy {
 namespace {
@@ -14,6 +15,21 @@ constexpr std::chrono::milliseconds kDrainCheck{10};
 
 bool retryable(const Failure& failure) {
   return failure.reason != "Unsupported" && failure.reason != "Conflict";
+}
+
+// To the engine that serves the protocol.
+template <class Task>
+void post_to(Worker& worker, Protocol protocol, Task task) {
+  if (protocol == Protocol::kUdp) {
+    worker.post_udp(std::move(task));
+  } else {
+    worker.post(std::move(task));
+  }
+}
+
+Result<net::Fd> open_socket(const ListenerId& id, bool freebind) {
+  return id.protocol == Protocol::kUdp ? open_udp_listener(id.at, freebind)
+                                       : open_listener(id.at, freebind);
 }
 
 }  // namespace
@@ -63,30 +79,30 @@ void WorkerPool::close_unwanted(const PlannedListeners& wanted) {
 void WorkerPool::close(const ListenerId& id, const Served& served) {
   note_closing(id, served);
   for (const auto& worker : workers_) {
-    worker->post([at = id.at](RelayEngine& engine) { engine.remove_listener(at); });
+    post_to(*worker, id.protocol, [at = id.at](auto& engine) { engine.remove_listener(at); });
   }
 }
 
 void WorkerPool::note_closing(const ListenerId& id, const Served& served) {
   std::erase_if(closing_, [](const auto& each) { return each.second->connections == 0; });
-  closing_.emplace_back(id.at.address, served.planned.config->counts);
+  closing_.emplace_back(id, served.planned.config->counts);
 }
 
 void WorkerPool::open_all(const PlannedListeners& wanted, std::vector<Failure>& failed) {
   for (const auto& [id, planned] : wanted) {
     if (const auto held = serving_.find(id); held != serving_.end()) {
       held->second.planned = planned;
-      update(planned);
+      update(id, planned);
     } else if (const auto opened = open(id, planned); !opened) {
       failed.push_back(listener_failure(planned.key, id, opened.error()));
     }
   }
 }
 
-void WorkerPool::update(const PlannedListener& planned) {
+void WorkerPool::update(const ListenerId& id, const PlannedListener& planned) {
   for (const auto& worker : workers_) {
-    worker->post(
-        [config = planned.config](RelayEngine& engine) { engine.update_listener(config); });
+    post_to(*worker, id.protocol,
+            [config = planned.config](auto& engine) { engine.update_listener(config); });
   }
 }
 
@@ -102,8 +118,17 @@ size_t WorkerPool::groups() const {
                                            [](const auto& each) { return each.second.grouped; }));
 }
 
+// Sessions of ours that drain hold a UDP port: it is not somebody else's.
+Status WorkerPool::probe(const ListenerId& id) const {
+  if (id.protocol == Protocol::kTcp) return probe_port(id.at, options_.announcing);
+  const bool draining = std::any_of(closing_.begin(), closing_.end(), [&](const auto& each) {
+    return each.first == id && each.second->connections > 0;
+  });
+  return draining ? Status(Done{}) : probe_udp_port(id.at, options_.announcing);
+}
+
 Status WorkerPool::open(const ListenerId& id, const PlannedListener& planned) {
-  if (const auto free = probe_port(id.at, options_.announcing); !free) return explained(free);
+  if (const auto free = probe(id); !free) return explained(free);
   const bool grouped = workers_.size() > 1 && groups() < options_.max_groups;
   const auto opened = grouped ? open_group(id, planned) : open_shared(id, planned);
   if (!opened) return explained(opened);
@@ -114,28 +139,34 @@ Status WorkerPool::open(const ListenerId& id, const PlannedListener& planned) {
 Status WorkerPool::open_group(const ListenerId& id, const PlannedListener& planned) {
   std::vector<std::shared_ptr<net::Fd>> sockets;
   for (size_t i = 0; i < workers_.size(); ++i) {
-    auto opened = open_listener(id.at, options_.announcing);
+    auto opened = open_socket(id, options_.announcing);
     if (!opened) return opened.error();
     sockets.push_back(std::make_shared<net::Fd>(std::move(opened).value()));
   }
   for (size_t i = 0; i < workers_.size(); ++i) {
-    workers_[i]->post([fd = sockets[i], config = planned.config](RelayEngine& engine) {
-      engine.add_listener(std::move(*fd), config, Sharing::kOwnSocket);
+    post_to(*workers_[i], id.protocol, [fd = sockets[i], config = planned.config](auto& engine) {
+      engine.add_listener(std::move(*fd), config);
     });
   }
   return Done{};
 }
 
-// The other workers know the listener without a socket of it: connections are handed to them.
+// The other workers know a TCP listener without a socket of it: connections are handed to them.
 Status WorkerPool::open_shared(const ListenerId& id, const PlannedListener& planned) {
-  auto opened = open_listener(id.at, options_.announcing);
+  auto opened = open_socket(id, options_.announcing);
   if (!opened) return opened.error();
   const size_t owner = id.at.port % workers_.size();
   for (size_t i = 0; i < workers_.size(); ++i) {
     auto fd = std::make_shared<net::Fd>(i == owner ? opened.value().release() : -1);
-    workers_[i]->post([fd, config = planned.config](RelayEngine& engine) {
-      engine.add_listener(std::move(*fd), config, Sharing::kOneSocket);
-    });
+    if (id.protocol == Protocol::kTcp) {
+      workers_[i]->post([fd, config = planned.config](RelayEngine& engine) {
+        engine.add_listener(std::move(*fd), config, Sharing::kOneSocket);
+      });
+    } else if (i == owner) {
+      workers_[i]->post_udp([fd, config = planned.config](UdpRelay& relay) {
+        relay.add_listener(std::move(*fd), config);
+      });
+    }
   }
   return Done{};
 }
@@ -154,20 +185,46 @@ bool WorkerPool::pass_on(size_t from, const Endpoint& listener, int client) {
   return true;
 }
 
-// Every worker moves what waits for it elsewhere; one asks whether it is back.
+// Every worker moves what waits for it elsewhere, and one asks whether it is back. A UDP backend
+// cannot be asked: it is tried again when its time is over.
 void WorkerPool::ejected(const std::shared_ptr<BackendRecord>& backend, const Policy& policy) {
+  if (workers_.empty()) return;
+  const auto pause = std::chrono::seconds(std::max(1U, policy.ejection.seconds));
+  const auto readmitted = [this] {
+    ++readmissions_;
+    options_.post([this] { changed(); });
+  };
+  if (backend->protocol == Protocol::kUdp) {
+    workers_.front()->after(pause, [weak = std::weak_ptr(backend), readmitted] {
+      const auto alive = weak.lock();
+      if (!alive) return;
+      alive->readmit();
+      readmitted();
+    });
+    return changed();
+  }
+  move_dials(backend);
+  workers_.front()->readmit(backend,
+                            {.pause = pause,
+                             .timeout = std::chrono::milliseconds(policy.connect_timeout_ms),
+                             .readmitted = readmitted});
+  changed();
+}
+
+void WorkerPool::move_dials(const std::shared_ptr<BackendRecord>& backend) {
   for (const auto& worker : workers_) {
     worker->post([backend](RelayEngine& engine) { engine.move_dials(backend); });
   }
-  if (workers_.empty()) return;
-  workers_.front()->readmit(backend,
-                            {.pause = std::chrono::seconds(std::max(1U, policy.ejection.seconds)),
-                             .timeout = std::chrono::milliseconds(policy.connect_timeout_ms),
-                             .readmitted = [this] {
-                               ++readmissions_;
-                               options_.post([this] { changed(); });
-                             }});
-  changed();
+}
+
+void WorkerPool::set_health(const BackendId& id, Health health, std::string reason) {
+  const auto backend = planner_.find(id);
+  if (!backend) return;
+  backend->health_reason = std::move(reason);
+  const Health before = backend->health.exchange(health, std::memory_order_relaxed);
+  if (health == Health::kDown && before != health && id.protocol == Protocol::kTcp) {
+    move_dials(backend);
+  }
 }
 
 void WorkerPool::changed() {
@@ -212,6 +269,7 @@ void WorkerPool::drain(unsigned grace_ms, std::function<void()> done) {
   serving_.clear();
   for (const auto& worker : workers_) {
     worker->post([grace_ms](RelayEngine& engine) { engine.drain(grace_ms); });
+    worker->post_udp([grace_ms](UdpRelay& relay) { relay.drain(grace_ms); });
   }
   barrier([this, done = std::move(done)] { await_drained(done); });
 }

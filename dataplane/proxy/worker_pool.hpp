@@ -32,6 +32,7 @@ class WorkerPool : public DataPath {
   DataPathCounters counters() const override;
   std::set<IpAddress> addresses_in_use() const override;
   std::set<ListenerId> listening() const override;
+  void set_health(const BackendId& backend, Health health, std::string reason) override;
   void avoid_sources(const std::set<IpAddress>& ours) override;
   void drain(unsigned grace_ms, std::function<void()> done) override;
   void stop() override { workers_.clear(); }
@@ -47,14 +48,16 @@ class WorkerPool : public DataPath {
   void note_closing(const ListenerId& id, const Served& served);
   void open_all(const PlannedListeners& wanted, std::vector<Failure>& failed);
   Status open(const ListenerId& id, const PlannedListener& planned);
+  Status probe(const ListenerId& id) const;
   Status open_group(const ListenerId& id, const PlannedListener& planned);
   Status open_shared(const ListenerId& id, const PlannedListener& planned);
-  void update(const PlannedListener& planned);
+  void update(const ListenerId& id, const PlannedListener& planned);
   Status explained(const Status& status) const;
   size_t groups() const;
 
   bool pass_on(size_t from, const Endpoint& listener, int client);
   void ejected(const std::shared_ptr<BackendRecord>& backend, const Policy& policy);
+  void move_dials(const std::shared_ptr<BackendRecord>& backend);
   void changed();
   void retry_later();
   void retry();
@@ -70,7 +73,7 @@ class WorkerPool : public DataPath {
   bool applying_ = false;
   bool draining_ = false;
   bool retrying_ = false;
-  std::vector<std::pair<IpAddress, std::shared_ptr<ListenerCounts>>> closing_;
+  std::vector<std::pair<ListenerId, std::shared_ptr<ListenerCounts>>> closing_;
   std::shared_ptr<const DesiredState> state_;
   std::map<ListenerId, Served> serving_;
   std::vector<Failure> failed_;

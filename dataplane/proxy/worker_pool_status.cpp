@@ -34,6 +34,44 @@ constexpr Sum kSums[] = {
     {&DataPathCounters::client_gone_while_dialling, &EngineCounters::client_gone},
 };
 
+struct UdpSum {
+  uint64_t DataPathCounters::*to;
+  std::atomic<uint64_t> UdpCounters::*from;
+};
+
+constexpr UdpSum kUdpSums[] = {
+    {&DataPathCounters::udp_closed, &UdpCounters::sessions_closed},
+    {&DataPathCounters::udp_opened, &UdpCounters::sessions_opened},
+    {&DataPathCounters::udp_datagrams_in, &UdpCounters::datagrams_in},
+    {&DataPathCounters::udp_datagrams_out, &UdpCounters::datagrams_out},
+    {&DataPathCounters::bytes_in, &UdpCounters::bytes_in},
+    {&DataPathCounters::bytes_out, &UdpCounters::bytes_out},
+    {&DataPathCounters::ejections, &UdpCounters::ejections},
+    {&DataPathCounters::drain_resets, &UdpCounters::drain_ends},
+    {&DataPathCounters::udp_moved, &UdpCounters::moved},
+    {&DataPathCounters::udp_refused, &UdpCounters::refused},
+    {&DataPathCounters::udp_idle_timeouts, &UdpCounters::idle_timeouts},
+    {&DataPathCounters::udp_no_backend, &UdpCounters::no_backend},
+    {&DataPathCounters::udp_source_refused, &UdpCounters::source_refused},
+    {&DataPathCounters::udp_session_limit, &UdpCounters::session_limit},
+    {&DataPathCounters::udp_queue_overflows, &UdpCounters::queue_overflows},
+    {&DataPathCounters::udp_own_wants, &UdpCounters::own_wants},
+    // The rest of what was dropped, whatever the cause.
+    {&DataPathCounters::udp_dropped, &UdpCounters::closing},
+    {&DataPathCounters::udp_dropped, &UdpCounters::truncated},
+    {&DataPathCounters::udp_dropped, &UdpCounters::send_full},
+    {&DataPathCounters::udp_dropped, &UdpCounters::too_large},
+    {&DataPathCounters::udp_dropped, &UdpCounters::unreachable},
+    {&DataPathCounters::udp_dropped, &UdpCounters::send_failed},
+    {&DataPathCounters::udp_dropped, &UdpCounters::refused_twice},
+    {&DataPathCounters::udp_dropped, &UdpCounters::lost_refused},
+};
+
+const char* name_of(Health health) {
+  if (health == Health::kUnknown) return "unknown";
+  return health == Health::kUp ? "up" : "down";
+}
+
 const char* reason(Ejection ejection) {
   if (ejection == Ejection::kNone) return "";
   return ejection == Ejection::kRefused ? "Refused" : "Timeout";
@@ -48,7 +86,13 @@ DataPathCounters WorkerPool::counters() const {
       out.*sum.to += (worker->counters().*sum.from).load(std::memory_order_relaxed);
     }
   }
+  for (const auto& sum : kUdpSums) {
+    for (const auto& worker : workers_) {
+      out.*sum.to += (worker->udp_counters().*sum.from).load(std::memory_order_relaxed);
+    }
+  }
   out.active = out.accepted - out.closed;
+  out.udp_active = out.udp_opened - out.udp_closed;
   out.readmissions = readmissions_;
   out.passed_on = passed_on_;
   return out;
@@ -84,8 +128,10 @@ PortStatus WorkerPool::port_status(const std::string& key, const ListenerId& id)
   out.connections = config.counts->connections;
   for (const auto& backend : config.records) {
     const Ejection ejection = backend->ejected;
-    out.backends.push_back(
-        {backend->endpoint, ejection != Ejection::kNone, reason(ejection), backend->connections});
+    const bool out_of_use = ejection != Ejection::kNone;
+    out.backends.push_back({backend->endpoint, out_of_use, name_of(backend->health),
+                            out_of_use ? reason(ejection) : backend->health_reason,
+                            backend->connections});
   }
   return out;
 }
@@ -93,8 +139,8 @@ PortStatus WorkerPool::port_status(const std::string& key, const ListenerId& id)
 std::set<IpAddress> WorkerPool::addresses_in_use() const {
   std::set<IpAddress> out;
   for (const auto& [id, served] : serving_) out.insert(id.at.address);
-  for (const auto& [address, counts] : closing_) {
-    if (counts->connections > 0) out.insert(address);
+  for (const auto& [id, counts] : closing_) {
+    if (counts->connections > 0) out.insert(id.at.address);
   }
   return out;
 }

@@ -7,6 +7,11 @@ build_packages=(cmake g++ ninja-build ccache pkg-config libcpprest-dev libboost-
 bench_packages=(haproxy nginx libnginx-mod-stream strace)
 cluster_packages=(runc containernetworking-plugins iptables conntrack docker.io debootstrap
   iproute2 nftables jq curl openssl gcc libc6-dev procps)
+zoo_packages=(iproute2 postgresql mariadb-server-core mariadb-client-core redis-server redis-tools
+  memcached libmemcached-tools openssh-server openssh-client rsync git subversion mosquitto
+  mosquitto-clients python3-aiosmtpd swaks slapd ldap-utils nginx curl nghttp2-server
+  nghttp2-client python3-websockets dnsmasq-base bind9-dnsutils iperf3 dovecot-imapd
+  netcat-openbsd socat openssl nats-server etcd-server etcd-client nbdkit libnbd-bin haproxy)
 
 is_installed() { [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null)" = "ii " ]; }
 
@@ -22,4 +27,21 @@ install_packages() {
   "${sudo[@]}" apt-get update -qq
   "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
     --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# Debian's packages start their servers when they are installed. With this policy none is; a machine
+# that has a policy of its own keeps it.
+install_without_starting() {
+  local policy=/usr/sbin/policy-rc.d ours=no
+  if [ "$(id -u)" -eq 0 ] && [ ! -e "$policy" ]; then
+    ours=yes
+    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+  fi
+  install_packages "$@"
+  if [ $ours = yes ]; then
+    rm -f "$policy"
+    trap - EXIT
+  fi
 }

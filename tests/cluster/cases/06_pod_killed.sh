@@ -27,7 +27,7 @@ kill_once() { # NAME HOW
   end_load "steady-$1"
   end_load "flight-$1"
   wait "$control" 2>/dev/null
-  expect_no_failures "steady-$1"
+  expect_only_in_flight "steady-$1" "$began"
   local cut late causes direct
   cut=$(report_of "flight-$1" .failed)
   late=$(report_of "flight-$1" "[.failures[] | select(.began + .ms > $began + 50)] | length")

@@ -57,6 +57,15 @@ expect_no_failures() { # NAME
   figure "load $1: ${ok:-0} answered, ${failed:-?} failed $(report_of "$1" '.causes | tostring')"
   [ "${ok:-0}" -gt 0 ] && [ "${failed:-1}" -eq 0 ] || fail "requests failed: $(report_of "$1" '[.failures[:3][]] | tostring')"
 }
+# Requests may fail only where they were under way at that moment.
+expect_only_in_flight() { # NAME MOMENT
+  local ok explained unexplained
+  ok=$(report_of "$1" .ok)
+  explained=$(report_of "$1" "[.failures[] | select(.began <= $2 + 50 and .began + .ms >= $2 - 5)] | length")
+  unexplained=$(($(report_of "$1" .failed) - explained))
+  figure "load $1: ${ok:-0} answered, $explained in flight at that moment failed, $unexplained failed otherwise"
+  [ "${ok:-0}" -gt 0 ] && [ "$unexplained" -eq 0 ] || fail "requests failed: $(report_of "$1" '[.failures[:3][]] | tostring')"
+}
 
 # The processes of a pod's container, by the pod's uid in their cgroup.
 pod_pids() { # POD [PROGRAM]

@@ -1,6 +1,7 @@
 // A byte path that records what it is asked to apply and answers when the test says so.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -31,6 +32,10 @@ class FakePath : public proxy::DataPath {
   proxy::DataPathCounters counters() const override { return counted; }
   std::vector<Failure> failures() const override { return failing; }
   std::set<proxy::ListenerId> listening() const override { return open; }
+  void set_health(const proxy::BackendId& backend, proxy::Health health,
+                  std::string reason) override {
+    healths[backend] = {health, std::move(reason)};
+  }
   void avoid_sources(const std::set<IpAddress>& ours) override { avoided = ours; }
   std::set<IpAddress> addresses_in_use() const override { return in_use; }
   void drain(unsigned, std::function<void()> done) override { done(); }
@@ -44,6 +49,7 @@ class FakePath : public proxy::DataPath {
   proxy::DataPathCounters counted;
   std::set<IpAddress> in_use;
   std::set<IpAddress> avoided;
+  std::map<proxy::BackendId, std::pair<proxy::Health, std::string>> healths;
   std::set<proxy::ListenerId> open;  // grows with what is applied, but for `closed`
   std::set<proxy::ListenerId> closed;
   std::vector<Failure> failing;

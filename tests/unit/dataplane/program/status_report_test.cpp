@@ -16,7 +16,7 @@ proxy::ServiceStatus live(const std::string& key, const char* address, bool prog
   port.port = 80;
   port.programmed = programmed;
   port.connections = 3;
-  port.backends.push_back({{ip("10.0.0.1"), 8080}, false, "", 2});
+  port.backends.push_back({{ip("10.0.0.1"), 8080}, false, "unknown", "", 2});
   return {key, {port}};
 }
 

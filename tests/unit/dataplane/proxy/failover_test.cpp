@@ -287,5 +287,23 @@ TEST(Features, NamesNothingThatIsRefused) {
   EXPECT_TRUE(std::is_sorted(all.begin(), all.end()));
 }
 
+TEST_F(FailoverTest, ABackendThatACheckCallsDownIsUsedOnlyForWantOfAnother) {
+  Server sick, well;
+  serve({sick.port, well.port});
+  const BackendId id{
+      "file/web", port_, Protocol::kTcp, {*IpAddress::parse("127.0.0.1"), sick.port}};
+  on_control([&] { path_->set_health(id, Health::kDown, "ConnectTimeout"); });
+  for (int i = 0; i < 6; ++i) {
+    const Fd client = dial(port_);
+    EXPECT_TRUE(well.accept_one().valid());
+  }
+  for (const auto& backend : port_status().backends) {
+    EXPECT_EQ(backend.health, backend.backend.port == sick.port ? "down" : "unknown");
+  }
+  serve({sick.port});
+  const Fd client = dial(port_);
+  EXPECT_TRUE(sick.accept_one().valid());
+}
+
 }  // namespace
 }  // namespace lb::proxy

@@ -1,0 +1,110 @@
+// From policies to checks and from verdicts to backends; a fake byte path, real probes.
+#include "dataplane/checked_path.hpp"
+
+#include <gmock/gmock.h>
+
+#include "tests/support/fake_target.hpp"
+#include "tests/unit/dataplane/program/fake_path.hpp"
+
+namespace lb::dataplane {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::SizeIs;
+
+class CheckedPathTest : public testing::Test {
+ protected:
+  CheckedPathTest() {
+    auto fake = std::make_unique<FakePath>();
+    path = fake.get();
+    checked = std::make_unique<CheckedPath>(
+        io, std::move(fake), [this](const auto& id, const auto&) { changed.push_back(id); });
+  }
+  ~CheckedPathTest() override { checked.reset(); }
+
+  Service checking(const std::string& key, uint16_t port) {
+    Service out = service(key, "192.0.2.1", {"127.0.0.1"});
+    out.ports[0].backends[0].port = port;
+    out.ports[0].policy.health.type = HealthType::kTcp;
+    out.ports[0].policy.health.interval_ms = 50;
+    return out;
+  }
+  proxy::BackendId id(const std::string& key, uint16_t port) {
+    return {key, 80, Protocol::kTcp, {ip("127.0.0.1"), port}};
+  }
+  void apply(std::vector<Service> services) {
+    checked->apply(std::make_shared<const DesiredState>(DesiredState{{1, 1}, services}),
+                   [](auto) {});
+  }
+  bool run_until(const std::function<bool()>& holds) {
+    const auto end = std::chrono::steady_clock::now() + 5s;
+    while (!holds() && std::chrono::steady_clock::now() < end) io.run_one_for(20ms);
+    return holds();
+  }
+  proxy::Health health(const std::string& key, uint16_t port) {
+    return path->healths[id(key, port)].first;
+  }
+
+  asio::io_context io;
+  FakePath* path = nullptr;
+  std::vector<proxy::BackendId> changed;
+  std::unique_ptr<CheckedPath> checked;
+};
+
+TEST_F(CheckedPathTest, WhatAnswersIsUpAndWhatRefusesIsDown) {
+  test::FakeTarget target(io, test::stay_silent());
+  const uint16_t good = target.endpoint().port;
+  test::FakeTarget gone(io, test::stay_silent());
+  const uint16_t bad = gone.endpoint().port;
+  gone.close();
+  apply({checking("file/a", good), checking("file/b", bad)});
+  EXPECT_TRUE(run_until([&] { return health("file/a", good) == proxy::Health::kUp; }));
+  EXPECT_TRUE(run_until([&] { return health("file/b", bad) == proxy::Health::kDown; }));
+  const auto reason = path->healths.at(id("file/b", bad)).second;
+  EXPECT_EQ(reason, "ConnectRefused");
+  EXPECT_THAT(changed, SizeIs(2));
+}
+
+TEST_F(CheckedPathTest, ServicesThatAskTheSameShareOneProbe) {
+  test::FakeTarget target(io, test::stay_silent());
+  const uint16_t port = target.endpoint().port;
+  apply({checking("file/a", port), checking("file/b", port)});
+  EXPECT_TRUE(run_until([&] { return changed.size() == 2; }));
+  EXPECT_EQ(checked->check_counters().transitions, 1u);
+}
+
+TEST_F(CheckedPathTest, WithoutACheckNothingIsKnown) {
+  test::FakeTarget target(io, test::stay_silent());
+  const uint16_t port = target.endpoint().port;
+  apply({checking("file/a", port)});
+  ASSERT_TRUE(run_until([&] { return health("file/a", port) == proxy::Health::kUp; }));
+  Service unchecked = checking("file/a", port);
+  unchecked.ports[0].policy.health.type = HealthType::kNone;
+  apply({unchecked});
+  EXPECT_EQ(health("file/a", port), proxy::Health::kUnknown);
+}
+
+TEST_F(CheckedPathTest, AnotherIntervalForgetsNothing) {
+  test::FakeTarget target(io, test::stay_silent());
+  const uint16_t port = target.endpoint().port;
+  apply({checking("file/a", port)});
+  ASSERT_TRUE(run_until([&] { return health("file/a", port) == proxy::Health::kUp; }));
+  path->healths.clear();
+  Service slower = checking("file/a", port);
+  slower.ports[0].policy.health.interval_ms = 5000;
+  apply({slower});
+  EXPECT_EQ(health("file/a", port), proxy::Health::kUp);
+}
+
+TEST_F(CheckedPathTest, ADrainEndsTheChecks) {
+  test::FakeTarget target(io, test::stay_silent());
+  apply({checking("file/a", target.endpoint().port)});
+  checked->drain(0, [] {});
+  const auto before = checked->check_counters().probes;
+  io.restart();
+  io.run_for(150ms);
+  EXPECT_EQ(checked->check_counters().probes, before);
+}
+
+}  // namespace
+}  // namespace lb::dataplane
