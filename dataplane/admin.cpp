@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "common/model/state_json.hpp"
+#include "dataplane/flows_json.hpp"
 #include "dataplane/status_json.hpp"
 
 namespace lb::dataplane {
@@ -12,6 +13,7 @@ namespace {
 constexpr size_t kSmallBody = 64 * 1024;
 constexpr unsigned kMaxWaitSeconds = 300;
 constexpr size_t kMaxWaiters = 64;
+constexpr std::string_view kFlowPath = "/v1/flows/";
 
 std::pair<std::string_view, std::string_view> split(std::string_view text, char at) {
   const size_t found = text.find(at);
@@ -87,7 +89,49 @@ void Admin::handle(const net::HttpRequest& request, Respond respond) {
     if (!reads(request)) return respond(not_allowed("GET"));
     return status(query, std::move(respond));
   }
+  if (path == "/v1/flows") return flows(request, query, std::move(respond));
+  if (path.starts_with(kFlowPath)) {
+    if (request.method != "DELETE") return respond(not_allowed("DELETE"));
+    return kill(path.substr(kFlowPath.size()), std::move(respond));
+  }
+  if (path == "/v1/drain") return drain(request, std::move(respond));
   observe(request, std::move(respond));
+}
+
+void Admin::flows(const net::HttpRequest& request, std::string_view query, Respond respond) {
+  if (!reads(request)) return respond(not_allowed("GET"));
+  auto filter = parse_flow_query(query);
+  if (!filter) return respond(net::json_response(400, encode_error(filter.error())));
+  parts_.path.flows(std::move(filter).value(),
+                    [respond = std::move(respond)](const std::vector<proxy::Flow>& flows) {
+                      respond(net::json_response(200, encode_flows(flows)));
+                    });
+}
+
+void Admin::kill(std::string_view text, Respond respond) {
+  const auto id = parse_flow_id(text);
+  if (!id) return respond(net::json_response(400, encode_error(id.error())));
+  parts_.path.kill(*id, [respond = std::move(respond)](bool found) {
+    if (found) return respond(net::json_response(200, "{}"));
+    respond(net::json_response(404, encode_error({"NotFound", "no such connection"})));
+  });
+}
+
+void Admin::drain(const net::HttpRequest& request, Respond respond) {
+  const bool begin = request.method == "POST";
+  if (!begin && request.method != "DELETE") return respond(not_allowed("POST, DELETE"));
+  auto drain = decode_drain(request.body.empty() ? "{}" : request.body);
+  if (!drain) {
+    return respond(net::json_response(http_status(drain.error()), encode_error(drain.error())));
+  }
+  if (begin) {
+    parts_.drains.add(std::move(drain).value());
+  } else {
+    parts_.drains.lift(*drain);
+  }
+  parts_.path.set_drains(parts_.drains.all());
+  respond(net::json_response(200, encode_drains(parts_.drains.all(), parts_.path.status())));
+  notify();
 }
 
 void Admin::observe(const net::HttpRequest& request, Respond respond) const {

@@ -17,6 +17,7 @@
 #include "common/net/asio.hpp"
 #include "common/net/http_server.hpp"
 #include "dataplane/coordinator.hpp"
+#include "dataplane/drains.hpp"
 #include "dataplane/proxy/data_path.hpp"
 #include "dataplane/status_board.hpp"
 
@@ -29,6 +30,7 @@ struct AdminParts {
   std::function<std::string()> metrics;
   std::vector<std::string> features;
   std::string instance;
+  Drains& drains;
 };
 
 class Admin {
@@ -65,6 +67,9 @@ class Admin {
   void put(const net::HttpRequest& request, Respond respond);
   void patch(const net::HttpRequest& request, Respond respond);
   void status(std::string_view query, Respond respond);
+  void flows(const net::HttpRequest& request, std::string_view query, Respond respond);
+  void kill(std::string_view id, Respond respond);
+  void drain(const net::HttpRequest& request, Respond respond);
   template <class Decoded>
   void change(Result<Decoded> decoded, void (Coordinator::*apply)(Decoded, Coordinator::Answer),
               Respond respond);

@@ -25,6 +25,15 @@ class AnnouncedPath : public proxy::DataPath {
   std::vector<proxy::ServiceStatus> status() const override;
   std::vector<Failure> failures() const override;
   std::set<proxy::ListenerId> listening() const override { return path_->listening(); }
+  void set_drains(std::set<proxy::Drain> drains) override { path_->set_drains(std::move(drains)); }
+  void flows(proxy::FlowFilter filter,
+             std::function<void(std::vector<proxy::Flow>)> done) override {
+    path_->flows(std::move(filter), std::move(done));
+  }
+  void kill(uint64_t id, std::function<void(bool)> done) override {
+    path_->kill(id, std::move(done));
+  }
+  std::vector<proxy::PortTotals> totals() const override { return path_->totals(); }
   void set_health(const proxy::BackendId& backend, proxy::Health health,
                   std::string reason) override {
     path_->set_health(backend, health, std::move(reason));

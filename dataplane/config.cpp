@@ -56,6 +56,10 @@ void add_flags(CLI::App& app, Typed& typed) {
       ->envname("EMPALME_DRAIN")
       ->check(CLI::Range(0u, 86400u))
       ->capture_default_str();
+  app.add_option("--log-connections", config.log_connections,
+                 "Write every N-th ended connection to standard output as a JSON line; 0: none")
+      ->envname("EMPALME_LOG_CONNECTIONS")
+      ->capture_default_str();
   app.add_option("--log-level", config.log_level, "Least level that is logged")
       ->envname("EMPALME_LOG_LEVEL")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}))

@@ -48,6 +48,8 @@ constexpr PathRow kPathRows[] = {
      &proxy::DataPathCounters::passed_on},
     {"idle_timeouts_total", "Connections ended for being idle",
      &proxy::DataPathCounters::idle_timeouts},
+    {"connections_killed_total", "Connections ended by an operator",
+     &proxy::DataPathCounters::killed},
     {"accept_pauses_total", "Times accepting was paused", &proxy::DataPathCounters::accept_paused},
     {"pipe_fallbacks_total", "Connections copied for want of a pipe",
      &proxy::DataPathCounters::pipe_fallbacks},
@@ -168,6 +170,12 @@ void add_state_metrics(Metrics& out, const Coordinator& coordinator,
     refused.samples.push_back({static_cast<double>(count), {{"reason", reason}}});
   }
   if (!refused.samples.empty()) out.push_back(std::move(refused));
+}
+
+void add_log_metrics(Metrics& out, const FlowLog& log) {
+  add_counter(out, "log_lines_total", "Connections written to the log", log.lines());
+  add_counter(out, "log_dropped_total", "Connections left out because the log is not read",
+              log.dropped());
 }
 
 void add_store_metrics(Metrics& out, const StateStore& store) {

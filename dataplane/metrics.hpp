@@ -12,6 +12,7 @@
 #include "common/ops/metrics.hpp"
 #include "dataplane/announce/announcer.hpp"
 #include "dataplane/coordinator.hpp"
+#include "dataplane/flow_log.hpp"
 #include "dataplane/health/prober.hpp"
 #include "dataplane/proxy/data_path.hpp"
 #include "dataplane/state_store.hpp"
@@ -24,6 +25,7 @@ void add_path_metrics(Metrics& out, const proxy::DataPathCounters& counters);
 void add_check_metrics(Metrics& out, const health::ProberCounters& counters);
 void add_state_metrics(Metrics& out, const Coordinator& coordinator,
                        const std::map<std::string, uint64_t>& refusals);
+void add_log_metrics(Metrics& out, const FlowLog& log);
 void add_store_metrics(Metrics& out, const StateStore& store);
 void add_announce_metrics(Metrics& out, const announce::AnnounceCounters& counters,
                           size_t announced);

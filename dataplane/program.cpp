@@ -1,6 +1,7 @@
 #include "dataplane/program.hpp"
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
@@ -14,7 +15,10 @@
 #include "common/model/support.hpp"
 #include "common/net/interfaces.hpp"
 #include "common/ops/log.hpp"
+#include "common/ops/utc_time.hpp"
+#include "dataplane/flows_json.hpp"
 #include "dataplane/metrics.hpp"
+#include "dataplane/service_metrics.hpp"
 
 namespace lb::dataplane {
 namespace {
@@ -73,11 +77,14 @@ int Program::run() {
 Status Program::prepare() {
   if (const auto opened = open_store(); !opened) return opened;
   if (const auto opened = open_path(); !opened) return opened;
+  drains_ = std::make_unique<Drains>(config_.state_dir, ops::log_error);
+  path_->set_drains(drains_->all());
   coordinator_ = std::make_unique<Coordinator>(*path_, own_sockets(config_), [this](auto held) {
     if (store_) store_->save(std::move(held));
   });
-  admin_ = std::make_unique<Admin>(AdminParts{
-      io_, *coordinator_, *path_, [this] { return metrics(); }, served_features(), new_instance()});
+  admin_ =
+      std::make_unique<Admin>(AdminParts{io_, *coordinator_, *path_, [this] { return metrics(); },
+                                         served_features(), new_instance(), *drains_});
   return open_servers();
 }
 
@@ -91,10 +98,16 @@ Status Program::open_store() {
 
 Status Program::open_path() {
   const bool announcing = config_.announce != Announce::kNone;
+  if (config_.log_connections != 0) flow_log_ = std::make_unique<FlowLog>(STDOUT_FILENO);
   path_ = proxy::make_data_path(
       {.workers = config_.workers,
        .announcing = announcing,
        .post = [this](std::function<void()> task) { asio::post(io_, std::move(task)); },
+       .on_close =
+           [this](const proxy::FlowRecord& record) {
+             flow_log_->write(encode_flow_record(record, ops::utc_milliseconds()));
+           },
+       .log_each = config_.log_connections,
        .on_change = [this] { path_changed(); }});
   auto checked = std::make_unique<CheckedPath>(
       io_, std::move(path_), [this](const auto& backend, const auto& verdict) {
@@ -200,6 +213,7 @@ void Program::begin_end() {
 
 void Program::end() {
   path_->stop();
+  if (flow_log_) flow_log_->stop();
   if (filter_) filter_->stop();
   if (store_) store_->stop();
   if (observe_server_) observe_server_->stop();
@@ -213,7 +227,9 @@ std::string Program::metrics() const {
                  ops::MetricType::kGauge,
                  {{1, {{"program", "dataplane"}, {"version", EMPALME_VERSION}}}}});
   add_path_metrics(out, path_->counters());
+  add_service_metrics(out, path_->totals());
   add_check_metrics(out, checked_->check_counters());
+  if (flow_log_) add_log_metrics(out, *flow_log_);
   add_state_metrics(out, *coordinator_, admin_->refusals());
   if (store_) add_store_metrics(out, *store_);
   if (announced_ != nullptr) {

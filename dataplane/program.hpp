@@ -17,6 +17,8 @@
 #include "dataplane/checked_path.hpp"
 #include "dataplane/config.hpp"
 #include "dataplane/coordinator.hpp"
+#include "dataplane/drains.hpp"
+#include "dataplane/flow_log.hpp"
 #include "dataplane/state_store.hpp"
 
 namespace lb::dataplane {
@@ -49,6 +51,8 @@ class Program {
   announce::LinkAnnouncer* link_announcer_ = nullptr;  // inside announced_
   AnnouncedPath* announced_ = nullptr;                 // path_, when it announces
   CheckedPath* checked_ = nullptr;                     // below it
+  std::unique_ptr<Drains> drains_;
+  std::unique_ptr<FlowLog> flow_log_;
   std::unique_ptr<Coordinator> coordinator_;
   std::unique_ptr<Admin> admin_;
   std::unique_ptr<net::HttpServer> admin_server_;

@@ -7,11 +7,11 @@
 #include <cerrno>
 #include <fstream>
 #include <iterator>
-#include <string_view>
 #include <system_error>
 #include <utility>
 
 #include "common/model/state_json.hpp"
+#include "common/net/write_file.hpp"
 
 namespace lb::dataplane {
 namespace fs = std::filesystem;
@@ -19,43 +19,6 @@ namespace {
 
 Error system_error(const std::string& code, const std::string& what, int number) {
   return {code, what + ": " + std::generic_category().message(number)};
-}
-
-// A descriptor that is closed on every path out.
-class File {
- public:
-  File(const fs::path& path, int flags) : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0600)) {}
-  ~File() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-
-  bool is_open() const { return fd_ >= 0; }
-  bool sync() const { return ::fsync(fd_) == 0; }
-  bool write(std::string_view text) const {
-    while (!text.empty()) {
-      const ssize_t n = ::write(fd_, text.data(), text.size());
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return false;
-      text.remove_prefix(static_cast<size_t>(n));
-    }
-    return true;
-  }
-
- private:
-  int fd_;
-};
-
-bool write_synced(const fs::path& path, std::string_view text) {
-  const File file(path, O_WRONLY | O_CREAT | O_TRUNC);
-  return file.is_open() && file.write(text) && file.sync();
-}
-
-// The rename is lasting only once the folder has been synced too.
-bool sync_folder(const fs::path& folder) {
-  const File file(folder, O_RDONLY | O_DIRECTORY);
-  return file.is_open() && file.sync();
 }
 
 Result<int> lock_folder(const fs::path& folder) {
@@ -140,18 +103,13 @@ void StateStore::run() {
 }
 
 void StateStore::write(const DesiredState& state) {
-  const fs::path temporary = file().string() + ".tmp";
-  const bool done = write_synced(temporary, encode_state(state)) &&
-                    ::rename(temporary.c_str(), file().c_str()) == 0 &&
-                    sync_folder(options_.folder);
-  if (done) {
+  const auto saved = net::write_file(file().string(), encode_state(state));
+  if (saved) {
     ++saves_;
     return;
   }
-  const int number = errno;
   ++save_failures_;
-  ::unlink(temporary.c_str());
-  report(system_error("StateNotSaved", "cannot save " + file().string(), number));
+  report({"StateNotSaved", saved.error().message});
 }
 
 void StateStore::report(const Error& error) const {

@@ -1,8 +1,11 @@
 #include <CLI/CLI.hpp>
 #include <cstdlib>
+#include <functional>
 #include <iostream>
 
 #include "common/net/http_client.hpp"
+#include "common/net/query.hpp"
+#include "empalme/flow_table.hpp"
 #include "empalme/programs.hpp"
 #include "empalme/status_table.hpp"
 #include "empalme/up.hpp"
@@ -14,6 +17,8 @@ constexpr char kExamples[] =
     "  empalme validate lb.yaml               say what is wrong with a file, and where\n"
     "  empalme up --source file:lb.yaml       serve what the file says, until Ctrl-C\n"
     "  empalme status                         what is served, and how it is\n"
+    "  empalme flows --service file/web       who is connected to whom\n"
+    "  empalme drain --backend 10.0.0.7:80    nothing new goes there, until drain --lift\n"
     "  empalme up --source kubernetes --pool 192.0.2.10-192.0.2.20 --announce auto\n"
     "  empalme uninstall                      free every Service of a cluster from our marks\n";
 
@@ -23,6 +28,9 @@ struct Typed {
   lb::net::TlsFiles tls;
   std::string tls_server_name;
   bool json = false;
+  lb::cli::FlowWish flows;
+  std::string id;
+  bool lift = false;
   std::string file;
   std::string kubeconfig;
 };
@@ -70,6 +78,11 @@ lb::Result<lb::net::HttpServerAddress> dataplane_of(const Typed& typed) {
   return lb::net::HttpServerAddress(*address, std::move(tls).value());
 }
 
+void add_place(CLI::App& command, Typed& typed) {
+  command.add_option("--service", typed.flows.service, "Of this service, as status names it");
+  command.add_option("--backend", typed.flows.backend, "Of this backend, ADDRESS:PORT");
+}
+
 void add_admin(CLI::App& command, Typed& typed) {
   const auto flag = [&](const char* name, auto& value, const char* help, const char* variable) {
     return command.add_option(name, value, help)->envname(variable);
@@ -83,24 +96,46 @@ void add_admin(CLI::App& command, Typed& typed) {
        "EMPALME_TLS_SERVER_NAME");
 }
 
-int status(const Typed& typed) {
+// Asks and prints; the exit code.
+int ask(const Typed& typed, lb::net::HttpRequest request,
+        const std::function<lb::Result<std::string>(std::string_view)>& render) {
   const auto server = dataplane_of(typed);
   if (!server) {
     std::cerr << server.error().message << "\n";
     return 2;
   }
-  const auto answer = lb::net::ask(*server, {"GET", "/v1/status", {}, {}}, std::chrono::seconds(5));
+  const auto answer = lb::net::ask(*server, std::move(request), std::chrono::seconds(5));
   if (!answer) {
     std::cerr << answer.error().message << "\nIs a data plane running there? See empalme up.\n";
     return 1;
   }
-  if (typed.json || answer->status != 200) {
-    (answer->status == 200 ? std::cout : std::cerr) << answer->body;
-    return answer->status == 200 ? 0 : 1;
+  if (answer->status != 200) {
+    std::cerr << lb::cli::refusal_text(answer->body) << "\n";
+    return 1;
   }
-  const auto table = lb::cli::status_table(answer->body);
-  std::cout << (table ? *table : table.error().message + "\n");
-  return table ? 0 : 1;
+  const auto text = typed.json ? lb::Result<std::string>(answer->body) : render(answer->body);
+  std::cout << (text ? *text : text.error().message + "\n");
+  return text ? 0 : 1;
+}
+
+int status(const Typed& typed) {
+  return ask(typed, {"GET", "/v1/status", {}, {}}, lb::cli::status_table);
+}
+
+int flows(const Typed& typed) {
+  return ask(typed, {"GET", "/v1/flows?" + lb::cli::flow_query(typed.flows), {}, {}},
+             lb::cli::flow_table);
+}
+
+int kill(const Typed& typed) {
+  return ask(typed, {"DELETE", "/v1/flows/" + lb::net::percent_encode(typed.id), {}, {}},
+             [](std::string_view) { return lb::Result<std::string>("ended\n"); });
+}
+
+int drain(const Typed& typed) {
+  return ask(typed,
+             {typed.lift ? "DELETE" : "POST", "/v1/drain", {}, lb::cli::drain_body(typed.flows)},
+             lb::cli::drain_table);
 }
 
 }  // namespace
@@ -119,6 +154,21 @@ int main(int argc, char** argv) {
   auto* show = app.add_subcommand("status", "show what is served");
   add_admin(*show, typed);
   show->add_flag("--json", typed.json, "As the data plane says it");
+  auto* list = app.add_subcommand("flows", "list connections, the newest first");
+  add_admin(*list, typed);
+  add_place(*list, typed);
+  list->add_option("--source", typed.flows.source, "Only of this client's address");
+  list->add_option("--limit", typed.flows.limit, "At most so many")->capture_default_str();
+  list->add_flag("--json", typed.json, "As the data plane says it");
+  auto* end = app.add_subcommand("kill", "end one connection, as listed by flows");
+  add_admin(*end, typed);
+  end->add_option("ID", typed.id, "Its id")->required();
+  auto* drained = app.add_subcommand("drain", "send nothing new to a backend or service");
+  add_admin(*drained, typed);
+  add_place(*drained, typed);
+  drained->add_flag("--lift", typed.lift, "End the drain of exactly this");
+  drained->add_flag("--all", typed.flows.all, "Of everything, where nothing is named");
+  drained->add_flag("--json", typed.json, "As the data plane says it");
   auto* validate = app.add_subcommand("validate", "check a configuration file");
   validate->add_option("FILE", typed.file, "YAML or JSON, '-' for standard input")->required();
   auto* uninstall =
@@ -133,6 +183,15 @@ int main(int argc, char** argv) {
 
   if (up->parsed()) return lb::cli::up(typed.up);
   if (show->parsed()) return status(typed);
+  if (list->parsed()) return flows(typed);
+  if (end->parsed()) return kill(typed);
+  if (drained->parsed()) {
+    if (typed.flows.all || !typed.flows.service.empty() || !typed.flows.backend.empty()) {
+      return drain(typed);
+    }
+    std::cerr << "name a --service or a --backend, or say --all\n";
+    return 2;
+  }
   if (validate->parsed()) {
     return lb::cli::become("empalme-controller", {"validate", typed.file});
   }

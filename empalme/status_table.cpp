@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "common/model/json_lookup.hpp"
+#include "empalme/table.hpp"
 
 namespace lb::cli {
 namespace {
@@ -12,19 +13,6 @@ namespace {
 using nlohmann::json;
 using wire::list_or_empty;
 using wire::number_or_zero;
-using Row = std::vector<std::string>;
-
-// Terminals obey control characters, and names come from others.
-std::string printable(std::string text) {
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  }
-  return text;
-}
-
-std::string text(const json& object, const char* name) {
-  return printable(wire::text_or_empty(object, name));
-}
 
 // Up: may be given new connections. Not checked actively ("unknown") counts as up.
 bool up(const json& backend) {
@@ -52,21 +40,6 @@ Row row(const json& service, const json& port) {
           backends(port),
           std::to_string(number_or_zero(port, "connections")),
           state(port)};
-}
-
-std::string render(const std::vector<Row>& rows) {
-  std::vector<size_t> widths(rows.front().size(), 0);
-  for (const auto& each : rows) {
-    for (size_t i = 0; i < each.size(); ++i) widths[i] = std::max(widths[i], each[i].size());
-  }
-  std::string out;
-  for (const auto& each : rows) {
-    for (size_t i = 0; i + 1 < each.size(); ++i) {
-      out += each[i] + std::string(widths[i] - each[i].size() + 2, ' ');
-    }
-    out += each.back() + "\n";
-  }
-  return out;
 }
 
 std::string reasons(const json& failed) {

@@ -11,10 +11,17 @@
 
 namespace lb::ops {
 
-enum class MetricType : uint8_t { kCounter, kGauge };
+enum class MetricType : uint8_t { kCounter, kGauge, kHistogram };
 
 struct Sample {
   double value = 0;
+  std::vector<std::pair<std::string, std::string>> labels = {};
+};
+
+struct HistogramSample {
+  std::vector<std::pair<double, uint64_t>> buckets = {};  // upper bound, and how many up to it
+  uint64_t count = 0;
+  double sum = 0;
   std::vector<std::pair<std::string, std::string>> labels = {};
 };
 
@@ -23,6 +30,7 @@ struct Metric {
   std::string help;
   MetricType type = MetricType::kCounter;
   std::vector<Sample> samples;
+  std::vector<HistogramSample> histograms = {};  // of kHistogram, instead of samples
 };
 
 std::string metrics_text(const std::vector<Metric>& metrics);

@@ -4,14 +4,17 @@
 // construction through `post`. Connections live and die on their worker. Nothing here throws.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "common/model/state.hpp"
+#include "dataplane/proxy/flow.hpp"
 #include "dataplane/proxy/listener_config.hpp"
 
 namespace lb::proxy {
@@ -33,12 +36,24 @@ struct BackendId {
   auto operator<=>(const BackendId&) const = default;
 };
 
+// An operator's wish that nothing new goes there; empty fields stand for everything.
+struct Drain {
+  std::string service;
+  std::optional<Endpoint> backend;
+
+  auto operator<=>(const Drain&) const = default;
+};
+bool drained(const std::set<Drain>& drains, const std::string& service, const Endpoint& backend);
+
 struct DataPathOptions {
   unsigned workers = 1;  // one thread, one epoll engine each
   bool announcing =
       false;  // we put the addresses on the node ourselves: bind before they are there
   unsigned max_groups = 256;  // listeners with a socket on every worker (descriptors are finite)
   std::function<void(std::function<void()>)> post;  // runs a function on the control thread
+  // Connections that are over, from any worker's thread; every `log_each`-th one, 0 for none.
+  std::function<void(const FlowRecord&)> on_close = {};
+  uint32_t log_each = 0;
   // On the control thread: status() or failures() says something else than before, outside an
   // apply(). Counts alone are no change.
   std::function<void()> on_change = {};
@@ -77,12 +92,36 @@ struct DataPathCounters {
   uint64_t ejections = 0, drain_resets = 0, dead_peers = 0, idle_timeouts = 0;
   uint64_t accept_paused = 0, pipe_fallbacks = 0, client_gone_while_dialling = 0;
   uint64_t passed_on = 0;  // to a less loaded worker
+  uint64_t killed = 0;     // by an operator
   // UDP. Bytes are in bytes_in and bytes_out, ejections in ejections.
   uint64_t udp_opened = 0, udp_closed = 0, udp_active = 0;
   uint64_t udp_datagrams_in = 0, udp_datagrams_out = 0;
   uint64_t udp_moved = 0, udp_refused = 0, udp_idle_timeouts = 0;
   uint64_t udp_no_backend = 0, udp_source_refused = 0, udp_session_limit = 0;
   uint64_t udp_queue_overflows = 0, udp_own_wants = 0, udp_dropped = 0;
+};
+
+// Sums over workers and, for a port, over its addresses.
+struct BackendTotals {
+  Endpoint backend;
+  uint64_t active = 0, connections = 0, bytes_in = 0, bytes_out = 0;
+  uint64_t refused = 0, timeouts = 0, errors = 0, ejections = 0;
+  bool up = true;  // would get new connections
+};
+template <size_t kBounds>
+struct HistogramTotals {
+  std::array<uint64_t, kBounds + 1> counts{};
+  uint64_t sum_ms = 0;
+};
+struct PortTotals {
+  std::string key;
+  uint16_t port = 0;
+  Protocol protocol = Protocol::kTcp;
+  uint64_t active = 0, accepted = 0, closed = 0, bytes_in = 0, bytes_out = 0;
+  uint64_t retries = 0, no_backend = 0, source_refused = 0, limit_refused = 0;
+  HistogramTotals<kConnectBounds.size()> connect;
+  HistogramTotals<kLifeBounds.size()> life;
+  std::vector<BackendTotals> backends;
 };
 
 class DataPath {
@@ -103,6 +142,17 @@ class DataPath {
 
   // Listeners that are open now.
   virtual std::set<ListenerId> listening() const = 0;
+
+  // Replaces what operators have drained; connections go on.
+  virtual void set_drains(std::set<Drain> drains) = 0;
+
+  // Live connections of TCP that the filter lets pass, the newest first, at most filter.limit.
+  virtual void flows(FlowFilter filter, std::function<void(std::vector<Flow>)> done) = 0;
+  // Ends one; false: there is none with that id.
+  virtual void kill(uint64_t id, std::function<void(bool)> done) = 0;
+
+  // What is counted by service and backend; see metrics.
+  virtual std::vector<PortTotals> totals() const = 0;
 
   // What an active check has found; kept for as long as a listener uses the backend.
   virtual void set_health(const BackendId& backend, Health health, std::string reason) = 0;

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <utility>
 
 namespace lb::proxy {
 namespace {
@@ -17,31 +18,30 @@ constexpr unsigned kSpliceFlags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;  // MORE wo
 
 }  // namespace
 
-Flow Direction::pump(int source, int sink, RelayResources& resources) {
+PumpResult Direction::pump(int source, int sink, RelayResources& resources) {
   for (int turn = 0; turn < kTurn; ++turn) {
     Step step = drain(sink, resources);
-    if (step == Step::kGoOn && ended_) return Flow::kEnded;
+    if (step == Step::kGoOn && ended_) return PumpResult::kEnded;
     if (step == Step::kGoOn && !readable_) step = Step::kStop;
     if (step == Step::kGoOn) step = fill(source, sink, resources);
-    if (step == Step::kSourceFailed) return Flow::kSourceFailed;
-    if (step == Step::kSinkFailed) return Flow::kSinkFailed;
-    if (step == Step::kStop) return ended() ? Flow::kEnded : Flow::kWaiting;
+    if (step == Step::kSourceFailed) return PumpResult::kSourceFailed;
+    if (step == Step::kSinkFailed) return PumpResult::kSinkFailed;
+    if (step == Step::kStop) return ended() ? PumpResult::kEnded : PumpResult::kWaiting;
   }
-  return Flow::kMore;
+  return PumpResult::kMore;
 }
 
 void Direction::abandon(RelayResources& resources) {
-  pending_ = {};
+  pending_.reset();
   // A dirty pipe is destroyed by the pool, never lent again.
   return_pipe(resources);
 }
 
 Direction::Step Direction::drain(int sink, RelayResources& resources) {
-  if (!pending_.empty()) {
-    const std::string waiting = std::move(pending_);
-    pending_ = {};
-    const Step step = send_now(sink, waiting.data(), waiting.size());
-    if (step != Step::kGoOn || !pending_.empty()) return step;
+  if (pending_) {
+    const auto waiting = std::exchange(pending_, nullptr);
+    const Step step = send_now(sink, waiting->data(), waiting->size());
+    if (step != Step::kGoOn || pending_) return step;
   }
   while (pipe_ && pipe_->held > 0) {
     const ssize_t sent =
@@ -105,7 +105,7 @@ Direction::Step Direction::send_now(int sink, const char* data, size_t size) {
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno != EAGAIN) return Step::kSinkFailed;
     if (n < 0) {
-      pending_.assign(data + sent, size - sent);
+      pending_ = std::make_unique<std::string>(data + sent, size - sent);
       return Step::kStop;
     }
     sent += static_cast<size_t>(n);

@@ -24,7 +24,7 @@ struct RelayResources {
   uint64_t spliced = 0;
 };
 
-enum class Flow : uint8_t {
+enum class PumpResult : uint8_t {
   kWaiting,  // for the source or for the sink
   kMore,     // the turn is used up; call again after others had theirs
   kEnded,    // the source's FIN was seen and everything before it is with the sink's kernel
@@ -39,10 +39,10 @@ class Direction {
     end_in_sight_ = end_in_sight_ || end_in_sight;
   }
 
-  Flow pump(int source, int sink, RelayResources& resources);
+  PumpResult pump(int source, int sink, RelayResources& resources);
 
   bool ended() const { return ended_ && !has_pending(); }
-  bool has_pending() const { return !pending_.empty() || (pipe_ && pipe_->held > 0); }
+  bool has_pending() const { return pending_ || (pipe_ && pipe_->held > 0); }
   uint64_t bytes() const { return bytes_; }
   // More than the end is to be expected of the source.
   bool about_to_read() const { return readable_ && !end_in_sight_ && !ended_; }
@@ -63,7 +63,7 @@ class Direction {
   void note_splice(size_t got);
   void return_pipe(RelayResources& resources);
 
-  std::string pending_;
+  std::unique_ptr<std::string> pending_;  // waits for the sink; never empty
   std::unique_ptr<Pipe> pipe_;
   uint64_t bytes_ = 0;
   uint8_t streak_ = 0;  // full reads while copying, small chunks while splicing

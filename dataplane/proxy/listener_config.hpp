@@ -13,6 +13,7 @@
 
 #include "common/model/state.hpp"
 #include "dataplane/balance/round_robin.hpp"
+#include "dataplane/proxy/stats.hpp"
 
 namespace lb::proxy {
 
@@ -22,10 +23,11 @@ enum class Ejection : uint8_t { kNone, kRefused, kTimeout };
 enum class Health : uint8_t { kUnknown, kUp, kDown };
 
 struct BackendRecord {
-  explicit BackendRecord(Endpoint where, Protocol how = Protocol::kTcp)
-      : endpoint(where), protocol(how) {}
+  explicit BackendRecord(Endpoint where, Protocol how = Protocol::kTcp, size_t workers = 1)
+      : endpoint(where), protocol(how), stats(workers) {}
   const Endpoint endpoint;
   const Protocol protocol;
+  std::vector<BackendStats> stats;  // one for each worker
   std::atomic<uint64_t> connections{0};
   std::atomic<uint32_t> refusals{0};  // in a row, as are the timeouts
   std::atomic<uint32_t> timeouts{0};
@@ -33,7 +35,8 @@ struct BackendRecord {
   std::atomic<uint32_t> source_v4{0};  // host order, what dials leave from; 0: as routed
 
   std::atomic<Health> health{Health::kUnknown};
-  std::string health_reason;  // of the control thread
+  std::string health_reason;  // of the control thread, as is the next one
+  bool drained = false;       // by an operator
 
   // Only for want of a better one.
   bool out() const {
@@ -65,10 +68,16 @@ struct BackendRecord {
 
 // Of one listener over all workers; outlives it while its last connections drain.
 struct ListenerCounts {
+  explicit ListenerCounts(size_t workers = 1) {
+    for (size_t i = 0; i < workers; ++i) stats.push_back(std::make_shared<PortStats>());
+  }
+
   std::atomic<uint64_t> connections{0};
+  std::vector<std::shared_ptr<PortStats>> stats;  // one for each worker
 };
 
 struct ListenerConfig {
+  std::string key;  // of the service
   Endpoint address;
   Policy policy;
   std::vector<balance::Candidate> candidates;  // one per record, same order

@@ -11,6 +11,13 @@ Failure listener_failure(const std::string& key, const ListenerId& id, const Err
   return {key, id.at.address, id.at.port, id.protocol, "", error.code, error.message};
 }
 
+bool drained(const std::set<Drain>& drains, const std::string& service, const Endpoint& backend) {
+  return std::any_of(drains.begin(), drains.end(), [&](const Drain& drain) {
+    return (drain.service.empty() || drain.service == service) &&
+           (!drain.backend || *drain.backend == backend);
+  });
+}
+
 PlannedListeners ListenerPlanner::plan(const DesiredState& state, std::vector<Failure>& failed) {
   std::erase_if(records_, [](const auto& each) { return each.second.expired(); });
   std::erase_if(counts_, [](const auto& each) { return each.second.expired(); });
@@ -38,6 +45,7 @@ std::shared_ptr<const ListenerConfig> ListenerPlanner::config(const Service& ser
                                                               const ServicePort& port,
                                                               const ListenerId& id) {
   auto out = std::make_shared<ListenerConfig>();
+  out->key = service.key;
   out->address = id.at;
   out->policy = port.policy;
   out->counts = counts({service.key, id});
@@ -46,8 +54,11 @@ std::shared_ptr<const ListenerConfig> ListenerPlanner::config(const Service& ser
                                [&](const Backend& b) { return b.address.family() == family; });
   for (const auto& backend : port.backends) {
     if (own && backend.address.family() != family) continue;
-    out->candidates.push_back({.weight = backend.weight, .state = backend.state});
-    out->records.push_back(record({service.key, port.port, port.protocol, backend.endpoint()}));
+    auto known = record({service.key, port.port, port.protocol, backend.endpoint()});
+    known->drained = drained(drains_, service.key, backend.endpoint());
+    const uint16_t weight = known->drained ? uint16_t{0} : backend.weight;
+    out->candidates.push_back({.weight = weight, .state = backend.state});
+    out->records.push_back(std::move(known));
   }
   return out;
 }
@@ -60,14 +71,14 @@ std::shared_ptr<BackendRecord> ListenerPlanner::find(const BackendId& id) const 
 std::shared_ptr<BackendRecord> ListenerPlanner::record(const BackendId& key) {
   auto& known = records_[key];
   auto held = known.lock();
-  if (!held) known = held = std::make_shared<BackendRecord>(key.backend, key.protocol);
+  if (!held) known = held = std::make_shared<BackendRecord>(key.backend, key.protocol, workers_);
   return held;
 }
 
 std::shared_ptr<ListenerCounts> ListenerPlanner::counts(const CountsKey& key) {
   auto& known = counts_[key];
   auto held = known.lock();
-  if (!held) known = held = std::make_shared<ListenerCounts>();
+  if (!held) known = held = std::make_shared<ListenerCounts>(workers_);
   return held;
 }
 

@@ -24,7 +24,12 @@ using PlannedListeners = std::map<ListenerId, PlannedListener>;
 
 class ListenerPlanner {
  public:
+  explicit ListenerPlanner(size_t workers) : workers_(workers) {}
+
   PlannedListeners plan(const DesiredState& state, std::vector<Failure>& failed);
+
+  // Takes effect with the next plan().
+  void set_drains(std::set<Drain> drains) { drains_ = std::move(drains); }
 
   // Null: no listener uses it.
   std::shared_ptr<BackendRecord> find(const BackendId& id) const;
@@ -41,6 +46,8 @@ class ListenerPlanner {
   std::shared_ptr<BackendRecord> record(const BackendId& key);
   std::shared_ptr<ListenerCounts> counts(const CountsKey& key);
 
+  const size_t workers_;
+  std::set<Drain> drains_;
   std::map<BackendId, std::weak_ptr<BackendRecord>> records_;
   std::map<CountsKey, std::weak_ptr<ListenerCounts>> counts_;
 };

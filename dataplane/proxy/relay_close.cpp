@@ -17,18 +17,18 @@ constexpr uint64_t kPatienceMs = 5000;  // for a peer to take what came before t
 void RelayEngine::on_end(Session& session, int direction) {
   const int sink = 1 - direction;
   const Policy& policy = session.listener->config->policy;
+  end_for(session, direction == kClient ? EndReason::kClientFin : EndReason::kBackendFin);
   if (session.from[sink].ended()) return finish(session);
   if (!policy.half_close) return end_both(session);
   if (session.shut[sink]) return;
   session.shut[sink] = true;
   shutdown(session.side[sink].get(), SHUT_WR);
-  if (policy.half_closed_timeout_s == 0) return;
-  session.half_closed_limit = uint64_t{policy.half_closed_timeout_s} * 1000;
-  rearm(session);
+  if (policy.half_closed_timeout_s != 0) rearm(session);
 }
 
 void RelayEngine::on_failure(Session& session, int dead_side) {
   add(dead_side == kClient ? counters_.resets_from_client : counters_.resets_from_backend);
+  end_for(session, dead_side == kClient ? EndReason::kClientReset : EndReason::kBackendReset);
   session.phase = Phase::kResetting;
   session.survivor = static_cast<uint8_t>(1 - dead_side);
   session.from[session.survivor].abandon(resources_);
@@ -41,12 +41,12 @@ void RelayEngine::on_failure(Session& session, int dead_side) {
 void RelayEngine::continue_reset(Session& session) {
   const int dead_side = 1 - session.survivor;
   const int survivor = session.side[session.survivor].get();
-  Flow flow = Flow::kMore;
-  for (int turn = 0; turn < kTurns && flow == Flow::kMore; ++turn) {
+  PumpResult flow = PumpResult::kMore;
+  for (int turn = 0; turn < kTurns && flow == PumpResult::kMore; ++turn) {
     flow = session.from[dead_side].pump(session.side[dead_side].get(), survivor, resources_);
   }
   const bool delivered = !session.from[dead_side].has_pending() && all_delivered(survivor);
-  if (flow == Flow::kSinkFailed || (flow != Flow::kMore && delivered) ||
+  if (flow == PumpResult::kSinkFailed || (flow != PumpResult::kMore && delivered) ||
       now_ >= session.phase_ends) {
     return reset_both(session);
   }
@@ -79,9 +79,8 @@ void RelayEngine::continue_lingering(Session& session) {
 
 void RelayEngine::release_counts(Session& session) {
   release_backend(session);
-  if (!session.counts) return;
-  session.counts->connections.fetch_sub(1, std::memory_order_release);
-  session.counts.reset();
+  if (!std::exchange(session.counted, false)) return;
+  session.listener->counts->connections.fetch_sub(1, std::memory_order_release);
 }
 
 void RelayEngine::reset_both(Session& session) {
@@ -94,6 +93,7 @@ void RelayEngine::reset_both(Session& session) {
 void RelayEngine::finish(Session& session) {
   if (session.phase == Phase::kDead) return;
   session.phase = Phase::kDead;
+  record_end(session);
   wheel_.cancel(session);
   if (session.queued) std::erase(queue_, &session);
   for (int side : {kClient, kBackend}) {

@@ -17,8 +17,8 @@ std::vector<balance::Candidate> present_candidates(const Session& session) {
   auto out = config.candidates;
   for (size_t i = 0; i < out.size(); ++i) {
     out[i].ejected = config.records[i]->out();
-    out[i].tried = std::find(session.tried.begin(), session.tried.end(),
-                             config.records[i]->endpoint) != session.tried.end();
+    out[i].tried = session.tried && std::find(session.tried->begin(), session.tried->end(),
+                                              config.records[i]->endpoint) != session.tried->end();
   }
   return out;
 }
@@ -27,10 +27,13 @@ std::vector<balance::Candidate> present_candidates(const Session& session) {
 
 void RelayEngine::dial_next(Session& session) {
   const Policy& policy = session.listener->config->policy;
-  while (session.tried.size() < policy.connect_attempts) {
+  while (session.attempts() < policy.connect_attempts) {
     const int index = pick(session);
     if (index < 0) break;
-    if (!session.tried.empty()) add(counters_.retries);
+    if (session.attempts() > 0) {
+      add(counters_.retries);
+      add(session.listener->stats->retries);
+    }
     if (dial(session, session.listener->config->records[size_t(index)])) return;
   }
   give_up(session);
@@ -41,7 +44,7 @@ int RelayEngine::pick(Session& session) {
   const bool someone_is_out = std::any_of(config.records.begin(), config.records.end(),
                                           [](const auto& record) { return record->out(); });
   std::optional<size_t> picked;
-  if (session.tried.empty() && !someone_is_out) {
+  if (session.attempts() == 0 && !someone_is_out) {
     picked = session.listener->picker.pick(config.candidates);
   } else {
     picked = session.listener->picker.pick(present_candidates(session));
@@ -66,7 +69,7 @@ void RelayEngine::move_dials(const std::shared_ptr<BackendRecord>& backend) {
     for (Session* session : std::vector<Session*>(listener->sessions)) {
       const bool waits = session->phase == Phase::kDialling && session->backend == backend;
       // Its present dial may still work: it is given up only for one more that may be made.
-      const bool may = session->tried.size() + 1 < listener->config->policy.connect_attempts;
+      const bool may = session->attempts() + 1 < listener->config->policy.connect_attempts;
       if (waits && may && has_another(*session)) dial_failed(*session, ECANCELED);
     }
   }
@@ -76,13 +79,14 @@ void RelayEngine::move_dials(const std::shared_ptr<BackendRecord>& backend) {
 // False when the connect failed at once; the backend then counts as tried.
 bool RelayEngine::dial(Session& session, std::shared_ptr<BackendRecord> backend) {
   add(counters_.dials);
+  if (session.details) session.details->backend = backend->endpoint;
   net::Fd fd = start_connect(backend->endpoint, backend->source_v4.load(std::memory_order_relaxed));
   if (!fd.valid()) {
     const int error = errno;
     session.backend = std::move(backend);
     session.backend->connections.fetch_add(1, std::memory_order_relaxed);
     note_failure(session, error);
-    session.tried.push_back(session.backend->endpoint);
+    note_tried(session);
     release_backend(session);
     return false;
   }
@@ -104,29 +108,46 @@ void RelayEngine::note_failure(Session& session, int error) {
   bool ejected = false;
   if (error == ETIMEDOUT) {
     add(counters_.connect_timeouts);
+    add(stats_of(session).timeouts);
     ejected = session.backend->failed(Ejection::kTimeout, limits.timeouts);
   } else if (error == ECONNREFUSED) {
     add(counters_.refused);
+    add(stats_of(session).refused);
     ejected = session.backend->failed(Ejection::kRefused, limits.refused);
   } else if (error != ECANCELED) {
     add(counters_.connect_errors);
+    add(stats_of(session).errors);
   }
   if (!ejected) return;
   add(counters_.ejections);
+  add(stats_of(session).ejections);
   if (hooks_.on_eject) hooks_.on_eject(session.backend, session.listener->config->policy);
 }
 
 void RelayEngine::dial_failed(Session& session, int error) {
   note_failure(session, error);
-  session.tried.push_back(session.backend->endpoint);
+  note_tried(session);
   release_backend(session);
   session.side[kBackend].reset();
   session.phase_ends = 0;
   dial_next(session);
 }
 
+BackendStats& RelayEngine::stats_of(const Session& session) const {
+  auto& stats = session.backend->stats;
+  return stats[worker_index_ % stats.size()];
+}
+
+void RelayEngine::note_tried(Session& session) {
+  if (!session.tried) session.tried = std::make_unique<std::vector<Endpoint>>();
+  session.tried->push_back(session.backend->endpoint);
+  if (session.details) ++session.details->retries;
+}
+
 void RelayEngine::give_up(Session& session) {
   add(counters_.no_backend);
+  add(session.listener->stats->no_backend);
+  end_for(session, EndReason::kNoBackend);
   reset_both(session);
 }
 
@@ -134,8 +155,11 @@ void RelayEngine::connected(Session& session) {
   session.phase = Phase::kRelaying;
   session.phase_ends = 0;
   session.last_active = now_;
-  std::vector<Endpoint>().swap(session.tried);
+  session.tried.reset();
   session.backend->succeeded();
+  add(stats_of(session).connections);
+  session.listener->stats->connect.observe(now_ - session.began, kConnectBounds);
+  if (session.details) session.details->connect_ms = static_cast<uint32_t>(now_ - session.began);
   session.check_at = now_ + kFirstLookMs;
   rearm(session);
 }

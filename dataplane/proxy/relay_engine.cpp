@@ -30,10 +30,10 @@ bool is_ours(int error) {
 }
 
 bool admitted(const ListenerConfig& config, int client) {
-  const auto address = peer_address(client);
+  const auto peer = peer_endpoint(client);
   const auto& ranges = config.policy.source_ranges;
-  return address && std::any_of(ranges.begin(), ranges.end(),
-                                [&](const Cidr& range) { return range.contains(*address); });
+  return peer && std::any_of(ranges.begin(), ranges.end(),
+                             [&](const Cidr& range) { return range.contains(peer->address); });
 }
 
 }  // namespace
@@ -56,6 +56,8 @@ void RelayEngine::add_listener(net::Fd fd, std::shared_ptr<const ListenerConfig>
   listener->fd = std::move(fd);
   listener->one_socket = sharing == Sharing::kOneSocket;
   listener->picker = balance::RoundRobin(worker_index_);
+  listener->counts = config->counts;
+  listener->stats = config->counts->stats.at(worker_index_ % config->counts->stats.size());
   listener->config = std::move(config);
   watch_listener(*listener);
   by_pointer_[listener.get()] = listener;
@@ -107,6 +109,7 @@ void RelayEngine::limit_sessions(const LiveListener& listener, uint64_t grace_ms
     const uint64_t ends = now_ + grace_ms;
     session->drain_ends = session->drain_ends == 0 ? ends : std::min(session->drain_ends, ends);
     if (now_ >= session->drain_ends) {
+      end_for(*session, EndReason::kDrained);
       reset_both(*session);
     } else if (timed_by_policy(session->phase)) {
       rearm(*session);
@@ -213,6 +216,7 @@ void RelayEngine::welcome(const Listener& listener, int client) {
     return begin(listener, client);
   }
   add(counters_.source_refused);
+  add(listener->stats->source_refused);
   reset_on_close(client);
   ::close(client);
 }
@@ -221,18 +225,27 @@ void RelayEngine::begin(const Listener& listener, int client) {
   auto* session = new Session;
   session->listener = listener;
   session->side[kClient].reset(client);
-  session->index = listener->sessions.size();
-  session->last_active = now_;
+  session->index = static_cast<uint32_t>(listener->sessions.size());
+  session->serial = ++serial_;
+  session->began = session->last_active = now_;
   listener->sessions.push_back(session);
-  session->counts = listener->config->counts;
-  session->counts->connections.fetch_add(1, std::memory_order_relaxed);
+  listener->counts->connections.fetch_add(1, std::memory_order_relaxed);
+  session->counted = true;
   ++live_;
   add(counters_.accepted);
+  add(listener->stats->accepted);
+  if (hooks_.log_each != 0 && session->serial % hooks_.log_each == 0) watch_details(*session);
   epoll_event event{};
   event.events = kSessionEvents;
   event.data.u64 = reinterpret_cast<uint64_t>(session);
   epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, client, &event);
   dial_next(*session);
+}
+
+// After a reset nobody can say any more who the client was.
+void RelayEngine::watch_details(Session& session) {
+  session.details = std::make_unique<SessionDetails>();
+  session.details->client = peer_endpoint(session.side[kClient].get());
 }
 
 void RelayEngine::on_event(Session& session, int side, uint32_t events) {
@@ -260,6 +273,7 @@ void RelayEngine::on_dialling_event(Session& session, int side, uint32_t events)
   if (side == kClient) {
     if ((events & EPOLLERR) == 0) return;
     add(counters_.client_gone);
+    end_for(session, EndReason::kClientGone);
     return reset_both(session);
   }
   if ((events & (EPOLLERR | EPOLLHUP)) != 0) {
@@ -271,6 +285,21 @@ void RelayEngine::on_dialling_event(Session& session, int side, uint32_t events)
   if (session.phase == Phase::kRelaying) run(session, kBackend);
 }
 
+void RelayEngine::note_bytes(Session& session, int direction, uint64_t bytes) {
+  if (bytes == 0) return;
+  PortStats& port = *session.listener->stats;
+  BackendStats& backend = stats_of(session);
+  if (direction == kClient) {
+    add(counters_.bytes_in, bytes);
+    add(port.bytes_in, bytes);
+    add(backend.bytes_in, bytes);
+  } else {
+    add(counters_.bytes_out, bytes);
+    add(port.bytes_out, bytes);
+    add(backend.bytes_out, bytes);
+  }
+}
+
 void RelayEngine::run(Session& session, int direction) {
   Direction& flow = session.from[direction];
   const uint64_t before = flow.bytes();
@@ -279,13 +308,13 @@ void RelayEngine::run(Session& session, int direction) {
     session.nodelay = true;
     set_nodelay(session.side[kBackend].get());
   }
-  const Flow result =
+  const PumpResult result =
       flow.pump(session.side[direction].get(), session.side[1 - direction].get(), resources_);
-  add(direction == kClient ? counters_.bytes_in : counters_.bytes_out, flow.bytes() - before);
-  if (result == Flow::kEnded) on_end(session, direction);
-  if (result == Flow::kSourceFailed) on_failure(session, direction);
-  if (result == Flow::kSinkFailed) on_failure(session, 1 - direction);
-  if (result == Flow::kMore && !session.queued) {
+  note_bytes(session, direction, flow.bytes() - before);
+  if (result == PumpResult::kEnded) on_end(session, direction);
+  if (result == PumpResult::kSourceFailed) on_failure(session, direction);
+  if (result == PumpResult::kSinkFailed) on_failure(session, 1 - direction);
+  if (result == PumpResult::kMore && !session.queued) {
     session.queued = true;
     queue_.push_back(&session);
   }

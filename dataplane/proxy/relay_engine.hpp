@@ -24,13 +24,9 @@ struct EngineCounters {
   std::atomic<uint64_t> accepted{0}, closed{0}, bytes_in{0}, bytes_out{0}, dials{0}, refused{0},
       connect_timeouts{0}, connect_errors{0}, retries{0}, no_backend{0}, resets_from_client{0},
       resets_from_backend{0}, drain_resets{0}, idle_timeouts{0}, accept_paused{0}, client_gone{0},
-      copied{0}, spliced{0}, pipe_fallbacks{0}, ejections{0}, dead_peers{0}, source_refused{0};
+      copied{0}, spliced{0}, pipe_fallbacks{0}, ejections{0}, dead_peers{0}, source_refused{0},
+      killed{0};
 };
-
-// One writer: a plain load and store, no locked instruction.
-inline void add(std::atomic<uint64_t>& counter, uint64_t by = 1) {
-  counter.store(counter.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
-}
 
 // What every watched socket of a session waits for, once and for all.
 inline constexpr uint32_t kSessionEvents = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET;
@@ -41,6 +37,9 @@ struct EngineHooks {
   std::function<void(std::shared_ptr<BackendRecord>, const Policy&)> on_eject;
   // Somebody less loaded takes this connection of a listener with one socket; false: nobody.
   std::function<bool(const Endpoint& listener, int client)> pass_on;
+  // A connection that is logged is over.
+  std::function<void(const FlowRecord&)> on_close = {};
+  uint32_t log_each = 0;  // every how many-th connection is logged; 0: none
 };
 
 // Whether every worker has a socket of a listener, or only one of them.
@@ -77,6 +76,9 @@ class RelayEngine {
     return next;
   }
   size_t sessions() const { return live_; }
+  void list_flows(const FlowFilter& filter, std::vector<Flow>& out);
+  // Resets both ends; false: no such connection here.
+  bool kill(uint64_t id);
   // Some have used up their turn: poll() again although nothing is ready.
   bool has_queued() const { return !queue_.empty(); }
 
@@ -99,6 +101,7 @@ class RelayEngine {
 
   void on_event(Session& session, int side, uint32_t events);
   void on_dialling_event(Session& session, int side, uint32_t events);
+  void note_bytes(Session& session, int direction, uint64_t bytes);
   void run(Session& session, int direction);
   void on_end(Session& session, int direction);
   void on_failure(Session& session, int dead_side);
@@ -106,6 +109,14 @@ class RelayEngine {
   void end_both(Session& session);
   void continue_lingering(Session& session);
   void release_counts(Session& session);
+  void refuse(const Listener& listener, int client);
+  void watch_details(Session& session);
+  void note_tried(Session& session);
+  BackendStats& stats_of(const Session& session) const;
+  uint64_t flow_id(const Session& session) const;
+  Flow describe(const Session& session) const;
+  static void end_for(Session& session, EndReason reason);
+  void record_end(const Session& session);
   void on_timer(Session& session);
   void look_after(Session& session);
   void refresh_clock();
@@ -132,6 +143,7 @@ class RelayEngine {
   std::vector<Session*> queue_;
   std::vector<Session*> dead_;
   size_t live_ = 0;
+  uint64_t serial_ = 0;
 };
 
 }  // namespace lb::proxy

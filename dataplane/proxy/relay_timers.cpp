@@ -12,8 +12,10 @@ constexpr uint64_t kLookAfterMs = 5000;  // between two looks at whether peers s
 // How long nothing may move, in ms; 0: for ever.
 uint64_t idle_limit(const Session& session) {
   const uint64_t idle = uint64_t{session.listener->config->policy.idle_timeout_s} * 1000;
-  if (session.half_closed_limit == 0) return idle;
-  return idle == 0 ? session.half_closed_limit : std::min(idle, session.half_closed_limit);
+  const bool half_closed = session.shut[kClient] || session.shut[kBackend];
+  const uint64_t half = uint64_t{session.listener->config->policy.half_closed_timeout_s} * 1000;
+  if (!half_closed || half == 0) return idle;
+  return idle == 0 ? half : std::min(idle, half);
 }
 
 }  // namespace
@@ -24,6 +26,7 @@ void RelayEngine::on_timer(Session& session) {
   if (session.phase == Phase::kLingering) return continue_lingering(session);
   if (session.drain_ends != 0 && now_ >= session.drain_ends) {
     add(counters_.drain_resets);
+    end_for(session, EndReason::kDrained);
     return reset_both(session);
   }
   const uint64_t idle = idle_limit(session);
@@ -31,6 +34,7 @@ void RelayEngine::on_timer(Session& session) {
   if (phase_over && session.phase == Phase::kDialling) return dial_failed(session, ETIMEDOUT);
   if (phase_over || (idle != 0 && now_ >= session.last_active + idle)) {
     add(counters_.idle_timeouts);
+    end_for(session, EndReason::kIdle);
     return reset_both(session);
   }
   if (session.phase == Phase::kRelaying && now_ >= session.check_at) look_after(session);
@@ -54,6 +58,7 @@ void RelayEngine::look_after(Session& session) {
     session.unacknowledged = session.unacknowledged || peer.unacknowledged;
     if (!is_dead(peer)) continue;
     add(counters_.dead_peers);
+    end_for(session, EndReason::kDeadPeer);
     return on_failure(session, &side == &session.side[kClient] ? kClient : kBackend);
   }
 }

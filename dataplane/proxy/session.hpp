@@ -5,10 +5,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "common/net/fd.hpp"
 #include "dataplane/proxy/direction.hpp"
+#include "dataplane/proxy/flow.hpp"
 #include "dataplane/proxy/listener_config.hpp"
 #include "dataplane/proxy/timer_wheel.hpp"
 
@@ -33,33 +35,49 @@ inline bool timed_by_policy(Phase phase) {
   return phase == Phase::kDialling || phase == Phase::kRelaying;
 }
 
+// Only for connections that are logged, or whose dial has failed.
+struct SessionDetails {
+  std::optional<Endpoint> client;
+  std::optional<Endpoint> backend;  // the last one that was dialled
+  std::optional<uint32_t> connect_ms;
+  uint32_t retries = 0;
+};
+
 struct Session : TimerEntry {
   std::shared_ptr<LiveListener> listener;
   std::shared_ptr<BackendRecord> backend;
-  std::shared_ptr<ListenerCounts> counts;
   net::Fd side[2];
   Direction from[2];
   bool shut[2] = {false, false};  // FIN sent to that side
   Phase phase = Phase::kDialling;
-  uint8_t survivor = 0;            // while resetting: who is still there
-  bool queued = false;             // has used up its turn
-  size_t index = 0;                // in the listener's list
-  uint64_t phase_ends = 0;         // ms; 0: no limit
-  uint64_t half_closed_limit = 0;  // ms of silence after the first FIN; 0: none
-  uint64_t drain_ends = 0;
-  uint64_t last_active = 0;
-  uint64_t check_at = 0;        // ms: next look at whether the peers still live
-  uint64_t checked_bytes = 0;   // what had moved at the last look
+  EndReason end = EndReason::kClientFin;
+  bool end_known = false;
+  uint8_t survivor = 0;         // while resetting: who is still there
+  bool queued = false;          // has used up its turn
+  bool counted = false;         // in the listener's connections
   bool unacknowledged = false;  // at the last look something was still on its way
   bool nodelay = false;         // set on the backend's socket
   bool keepalive = false;       // the same
-  std::vector<Endpoint> tried;  // empty unless a dial has failed
+  uint32_t index = 0;           // in the listener's list
+  uint64_t serial = 0;          // of this worker
+  uint64_t began = 0;           // ms, as are the next five; accepted
+  uint64_t phase_ends = 0;      // 0: no limit
+  uint64_t drain_ends = 0;
+  uint64_t last_active = 0;
+  uint64_t check_at = 0;                         // next look at whether the peers still live
+  uint64_t checked_bytes = 0;                    // what had moved at the last look
+  std::unique_ptr<std::vector<Endpoint>> tried;  // null unless a dial has failed
+  std::unique_ptr<SessionDetails> details;       // null unless it is logged
+
+  size_t attempts() const { return tried ? tried->size() : 0; }
 };
 
 struct LiveListener {
   net::Fd fd;  // invalid: another worker accepts
   bool one_socket = false;
   std::shared_ptr<const ListenerConfig> config;
+  std::shared_ptr<ListenerCounts> counts;
+  std::shared_ptr<PortStats> stats;  // this worker's
   balance::RoundRobin picker;
   std::vector<Session*> sessions;
 };

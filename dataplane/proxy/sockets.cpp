@@ -140,12 +140,12 @@ bool is_dead(const PeerState& peer) {
   return peer.retransmits >= kRetransmits || peer.probes >= kProbes;
 }
 
-std::optional<IpAddress> peer_address(int fd) {
+std::optional<Endpoint> peer_endpoint(int fd) {
   net::SockAddr address;
   address.length = sizeof address.storage;
   auto* raw = reinterpret_cast<sockaddr*>(&address.storage);
   if (getpeername(fd, raw, &address.length) != 0) return std::nullopt;
-  return net::to_endpoint(address).address;
+  return net::to_endpoint(address);
 }
 
 void set_nodelay(int fd) { set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); }

@@ -42,6 +42,6 @@ PeerState peer_state(int fd);
 // slowly.
 bool is_dead(const PeerState& peer);
 
-std::optional<IpAddress> peer_address(int fd);
+std::optional<Endpoint> peer_endpoint(int fd);
 
 }  // namespace lb::proxy

@@ -10,7 +10,7 @@
 #include <unordered_set>
 #include <utility>
 
-#include "dataplane/proxy/relay_engine.hpp"
+#include "dataplane/proxy/stats.hpp"
 #include "dataplane/proxy/udp_sockets.hpp"
 
 namespace lb::proxy {

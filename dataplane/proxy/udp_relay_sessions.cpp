@@ -4,7 +4,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "dataplane/proxy/relay_engine.hpp"
+#include "dataplane/proxy/stats.hpp"
 #include "dataplane/proxy/udp_relay.hpp"
 #include "dataplane/proxy/udp_sockets.hpp"
 

@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
+#include <mutex>
 
 #include "dataplane/proxy/sockets.hpp"
 #include "dataplane/proxy/udp_sockets.hpp"
@@ -34,12 +36,15 @@ Result<net::Fd> open_socket(const ListenerId& id, bool freebind) {
 
 }  // namespace
 
-WorkerPool::WorkerPool(DataPathOptions options) : options_(std::move(options)) {
+WorkerPool::WorkerPool(DataPathOptions options)
+    : options_(std::move(options)), planner_(std::max(1U, options_.workers)) {
   for (unsigned i = 0; i < std::max(1U, options_.workers); ++i) {
     EngineHooks hooks;
     hooks.on_eject = [this](auto backend, const Policy& policy) {
       options_.post([this, backend = std::move(backend), policy] { ejected(backend, policy); });
     };
+    hooks.on_close = options_.on_close;
+    hooks.log_each = options_.log_each;
     hooks.pass_on = [this, i](const Endpoint& listener, int client) {
       return pass_on(i, listener, client);
     };
@@ -259,6 +264,54 @@ void WorkerPool::retry() {
   failed_ = std::move(still);
   retry_later();
   if (news) barrier([this] { changed(); });
+}
+
+void WorkerPool::set_drains(std::set<Drain> drains) {
+  planner_.set_drains(std::move(drains));
+  if (!state_ || draining_) return;
+  std::vector<Failure> known;  // told already
+  const auto wanted = planner_.plan(*state_, known);
+  for (auto& [id, served] : serving_) {
+    const auto found = wanted.find(id);
+    if (found == wanted.end()) continue;
+    served.planned = found->second;
+    update(id, served.planned);
+  }
+  changed();
+}
+
+void WorkerPool::flows(FlowFilter filter, std::function<void(std::vector<Flow>)> done) {
+  struct Gathering {
+    std::mutex mutex;
+    std::vector<Flow> flows;
+  };
+  auto all = std::make_shared<Gathering>();
+  for (const auto& worker : workers_) {
+    worker->post([all, filter](RelayEngine& engine) {
+      std::vector<Flow> mine;
+      engine.list_flows(filter, mine);
+      const std::lock_guard lock(all->mutex);
+      all->flows.insert(all->flows.end(), std::make_move_iterator(mine.begin()),
+                        std::make_move_iterator(mine.end()));
+    });
+  }
+  barrier([all, filter, done = std::move(done)] {
+    auto& flows = all->flows;
+    std::sort(flows.begin(), flows.end(),
+              [](const Flow& a, const Flow& b) { return a.age_ms < b.age_ms; });
+    if (flows.size() > filter.limit) flows.resize(filter.limit);
+    done(std::move(flows));
+  });
+}
+
+void WorkerPool::kill(uint64_t id, std::function<void(bool)> done) {
+  auto found = std::make_shared<std::atomic<bool>>(false);
+  for (const auto& worker : workers_) {
+    worker->post([id, found](RelayEngine& engine) {
+      if (engine.kill(id)) *found = true;
+    });
+  }
+  barrier([found, done = std::move(done)] { done(*found); });
 }
 
 void WorkerPool::avoid_sources(const std::set<IpAddress>& ours) { planner_.avoid_sources(ours); }

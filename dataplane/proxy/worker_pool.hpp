@@ -32,6 +32,10 @@ class WorkerPool : public DataPath {
   DataPathCounters counters() const override;
   std::set<IpAddress> addresses_in_use() const override;
   std::set<ListenerId> listening() const override;
+  void set_drains(std::set<Drain> drains) override;
+  void flows(FlowFilter filter, std::function<void(std::vector<Flow>)> done) override;
+  void kill(uint64_t id, std::function<void(bool)> done) override;
+  std::vector<PortTotals> totals() const override;
   void set_health(const BackendId& backend, Health health, std::string reason) override;
   void avoid_sources(const std::set<IpAddress>& ours) override;
   void drain(unsigned grace_ms, std::function<void()> done) override;

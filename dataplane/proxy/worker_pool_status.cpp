@@ -1,3 +1,5 @@
+#include <tuple>
+
 #include "dataplane/proxy/worker_pool.hpp"
 
 namespace lb::proxy {
@@ -32,6 +34,7 @@ constexpr Sum kSums[] = {
     {&DataPathCounters::accept_paused, &EngineCounters::accept_paused},
     {&DataPathCounters::pipe_fallbacks, &EngineCounters::pipe_fallbacks},
     {&DataPathCounters::client_gone_while_dialling, &EngineCounters::client_gone},
+    {&DataPathCounters::killed, &EngineCounters::killed},
 };
 
 struct UdpSum {
@@ -130,7 +133,9 @@ PortStatus WorkerPool::port_status(const std::string& key, const ListenerId& id)
     const Ejection ejection = backend->ejected;
     const bool out_of_use = ejection != Ejection::kNone;
     out.backends.push_back({backend->endpoint, out_of_use, name_of(backend->health),
-                            out_of_use ? reason(ejection) : backend->health_reason,
+                            backend->drained ? "Drained"
+                            : out_of_use     ? reason(ejection)
+                                             : backend->health_reason,
                             backend->connections});
   }
   return out;
@@ -149,6 +154,68 @@ std::set<ListenerId> WorkerPool::listening() const {
   std::set<ListenerId> out;
   for (const auto& [id, served] : serving_) out.insert(id);
   return out;
+}
+
+namespace {
+
+template <size_t kBounds>
+void sum_up(HistogramTotals<kBounds>& to, const Histogram<kBounds>& from) {
+  for (size_t i = 0; i <= kBounds; ++i) to.counts[i] += from.counts[i];
+  to.sum_ms += from.sum_ms;
+}
+
+void sum_up(PortTotals& to, const ListenerCounts& from) {
+  to.active += from.connections;
+  for (const auto& worker : from.stats) {
+    to.closed += worker->closed;
+    to.accepted += worker->accepted;
+    to.bytes_in += worker->bytes_in;
+    to.bytes_out += worker->bytes_out;
+    to.retries += worker->retries;
+    to.no_backend += worker->no_backend;
+    to.source_refused += worker->source_refused;
+    to.limit_refused += worker->limit_refused;
+    sum_up(to.connect, worker->connect);
+    sum_up(to.life, worker->life);
+  }
+}
+
+BackendTotals totals_of(const BackendRecord& record) {
+  BackendTotals out;
+  out.backend = record.endpoint;
+  out.active = record.connections;
+  out.up = !record.out() && !record.drained;
+  for (const auto& worker : record.stats) {
+    out.connections += worker.connections;
+    out.bytes_in += worker.bytes_in;
+    out.bytes_out += worker.bytes_out;
+    out.refused += worker.refused;
+    out.timeouts += worker.timeouts;
+    out.errors += worker.errors;
+    out.ejections += worker.ejections;
+  }
+  return out;
+}
+
+}  // namespace
+
+std::vector<PortTotals> WorkerPool::totals() const {
+  std::map<std::tuple<std::string, uint16_t, Protocol>, PortTotals> out;
+  for (const auto& [id, served] : serving_) {
+    const ListenerConfig& config = *served.planned.config;
+    auto& port = out[{served.planned.key, id.at.port, id.protocol}];
+    const bool first = port.key.empty();
+    port.key = served.planned.key;
+    port.port = id.at.port;
+    port.protocol = id.protocol;
+    sum_up(port, *config.counts);
+    // Backends are the port's, whatever the address.
+    if (!first) continue;
+    for (const auto& record : config.records) port.backends.push_back(totals_of(*record));
+  }
+  std::vector<PortTotals> list;
+  for (auto& [id, port] : out) list.push_back(std::move(port));
+  return list;
 }
 
 }  // namespace lb::proxy

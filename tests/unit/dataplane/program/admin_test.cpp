@@ -44,7 +44,9 @@ class AdminTest : public testing::Test {
   asio::io_context io;
   FakePath path;
   Coordinator coordinator{path, {}};
-  Admin admin{{io, coordinator, path, [] { return std::string("m 1\n"); }, {"protocol=tcp"}, "i"}};
+  Drains drains{{}, [](const Error&) {}};
+  Admin admin{
+      {io, coordinator, path, [] { return std::string("m 1\n"); }, {"protocol=tcp"}, "i", drains}};
 };
 
 TEST_F(AdminTest, PutAppliesAndAnswersWithThePair) {
@@ -194,6 +196,37 @@ TEST_F(AdminTest, WhileItEndsAReaderWithoutNewsIsToldSo) {
   admin.stop();
   EXPECT_EQ(ask("GET", "/v1/status?wait=5&since=" + known).status, 503)
       << "an answer at once would have it ask again at once";
+}
+
+TEST_F(AdminTest, ListsConnectionsThatTheFilterLetsPass) {
+  proxy::Flow flow;
+  flow.id = 7;
+  path.live_flows = {flow};
+  const auto answer = ask("GET", "/v1/flows?service=a&limit=5");
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_THAT(answer.body, HasSubstr("\"id\":\"7\""));
+  EXPECT_EQ(path.filter.service, "a");
+  EXPECT_EQ(ask("GET", "/v1/flows?nonsense=1").status, 400);
+}
+
+TEST_F(AdminTest, EndsOneConnection) {
+  proxy::Flow flow;
+  flow.id = 7;
+  path.live_flows = {flow};
+  EXPECT_EQ(ask("DELETE", "/v1/flows/7").status, 200);
+  EXPECT_EQ(ask("DELETE", "/v1/flows/8").status, 404);
+  EXPECT_EQ(ask("DELETE", "/v1/flows/x").status, 400);
+  EXPECT_EQ(ask("GET", "/v1/flows/7").status, 405);
+}
+
+TEST_F(AdminTest, DrainsAndLifts) {
+  const auto answer = ask("POST", "/v1/drain", R"({"service":"file/a"})");
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_THAT(answer.body, HasSubstr("\"service\":\"file/a\""));
+  EXPECT_EQ(path.drains.size(), 1u);
+  EXPECT_EQ(ask("POST", "/v1/drain", R"({"backend":"x"})").status, 422);
+  EXPECT_EQ(ask("DELETE", "/v1/drain", R"({"service":"file/a"})").body, "{\"drains\":[]}\n");
+  EXPECT_TRUE(path.drains.empty());
 }
 
 }  // namespace

@@ -32,6 +32,17 @@ class FakePath : public proxy::DataPath {
   proxy::DataPathCounters counters() const override { return counted; }
   std::vector<Failure> failures() const override { return failing; }
   std::set<proxy::ListenerId> listening() const override { return open; }
+  void set_drains(std::set<proxy::Drain> wanted) override { drains = std::move(wanted); }
+  void flows(proxy::FlowFilter wanted,
+             std::function<void(std::vector<proxy::Flow>)> done) override {
+    filter = std::move(wanted);
+    done(live_flows);
+  }
+  void kill(uint64_t id, std::function<void(bool)> done) override {
+    killed.push_back(id);
+    done(!live_flows.empty() && live_flows.front().id == id);
+  }
+  std::vector<proxy::PortTotals> totals() const override { return ports; }
   void set_health(const proxy::BackendId& backend, proxy::Health health,
                   std::string reason) override {
     healths[backend] = {health, std::move(reason)};
@@ -49,6 +60,11 @@ class FakePath : public proxy::DataPath {
   proxy::DataPathCounters counted;
   std::set<IpAddress> in_use;
   std::set<IpAddress> avoided;
+  std::set<proxy::Drain> drains;
+  proxy::FlowFilter filter;
+  std::vector<proxy::Flow> live_flows;
+  std::vector<uint64_t> killed;
+  std::vector<proxy::PortTotals> ports;
   std::map<proxy::BackendId, std::pair<proxy::Health, std::string>> healths;
   std::set<proxy::ListenerId> open;  // grows with what is applied, but for `closed`
   std::set<proxy::ListenerId> closed;

@@ -39,7 +39,7 @@ class DirectionTest : public testing::Test {
  protected:
   void SetUp() override { signal(SIGPIPE, SIG_IGN); }
 
-  Flow pump(bool end_in_sight = false) {
+  PumpResult pump(bool end_in_sight = false) {
     direction_.source_ready(end_in_sight);
     return direction_.pump(from_.near.get(), to_.near.get(), resources_);
   }
@@ -73,37 +73,37 @@ class DirectionTest : public testing::Test {
 
 TEST_F(DirectionTest, PassesBytesOn) {
   put("hello");
-  EXPECT_EQ(pump(), Flow::kWaiting);
+  EXPECT_EQ(pump(), PumpResult::kWaiting);
   EXPECT_EQ(get(5), "hello");
   EXPECT_EQ(direction_.bytes(), 5U);
 }
 
-TEST_F(DirectionTest, WaitsWhenThereIsNothing) { EXPECT_EQ(pump(), Flow::kWaiting); }
+TEST_F(DirectionTest, WaitsWhenThereIsNothing) { EXPECT_EQ(pump(), PumpResult::kWaiting); }
 
 TEST_F(DirectionTest, EndsOnlyAfterTheBytesBeforeTheEnd) {
   put("bye");
   from_.far.reset();
-  EXPECT_EQ(pump(true), Flow::kEnded);
+  EXPECT_EQ(pump(true), PumpResult::kEnded);
   EXPECT_EQ(get(3), "bye");
 }
 
 TEST_F(DirectionTest, DeliversWhatCameBeforeAReset) {
   put("last");
   reset_far(from_.far);
-  EXPECT_EQ(pump(true), Flow::kSourceFailed);
+  EXPECT_EQ(pump(true), PumpResult::kSourceFailed);
   EXPECT_EQ(get(4), "last");
 }
 
 TEST_F(DirectionTest, TellsASinkThatIsGone) {
   reset_far(to_.far);
   put("x");
-  EXPECT_EQ(pump(), Flow::kSinkFailed);
+  EXPECT_EQ(pump(), PumpResult::kSinkFailed);
 }
 
 TEST_F(DirectionTest, SurvivesASinkWhoseWriteSideIsShut) {
   shutdown(to_.near.get(), SHUT_WR);
   put("x");
-  EXPECT_EQ(pump(), Flow::kSinkFailed);
+  EXPECT_EQ(pump(), PumpResult::kSinkFailed);
 }
 
 // Sends `total` patterned bytes through the direction while both ends keep working.
@@ -119,7 +119,7 @@ TEST_F(DirectionTest, CarriesManyMebibytesByteForByteAndSplicesThem) {
     for (size_t i = 0; i < size; ++i) block[i] = pattern(sent + i);
     const ssize_t out = size > 0 ? send(from_.far.get(), block.data(), size, 0) : 0;
     if (out > 0) sent += size_t(out);
-    ASSERT_NE(pump(), Flow::kSinkFailed);
+    ASSERT_NE(pump(), PumpResult::kSinkFailed);
     const ssize_t in = recv(to_.far.get(), block.data(), block.size(), 0);
     for (ssize_t i = 0; i < in; ++i) ASSERT_EQ(block[size_t(i)], pattern(received + size_t(i)));
     if (in > 0) received += size_t(in);
@@ -141,13 +141,13 @@ TEST_F(DirectionTest, HoldsTheRestForASlowSinkAndThenGoesOn) {
   from_.far.reset();
   size_t received = 0;
   fcntl(to_.far.get(), F_SETFL, O_NONBLOCK);
-  Flow flow = Flow::kWaiting;
-  for (int i = 0; i < 1'000'000 && (flow != Flow::kEnded || received < sent); ++i) {
+  PumpResult flow = PumpResult::kWaiting;
+  for (int i = 0; i < 1'000'000 && (flow != PumpResult::kEnded || received < sent); ++i) {
     flow = pump(true);
     received += get(1 << 16).size();
   }
   EXPECT_EQ(received, sent);
-  EXPECT_EQ(flow, Flow::kEnded);
+  EXPECT_EQ(flow, PumpResult::kEnded);
 }
 
 TEST_F(DirectionTest, DropsADirtyPipeWhenAbandoned) {

@@ -268,7 +268,7 @@ TEST(PeerState, SeesWhatIsNotAcknowledged) {
   const std::string much(8 << 20, 'x');
   send(client.get(), much.data(), much.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   EXPECT_TRUE(peer_state(client.get()).unacknowledged);
-  EXPECT_EQ(peer_address(peer.get()), *IpAddress::parse("127.0.0.1"));
+  EXPECT_EQ(peer_endpoint(peer.get())->address, *IpAddress::parse("127.0.0.1"));
 }
 
 TEST(Features, ADefaultServiceAsksForNothingThatIsNotServed) {

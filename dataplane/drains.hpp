@@ -1,0 +1,44 @@
+// What operators have drained: an overlay over the desired state that outlives PUTs and restarts.
+//
+// Control thread only. Kept as drains.json in the state folder, written at each change (write,
+// fsync, rename); without a folder it lasts as long as the process. Errors are reported, never
+// thrown: a disk that fails does not keep an operator from draining.
+#pragma once
+
+#include <functional>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "common/model/result.hpp"
+#include "dataplane/proxy/data_path.hpp"
+
+namespace lb::dataplane {
+
+// {"service"?, "backend"?}: error "Syntax" or "Schema" with the pointer.
+Result<proxy::Drain> decode_drain(std::string_view body);
+// {"drains": [{"service"?, "backend"?, "connections"}]}, connections as the path counts them.
+std::string encode_drains(const std::set<proxy::Drain>& drains,
+                          const std::vector<proxy::ServiceStatus>& live);
+
+class Drains {
+ public:
+  using Report = std::function<void(const Error&)>;
+
+  // `folder` empty: nothing is kept.
+  Drains(std::string folder, Report report);
+
+  const std::set<proxy::Drain>& all() const { return drains_; }
+  void add(proxy::Drain drain);
+  void lift(const proxy::Drain& drain);
+
+ private:
+  void load();
+  void save() const;
+
+  const std::string folder_;
+  const Report report_;
+  std::set<proxy::Drain> drains_;
+};
+
+}  // namespace lb::dataplane

@@ -1,0 +1,45 @@
+// The log of ended connections: JSON lines on standard output, gathered and written by a thread of
+// its own.
+//
+// write() may be called from any worker; it locks for as long as a line takes to append. When the
+// reader of the log is so slow that more than 8 MiB wait, lines are dropped and counted: a log
+// never holds up a byte.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <thread>
+
+namespace lb::dataplane {
+
+class FlowLog {
+ public:
+  explicit FlowLog(int fd);
+  ~FlowLog();
+  FlowLog(const FlowLog&) = delete;
+  FlowLog& operator=(const FlowLog&) = delete;
+
+  void write(const std::string& line);
+  // Writes what waits and ends. Idempotent.
+  void stop();
+
+  uint64_t lines() const { return lines_; }
+  uint64_t dropped() const { return dropped_; }
+
+ private:
+  void run();
+
+  const int fd_;
+  std::atomic<uint64_t> lines_{0};
+  std::atomic<uint64_t> dropped_{0};
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::string waiting_;  // guarded by mutex_, as is the next one
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace lb::dataplane

@@ -1,0 +1,59 @@
+// Relayed connections as operators see them: listed, ended by hand, and told of when they end.
+//
+// Plain values; any thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "common/model/address.hpp"
+
+namespace lb::proxy {
+
+// Who or what ended a connection.
+enum class EndReason : uint8_t {
+  kClientFin,   // the client ended first
+  kBackendFin,  // the backend did
+  kClientReset,
+  kBackendReset,
+  kClientGone,  // before a backend was connected
+  kNoBackend,
+  kIdle,     // a timeout of the policy
+  kDrained,  // its backend or service was removed, or this process ends
+  kDeadPeer,
+  kKilled,   // by an operator
+  kRefused,  // outside the source ranges, or above a limit
+};
+const char* to_string(EndReason value);  // "client_fin", ...
+
+struct Flow {
+  uint64_t id = 0;  // opaque; not reused while this process lives
+  std::string service;
+  Endpoint listener;
+  std::optional<Endpoint> client;
+  std::optional<Endpoint> backend;  // none while nobody has been picked
+  bool dialling = false;
+  uint64_t bytes_in = 0;   // from the client
+  uint64_t bytes_out = 0;  // to it
+  uint64_t age_ms = 0;
+  uint64_t idle_ms = 0;
+};
+
+// Empty fields match everything.
+struct FlowFilter {
+  std::string service;
+  std::optional<Endpoint> backend;
+  std::optional<IpAddress> source;
+  size_t limit = 1000;
+};
+
+// One connection that is over.
+struct FlowRecord {
+  Flow flow;
+  EndReason reason = EndReason::kClientFin;
+  uint32_t retries = 0;
+  std::optional<uint32_t> connect_ms;  // from accept to a connected backend
+};
+
+}  // namespace lb::proxy

@@ -1,0 +1,107 @@
+#include <sys/socket.h>
+
+#include <algorithm>
+
+#include "dataplane/proxy/relay_engine.hpp"
+#include "dataplane/proxy/sockets.hpp"
+
+namespace lb::proxy {
+namespace {
+
+constexpr unsigned kWorkerShift = 48;  // serial numbers of a worker fit below
+
+bool matches(const FlowFilter& filter, const Flow& flow) {
+  if (!filter.service.empty() && flow.service != filter.service) return false;
+  if (filter.backend && flow.backend != filter.backend) return false;
+  return !filter.source || (flow.client && flow.client->address == *filter.source);
+}
+
+}  // namespace
+
+const char* to_string(EndReason value) {
+  constexpr const char* kNames[] = {"client_fin",  "backend_fin", "client_reset", "backend_reset",
+                                    "client_gone", "no_backend",  "idle",         "drained",
+                                    "dead_peer",   "killed",      "refused"};
+  return kNames[static_cast<size_t>(value)];
+}
+
+uint64_t RelayEngine::flow_id(const Session& session) const {
+  return uint64_t{worker_index_} << kWorkerShift | session.serial;
+}
+
+Flow RelayEngine::describe(const Session& session) const {
+  Flow out;
+  out.id = flow_id(session);
+  out.service = session.listener->config->key;
+  out.listener = session.listener->config->address;
+  if (session.details) {
+    out.client = session.details->client;
+  } else if (session.side[kClient].valid()) {
+    out.client = peer_endpoint(session.side[kClient].get());
+  }
+  if (session.backend) out.backend = session.backend->endpoint;
+  out.dialling = session.phase == Phase::kDialling;
+  out.bytes_in = session.from[kClient].bytes();
+  out.bytes_out = session.from[kBackend].bytes();
+  out.age_ms = now_ - session.began;
+  out.idle_ms = now_ - std::min(now_, session.last_active);
+  return out;
+}
+
+void RelayEngine::list_flows(const FlowFilter& filter, std::vector<Flow>& out) {
+  refresh_clock();
+  const auto list = [&](const LiveListener& listener) {
+    for (const Session* session : listener.sessions) {
+      Flow flow = describe(*session);
+      if (matches(filter, flow)) out.push_back(std::move(flow));
+    }
+  };
+  for (const auto& [address, listener] : listeners_) list(*listener);
+  for (const auto& listener : closed_) list(*listener);
+}
+
+bool RelayEngine::kill(uint64_t id) {
+  if (id >> kWorkerShift != worker_index_) return false;
+  refresh_clock();
+  const auto find_in = [&](const LiveListener& listener) -> Session* {
+    for (Session* session : listener.sessions) {
+      if (flow_id(*session) == id) return session;
+    }
+    return nullptr;
+  };
+  Session* found = nullptr;
+  for (const auto& [address, listener] : listeners_) {
+    if (found == nullptr) found = find_in(*listener);
+  }
+  for (const auto& listener : closed_) {
+    if (found == nullptr) found = find_in(*listener);
+  }
+  if (found == nullptr) return false;
+  add(counters_.killed);
+  end_for(*found, EndReason::kKilled);
+  reset_both(*found);
+  bury();
+  return true;
+}
+
+// The first reason is the true one: what follows is its consequence.
+void RelayEngine::end_for(Session& session, EndReason reason) {
+  if (!session.end_known) session.end = reason;
+  session.end_known = true;
+}
+
+void RelayEngine::record_end(const Session& session) {
+  PortStats& stats = *session.listener->stats;
+  add(stats.closed);
+  stats.life.observe(now_ - session.began, kLifeBounds);
+  if (!session.details || !hooks_.on_close) return;
+  FlowRecord record;
+  record.flow = describe(session);
+  record.flow.backend = session.details->backend;
+  record.reason = session.end;
+  record.retries = session.details->retries;
+  record.connect_ms = session.details->connect_ms;
+  hooks_.on_close(record);
+}
+
+}  // namespace lb::proxy

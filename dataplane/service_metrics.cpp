@@ -1,0 +1,166 @@
+#include "dataplane/service_metrics.hpp"
+
+#include <string>
+#include <utility>
+
+namespace lb::dataplane {
+namespace {
+
+using ops::Metric;
+using ops::MetricType;
+using Labels = std::vector<std::pair<std::string, std::string>>;
+
+template <class Totals>
+struct Row {
+  const char* name;
+  const char* help;
+  MetricType type;
+  uint64_t Totals::*value;
+};
+
+constexpr Row<proxy::PortTotals> kPortRows[] = {
+    {"empalme_service_connections", "Connections open now.", MetricType::kGauge,
+     &proxy::PortTotals::active},
+    {"empalme_service_connections_accepted_total", "Connections accepted.", MetricType::kCounter,
+     &proxy::PortTotals::accepted},
+    {"empalme_service_connections_closed_total", "Connections ended.", MetricType::kCounter,
+     &proxy::PortTotals::closed},
+    {"empalme_service_received_bytes_total", "Bytes from clients.", MetricType::kCounter,
+     &proxy::PortTotals::bytes_in},
+    {"empalme_service_sent_bytes_total", "Bytes to clients.", MetricType::kCounter,
+     &proxy::PortTotals::bytes_out},
+    {"empalme_service_retries_total", "Connects tried again on another backend.",
+     MetricType::kCounter, &proxy::PortTotals::retries},
+    {"empalme_service_no_backend_total", "Clients for whom no backend was left.",
+     MetricType::kCounter, &proxy::PortTotals::no_backend},
+    {"empalme_service_sources_refused_total", "Clients outside the source ranges.",
+     MetricType::kCounter, &proxy::PortTotals::source_refused},
+    {"empalme_service_limit_refused_total", "Clients above a limit.", MetricType::kCounter,
+     &proxy::PortTotals::limit_refused},
+};
+
+constexpr Row<proxy::BackendTotals> kBackendRows[] = {
+    {"empalme_backend_connections", "Connections open now.", MetricType::kGauge,
+     &proxy::BackendTotals::active},
+    {"empalme_backend_connections_total", "Connections made.", MetricType::kCounter,
+     &proxy::BackendTotals::connections},
+    {"empalme_backend_received_bytes_total", "Bytes to the backend.", MetricType::kCounter,
+     &proxy::BackendTotals::bytes_in},
+    {"empalme_backend_sent_bytes_total", "Bytes from the backend.", MetricType::kCounter,
+     &proxy::BackendTotals::bytes_out},
+    {"empalme_backend_ejections_total", "Times it was left out after failures.",
+     MetricType::kCounter, &proxy::BackendTotals::ejections},
+};
+
+struct Cause {
+  const char* name;
+  uint64_t proxy::BackendTotals::*value;
+};
+constexpr Cause kCauses[] = {{"refused", &proxy::BackendTotals::refused},
+                             {"timeout", &proxy::BackendTotals::timeouts},
+                             {"other", &proxy::BackendTotals::errors}};
+
+Labels labels_of(const proxy::PortTotals& port) {
+  return {{"service", port.key},
+          {"port", std::to_string(port.port)},
+          {"protocol", to_string(port.protocol)}};
+}
+
+Labels with(Labels labels, const char* name, std::string value) {
+  labels.emplace_back(name, std::move(value));
+  return labels;
+}
+
+// As Prometheus wants it: each bucket holds those below it too.
+template <size_t kBounds>
+ops::HistogramSample histogram(const proxy::HistogramTotals<kBounds>& from,
+                               const std::array<uint64_t, kBounds>& bounds, Labels labels) {
+  ops::HistogramSample out;
+  out.labels = std::move(labels);
+  uint64_t below = 0;
+  for (size_t i = 0; i < kBounds; ++i) {
+    below += from.counts[i];
+    out.buckets.emplace_back(static_cast<double>(bounds[i]) / 1000, below);
+  }
+  out.count = below + from.counts[kBounds];
+  out.sum = static_cast<double>(from.sum_ms) / 1000;
+  return out;
+}
+
+void add_histograms(std::vector<Metric>& out, const std::vector<proxy::PortTotals>& ports) {
+  Metric connect{"empalme_service_connect_seconds",
+                 "From accept until a backend was connected.",
+                 MetricType::kHistogram,
+                 {}};
+  Metric life{
+      "empalme_service_connection_seconds", "From accept to the end.", MetricType::kHistogram, {}};
+  for (const auto& port : ports) {
+    if (port.protocol != Protocol::kTcp) continue;
+    connect.histograms.push_back(histogram(port.connect, proxy::kConnectBounds, labels_of(port)));
+    life.histograms.push_back(histogram(port.life, proxy::kLifeBounds, labels_of(port)));
+  }
+  if (connect.histograms.empty()) return;
+  out.push_back(std::move(connect));
+  out.push_back(std::move(life));
+}
+
+struct Shown {
+  const proxy::PortTotals* port;
+  const proxy::BackendTotals* backend;
+};
+
+void add_backends(std::vector<Metric>& out, const std::vector<Shown>& shown) {
+  for (const auto& row : kBackendRows) {
+    Metric metric{row.name, row.help, row.type, {}};
+    for (const auto& [port, backend] : shown) {
+      metric.samples.push_back({static_cast<double>(backend->*row.value),
+                                with(labels_of(*port), "backend", backend->backend.to_string())});
+    }
+    out.push_back(std::move(metric));
+  }
+  Metric up{"empalme_backend_up", "1: may be given new connections.", MetricType::kGauge, {}};
+  Metric failures{"empalme_backend_connect_failures_total",
+                  "Connects that failed, by cause.",
+                  MetricType::kCounter,
+                  {}};
+  for (const auto& [port, backend] : shown) {
+    const Labels labels = with(labels_of(*port), "backend", backend->backend.to_string());
+    up.samples.push_back({backend->up ? 1.0 : 0.0, labels});
+    for (const auto& cause : kCauses) {
+      failures.samples.push_back(
+          {static_cast<double>(backend->*cause.value), with(labels, "cause", cause.name)});
+    }
+  }
+  out.push_back(std::move(up));
+  out.push_back(std::move(failures));
+}
+
+}  // namespace
+
+void add_service_metrics(std::vector<Metric>& out, const std::vector<proxy::PortTotals>& ports,
+                         size_t max_backends) {
+  if (ports.empty()) return;
+  for (const auto& row : kPortRows) {
+    Metric metric{row.name, row.help, row.type, {}};
+    for (const auto& port : ports) {
+      metric.samples.push_back({static_cast<double>(port.*row.value), labels_of(port)});
+    }
+    out.push_back(std::move(metric));
+  }
+  add_histograms(out, ports);
+  std::vector<Shown> shown;
+  size_t all = 0;
+  for (const auto& port : ports) {
+    all += port.backends.size();
+    for (const auto& backend : port.backends) {
+      if (shown.size() < max_backends) shown.push_back({&port, &backend});
+    }
+  }
+  if (!shown.empty()) add_backends(out, shown);
+  out.push_back({"empalme_dataplane_backends_without_series",
+                 "Backends whose series are left out because there are too many.",
+                 MetricType::kGauge,
+                 {{static_cast<double>(all - shown.size())}}});
+}
+
+}  // namespace lb::dataplane
