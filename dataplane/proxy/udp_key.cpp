@@ -1,41 +1,8 @@
 #include "dataplane/proxy/udp_key.hpp"
 
-#include <bit>
 #include <cstring>
-#include <random>
 
 namespace lb::proxy {
-namespace {
-
-struct SipState {
-  uint64_t v0, v1, v2, v3;
-
-  void round() {
-    v0 += v1;
-    v1 = std::rotl(v1, 13) ^ v0;
-    v0 = std::rotl(v0, 32);
-    v2 += v3;
-    v3 = std::rotl(v3, 16) ^ v2;
-    v0 += v3;
-    v3 = std::rotl(v3, 21) ^ v0;
-    v2 += v1;
-    v1 = std::rotl(v1, 17) ^ v2;
-    v2 = std::rotl(v2, 32);
-  }
-  void absorb(uint64_t word) {
-    v3 ^= word;
-    round();
-    v0 ^= word;
-  }
-};
-
-UdpHashSeed draw_seed() {
-  std::random_device source;
-  const auto word = [&] { return uint64_t{source()} << 32 | source(); };
-  return {word(), word()};
-}
-
-}  // namespace
 
 UdpKey make_udp_key(const UdpPeer& client, const RawAddress& local) {
   UdpKey key;
@@ -57,21 +24,12 @@ IpAddress address_of(const UdpPeer& client) {
   return IpAddress::v6(bytes);
 }
 
-const UdpHashSeed& process_udp_seed() {
-  static const UdpHashSeed seed = draw_seed();
-  return seed;
-}
-
-// Every key has the same length, so the length block of the original is left out.
 uint64_t hash_of(const UdpKey& key, const UdpHashSeed& seed) {
-  SipState state{seed.a ^ 0x736f6d6570736575, seed.b ^ 0x646f72616e646f6d,
-                 seed.a ^ 0x6c7967656e657261, seed.b ^ 0x7465646279746573};
-  for (const uint64_t word : key.client) state.absorb(word);
-  for (const uint64_t word : key.local) state.absorb(word);
-  state.absorb(key.port_and_scope);
-  state.v2 ^= 0xff;
-  for (int i = 0; i < 3; ++i) state.round();
-  return state.v0 ^ state.v1 ^ state.v2 ^ state.v3;
+  SipHash hash(seed);
+  for (const uint64_t word : key.client) hash.absorb(word);
+  for (const uint64_t word : key.local) hash.absorb(word);
+  hash.absorb(key.port_and_scope);
+  return hash.finish();
 }
 
 }  // namespace lb::proxy

@@ -1,8 +1,8 @@
 // Who a UDP session belongs to: the client's address and port, and on a wildcard listener the
 // local address that the client asked. With the hash that finds it.
 //
-// The hash is SipHash-1-3 (Aumasson and Bernstein, 2012) under a random key that each process
-// draws once: whoever chooses source addresses cannot choose where they land. Values; any thread.
+// The hash is keyed (see sip_hash.hpp): whoever chooses source addresses cannot choose where they
+// land. Values; any thread.
 #pragma once
 
 #include <netinet/in.h>
@@ -12,6 +12,7 @@
 #include <cstdint>
 
 #include "common/model/address.hpp"
+#include "dataplane/proxy/sip_hash.hpp"
 
 namespace lb::proxy {
 
@@ -40,11 +41,8 @@ inline socklen_t length_of(const UdpPeer& peer) {
   return peer.base.sa_family == AF_INET ? sizeof peer.v4 : sizeof peer.v6;
 }
 
-struct UdpHashSeed {
-  uint64_t a = 0;
-  uint64_t b = 0;
-};
-const UdpHashSeed& process_udp_seed();  // the same for the life of the process
+using UdpHashSeed = HashSeed;
+inline const UdpHashSeed& process_udp_seed() { return process_hash_seed(); }
 uint64_t hash_of(const UdpKey& key, const UdpHashSeed& seed);
 
 }  // namespace lb::proxy
