@@ -129,9 +129,10 @@ void Admin::drain(const net::HttpRequest& request, Respond respond) {
   } else {
     parts_.drains.lift(*drain);
   }
-  parts_.path.set_drains(parts_.drains.all());
-  respond(net::json_response(200, encode_drains(parts_.drains.all(), parts_.path.status())));
-  notify();
+  parts_.path.set_drains(parts_.drains.all(), [this, respond = std::move(respond)] {
+    respond(net::json_response(200, encode_drains(parts_.drains.all(), parts_.path.status())));
+    notify();
+  });
 }
 
 void Admin::observe(const net::HttpRequest& request, Respond respond) const {

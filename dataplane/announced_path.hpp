@@ -25,7 +25,9 @@ class AnnouncedPath : public proxy::DataPath {
   std::vector<proxy::ServiceStatus> status() const override;
   std::vector<Failure> failures() const override;
   std::set<proxy::ListenerId> listening() const override { return path_->listening(); }
-  void set_drains(std::set<proxy::Drain> drains) override { path_->set_drains(std::move(drains)); }
+  void set_drains(std::set<proxy::Drain> drains, std::function<void()> done) override {
+    path_->set_drains(std::move(drains), std::move(done));
+  }
   void flows(proxy::FlowFilter filter,
              std::function<void(std::vector<proxy::Flow>)> done) override {
     path_->flows(std::move(filter), std::move(done));

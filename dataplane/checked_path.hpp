@@ -29,7 +29,9 @@ class CheckedPath : public proxy::DataPath {
   std::set<proxy::ListenerId> listening() const override { return path_->listening(); }
   proxy::DataPathCounters counters() const override { return path_->counters(); }
   std::set<IpAddress> addresses_in_use() const override { return path_->addresses_in_use(); }
-  void set_drains(std::set<proxy::Drain> drains) override { path_->set_drains(std::move(drains)); }
+  void set_drains(std::set<proxy::Drain> drains, std::function<void()> done) override {
+    path_->set_drains(std::move(drains), std::move(done));
+  }
   void flows(proxy::FlowFilter filter,
              std::function<void(std::vector<proxy::Flow>)> done) override {
     path_->flows(std::move(filter), std::move(done));

@@ -78,7 +78,7 @@ Status Program::prepare() {
   if (const auto opened = open_store(); !opened) return opened;
   if (const auto opened = open_path(); !opened) return opened;
   drains_ = std::make_unique<Drains>(config_.state_dir, ops::log_error);
-  path_->set_drains(drains_->all());
+  path_->set_drains(drains_->all(), [] {});
   coordinator_ = std::make_unique<Coordinator>(*path_, own_sockets(config_), [this](auto held) {
     if (store_) store_->save(std::move(held));
   });

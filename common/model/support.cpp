@@ -11,21 +11,23 @@ struct Rule {
 // What is not served yet. A field that is not here is served, and listed below.
 constexpr Rule kUnsupported[] = {
     {"policy.balance", [](const Policy& p) { return p.balance != Balance::kRoundRobin; }},
-    {"policy.affinity_seconds", [](const Policy& p) { return p.affinity_seconds != 0; }},
     {"policy.hedge_ms", [](const Policy& p) { return p.hedge_ms != 0; }},
     {"policy.retry_before_first_byte", [](const Policy& p) { return p.retry_before_first_byte; }},
     {"policy.when_empty", [](const Policy& p) { return p.when_empty != WhenEmpty::kReset; }},
-    {"policy.proxy_protocol",
-     [](const Policy& p) { return p.proxy_protocol != ProxyProtocol::kOff; }},
-    {"policy.accept_proxy_from", [](const Policy& p) { return !p.accept_proxy_from.empty(); }},
-    {"policy.max_connections", [](const Policy& p) { return p.max_connections != 0; }},
-    {"policy.max_connections_per_source",
-     [](const Policy& p) { return p.max_connections_per_source != 0; }},
-    {"policy.max_rate_per_source", [](const Policy& p) { return p.max_rate_per_source != 0; }},
     {"policy.slow_start_s", [](const Policy& p) { return p.slow_start_s != 0; }},
     {"policy.congestion", [](const Policy& p) { return !p.congestion.empty(); }},
     {"policy.busy_poll_us", [](const Policy& p) { return p.busy_poll_us != 0; }},
     {"policy.mode", [](const Policy& p) { return p.mode != Mode::kProxy; }},
+};
+
+constexpr Rule kTcpOnly[] = {
+    {"policy.affinity_seconds", [](const Policy& p) { return p.affinity_seconds != 0; }},
+    {"policy.proxy_protocol",
+     [](const Policy& p) { return p.proxy_protocol != ProxyProtocol::kOff; }},
+    {"policy.max_connections", [](const Policy& p) { return p.max_connections != 0; }},
+    {"policy.max_connections_per_source",
+     [](const Policy& p) { return p.max_connections_per_source != 0; }},
+    {"policy.max_rate_per_source", [](const Policy& p) { return p.max_rate_per_source != 0; }},
 };
 
 // The field whose value asks for more than there is, or null.
@@ -36,10 +38,22 @@ const char* unsupported_field(const Policy& policy) {
   return nullptr;
 }
 
+// What is about connections, and not served for datagrams.
+const char* unsupported_for_udp(const Policy& policy) {
+  for (const Rule& rule : kTcpOnly) {
+    if (rule.asks(policy)) return rule.feature;
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 std::optional<std::string> unsupported(const ServicePort& port) {
   const char* field = unsupported_field(port.policy);
+  if (port.protocol == Protocol::kUdp && field == nullptr) {
+    field = unsupported_for_udp(port.policy);
+    if (field != nullptr) return std::string(field) + " is not served for udp yet";
+  }
   if (port.match != Match{}) field = "match";
   if (!port.groups.empty()) field = "groups";
   if (port.tls.mode != TlsMode::kNone) field = "tls";
@@ -48,7 +62,9 @@ std::optional<std::string> unsupported(const ServicePort& port) {
 }
 
 std::vector<std::string> served_features() {
-  return {"policy.balance=round_robin",
+  return {"policy.accept_proxy_from",
+          "policy.affinity_seconds",
+          "policy.balance=round_robin",
           "policy.connect_attempts",
           "policy.connect_timeout_ms",
           "policy.delete_drain_s",
@@ -62,8 +78,13 @@ std::vector<std::string> served_features() {
           "policy.health.type=tcp",
           "policy.health.type=tls",
           "policy.idle_timeout_s",
+          "policy.max_connections",
+          "policy.max_connections_per_source",
+          "policy.max_rate_per_source",
           "policy.mode=proxy",
           "policy.proxy_protocol=off",
+          "policy.proxy_protocol=v1",
+          "policy.proxy_protocol=v2",
           "policy.source_ranges",
           "policy.udp_idle_s",
           "policy.when_empty=reset",

@@ -93,6 +93,7 @@ struct DataPathCounters {
   uint64_t accept_paused = 0, pipe_fallbacks = 0, client_gone_while_dialling = 0;
   uint64_t passed_on = 0;  // to a less loaded worker
   uint64_t killed = 0;     // by an operator
+  uint64_t limit_refused = 0, proxy_headers_refused = 0;
   // UDP. Bytes are in bytes_in and bytes_out, ejections in ejections.
   uint64_t udp_opened = 0, udp_closed = 0, udp_active = 0;
   uint64_t udp_datagrams_in = 0, udp_datagrams_out = 0;
@@ -143,8 +144,8 @@ class DataPath {
   // Listeners that are open now.
   virtual std::set<ListenerId> listening() const = 0;
 
-  // Replaces what operators have drained; connections go on.
-  virtual void set_drains(std::set<Drain> drains) = 0;
+  // Replaces what operators have drained; connections go on. `done` once every worker knows.
+  virtual void set_drains(std::set<Drain> drains, std::function<void()> done) = 0;
 
   // Live connections of TCP that the filter lets pass, the newest first, at most filter.limit.
   virtual void flows(FlowFilter filter, std::function<void(std::vector<Flow>)> done) = 0;

@@ -13,6 +13,8 @@
 
 #include "common/model/state.hpp"
 #include "dataplane/balance/round_robin.hpp"
+#include "dataplane/proxy/affinity_table.hpp"
+#include "dataplane/proxy/source_limits.hpp"
 #include "dataplane/proxy/stats.hpp"
 
 namespace lb::proxy {
@@ -74,6 +76,9 @@ struct ListenerCounts {
 
   std::atomic<uint64_t> connections{0};
   std::vector<std::shared_ptr<PortStats>> stats;  // one for each worker
+  // Of the control thread, which makes them when a policy first asks.
+  std::shared_ptr<SourceLimits> limits;
+  std::shared_ptr<AffinityTable> affinity;
 };
 
 struct ListenerConfig {
@@ -83,6 +88,8 @@ struct ListenerConfig {
   std::vector<balance::Candidate> candidates;  // one per record, same order
   std::vector<std::shared_ptr<BackendRecord>> records;
   std::shared_ptr<ListenerCounts> counts = std::make_shared<ListenerCounts>();
+  std::shared_ptr<SourceLimits> limits;     // null: no limit by source
+  std::shared_ptr<AffinityTable> affinity;  // null: none
 };
 
 }  // namespace lb::proxy

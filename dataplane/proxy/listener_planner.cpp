@@ -49,6 +49,16 @@ std::shared_ptr<const ListenerConfig> ListenerPlanner::config(const Service& ser
   out->address = id.at;
   out->policy = port.policy;
   out->counts = counts({service.key, id});
+  const Policy& policy = port.policy;
+  ListenerCounts& kept = *out->counts;
+  if (policy.max_connections_per_source != 0 || policy.max_rate_per_source != 0) {
+    if (!kept.limits) kept.limits = std::make_shared<SourceLimits>();
+    out->limits = kept.limits;
+  }
+  if (policy.affinity_seconds != 0) {
+    if (!kept.affinity) kept.affinity = std::make_shared<AffinityTable>();
+    out->affinity = kept.affinity;
+  }
   const Family family = id.at.address.family();
   const bool own = std::any_of(port.backends.begin(), port.backends.end(),
                                [&](const Backend& b) { return b.address.family() == family; });

@@ -94,6 +94,7 @@ void RelayEngine::finish(Session& session) {
   if (session.phase == Phase::kDead) return;
   session.phase = Phase::kDead;
   record_end(session);
+  leave(session);
   wheel_.cancel(session);
   if (session.queued) std::erase(queue_, &session);
   for (int side : {kClient, kBackend}) {

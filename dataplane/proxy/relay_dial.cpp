@@ -39,8 +39,27 @@ void RelayEngine::dial_next(Session& session) {
   give_up(session);
 }
 
+// Where the client was sent last, if that may still be used; else -1.
+int RelayEngine::remembered(const Session& session) {
+  const ListenerConfig& config = *session.listener->config;
+  if (!config.affinity || session.attempts() > 0 || !session.details || !session.details->client) {
+    return -1;
+  }
+  const auto backend = config.affinity->find(session.details->client->address, now_);
+  if (!backend) return -1;
+  for (size_t i = 0; i < config.records.size(); ++i) {
+    if (config.records[i]->endpoint != *backend) continue;
+    const auto& candidate = config.candidates[i];
+    const bool usable = candidate.weight > 0 && candidate.state == BackendState::kReady &&
+                        !config.records[i]->out();
+    return usable ? static_cast<int>(i) : -1;
+  }
+  return -1;
+}
+
 int RelayEngine::pick(Session& session) {
   const ListenerConfig& config = *session.listener->config;
+  if (const int known = remembered(session); known >= 0) return known;
   const bool someone_is_out = std::any_of(config.records.begin(), config.records.end(),
                                           [](const auto& record) { return record->out(); });
   std::optional<size_t> picked;
@@ -160,6 +179,11 @@ void RelayEngine::connected(Session& session) {
   add(stats_of(session).connections);
   session.listener->stats->connect.observe(now_ - session.began, kConnectBounds);
   if (session.details) session.details->connect_ms = static_cast<uint32_t>(now_ - session.began);
+  const ListenerConfig& config = *session.listener->config;
+  if (config.affinity && session.details && session.details->client) {
+    config.affinity->remember(session.details->client->address, session.backend->endpoint, now_,
+                              uint64_t{config.policy.affinity_seconds} * 1000);
+  }
   session.check_at = now_ + kFirstLookMs;
   rearm(session);
 }

@@ -29,13 +29,6 @@ bool is_ours(int error) {
          error == ENOMEM;
 }
 
-bool admitted(const ListenerConfig& config, int client) {
-  const auto peer = peer_endpoint(client);
-  const auto& ranges = config.policy.source_ranges;
-  return peer && std::any_of(ranges.begin(), ranges.end(),
-                             [&](const Cidr& range) { return range.contains(peer->address); });
-}
-
 }  // namespace
 
 RelayEngine::RelayEngine(size_t worker_index, EngineHooks hooks)
@@ -211,49 +204,13 @@ void RelayEngine::adopt(const Endpoint& address, net::Fd client) {
   bury();
 }
 
-void RelayEngine::welcome(const Listener& listener, int client) {
-  if (listener->config->policy.source_ranges.empty() || admitted(*listener->config, client)) {
-    return begin(listener, client);
-  }
-  add(counters_.source_refused);
-  add(listener->stats->source_refused);
-  reset_on_close(client);
-  ::close(client);
-}
-
-void RelayEngine::begin(const Listener& listener, int client) {
-  auto* session = new Session;
-  session->listener = listener;
-  session->side[kClient].reset(client);
-  session->index = static_cast<uint32_t>(listener->sessions.size());
-  session->serial = ++serial_;
-  session->began = session->last_active = now_;
-  listener->sessions.push_back(session);
-  listener->counts->connections.fetch_add(1, std::memory_order_relaxed);
-  session->counted = true;
-  ++live_;
-  add(counters_.accepted);
-  add(listener->stats->accepted);
-  if (hooks_.log_each != 0 && session->serial % hooks_.log_each == 0) watch_details(*session);
-  epoll_event event{};
-  event.events = kSessionEvents;
-  event.data.u64 = reinterpret_cast<uint64_t>(session);
-  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, client, &event);
-  dial_next(*session);
-}
-
-// After a reset nobody can say any more who the client was.
-void RelayEngine::watch_details(Session& session) {
-  session.details = std::make_unique<SessionDetails>();
-  session.details->client = peer_endpoint(session.side[kClient].get());
-}
-
 void RelayEngine::on_event(Session& session, int side, uint32_t events) {
   if (session.phase == Phase::kDead) return;
   const bool failing = (events & (EPOLLERR | EPOLLHUP)) != 0;
   // recv(2) stops at the mark of an urgent byte (tcp(7)): a short read there empties nothing.
   const bool short_reads_lie = failing || (events & (EPOLLRDHUP | EPOLLPRI)) != 0;
   if ((events & EPOLLIN) != 0 || short_reads_lie) session.from[side].source_ready(short_reads_lie);
+  if (session.phase == Phase::kGreeting) return continue_greeting(session);
   if (session.phase == Phase::kDialling) return on_dialling_event(session, side, events);
   session.last_active = now_;
   if (session.phase == Phase::kResetting) return continue_reset(session);
@@ -281,6 +238,7 @@ void RelayEngine::on_dialling_event(Session& session, int side, uint32_t events)
   }
   if ((events & EPOLLOUT) == 0) return;
   connected(session);
+  if (!introduce(session)) return on_failure(session, kBackend);
   run(session, kClient);
   if (session.phase == Phase::kRelaying) run(session, kBackend);
 }

@@ -25,7 +25,7 @@ struct EngineCounters {
       connect_timeouts{0}, connect_errors{0}, retries{0}, no_backend{0}, resets_from_client{0},
       resets_from_backend{0}, drain_resets{0}, idle_timeouts{0}, accept_paused{0}, client_gone{0},
       copied{0}, spliced{0}, pipe_fallbacks{0}, ejections{0}, dead_peers{0}, source_refused{0},
-      killed{0};
+      killed{0}, limit_refused{0}, proxy_headers_refused{0};
 };
 
 // What every watched socket of a session waits for, once and for all.
@@ -89,9 +89,17 @@ class RelayEngine {
   bool accept_from(const Listener& listener);
   void accepted(const Listener& listener, int client);
   void welcome(const Listener& listener, int client);
-  void begin(const Listener& listener, int client);
+  static void turn_away(int client);
+  bool admit(const LiveListener& listener, SessionDetails& details);
+  void begin(const Listener& listener, int client, std::unique_ptr<SessionDetails> details,
+             bool speaks_for_others = false);
+  void continue_greeting(Session& session);
+  void greeting_failed(Session& session);
+  bool introduce(Session& session);
+  static void leave(Session& session);
   void dial_next(Session& session);
   int pick(Session& session);
+  int remembered(const Session& session);
   bool has_another(const Session& session) const;
   void note_failure(Session& session, int error);
   bool dial(Session& session, std::shared_ptr<BackendRecord> backend);
@@ -109,8 +117,7 @@ class RelayEngine {
   void end_both(Session& session);
   void continue_lingering(Session& session);
   void release_counts(Session& session);
-  void refuse(const Listener& listener, int client);
-  void watch_details(Session& session);
+  void log_session(Session& session);
   void note_tried(Session& session);
   BackendStats& stats_of(const Session& session) const;
   uint64_t flow_id(const Session& session) const;

@@ -34,7 +34,7 @@ Flow RelayEngine::describe(const Session& session) const {
   out.id = flow_id(session);
   out.service = session.listener->config->key;
   out.listener = session.listener->config->address;
-  if (session.details) {
+  if (session.details && session.details->client) {
     out.client = session.details->client;
   } else if (session.side[kClient].valid()) {
     out.client = peer_endpoint(session.side[kClient].get());
@@ -94,7 +94,7 @@ void RelayEngine::record_end(const Session& session) {
   PortStats& stats = *session.listener->stats;
   add(stats.closed);
   stats.life.observe(now_ - session.began, kLifeBounds);
-  if (!session.details || !hooks_.on_close) return;
+  if (!session.details || !session.details->logged || !hooks_.on_close) return;
   FlowRecord record;
   record.flow = describe(session);
   record.flow.backend = session.details->backend;

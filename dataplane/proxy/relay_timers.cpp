@@ -31,6 +31,7 @@ void RelayEngine::on_timer(Session& session) {
   }
   const uint64_t idle = idle_limit(session);
   const bool phase_over = session.phase_ends != 0 && now_ >= session.phase_ends;
+  if (phase_over && session.phase == Phase::kGreeting) return greeting_failed(session);
   if (phase_over && session.phase == Phase::kDialling) return dial_failed(session, ETIMEDOUT);
   if (phase_over || (idle != 0 && now_ >= session.last_active + idle)) {
     add(counters_.idle_timeouts);

@@ -23,6 +23,7 @@ inline constexpr int kClient = 0;
 inline constexpr int kBackend = 1;
 
 enum class Phase : uint8_t {
+  kGreeting,  // a trusted proxy has still to say for whom it speaks
   kDialling,
   kRelaying,
   kResetting,  // one peer is gone: the other gets what came before, then a reset
@@ -32,12 +33,15 @@ enum class Phase : uint8_t {
 
 // Deadlines of the policy count; in the other phases the session has a clock of its own.
 inline bool timed_by_policy(Phase phase) {
-  return phase == Phase::kDialling || phase == Phase::kRelaying;
+  return phase == Phase::kGreeting || phase == Phase::kDialling || phase == Phase::kRelaying;
 }
 
-// Only for connections that are logged, or whose dial has failed.
+// Only where the policy or the log needs to know the client.
 struct SessionDetails {
-  std::optional<Endpoint> client;
+  std::optional<Endpoint> client;        // the one that a trusted proxy names, where there is one
+  std::optional<Endpoint> destination;   // as a trusted proxy names it
+  std::shared_ptr<SourceLimits> limits;  // which count this connection; null: none
+  bool logged = false;
   std::optional<Endpoint> backend;  // the last one that was dialled
   std::optional<uint32_t> connect_ms;
   uint32_t retries = 0;
@@ -67,7 +71,7 @@ struct Session : TimerEntry {
   uint64_t check_at = 0;                         // next look at whether the peers still live
   uint64_t checked_bytes = 0;                    // what had moved at the last look
   std::unique_ptr<std::vector<Endpoint>> tried;  // null unless a dial has failed
-  std::unique_ptr<SessionDetails> details;       // null unless it is logged
+  std::unique_ptr<SessionDetails> details;
 
   size_t attempts() const { return tried ? tried->size() : 0; }
 };

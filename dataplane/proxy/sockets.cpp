@@ -148,6 +148,14 @@ std::optional<Endpoint> peer_endpoint(int fd) {
   return net::to_endpoint(address);
 }
 
+std::optional<Endpoint> local_endpoint(int fd) {
+  net::SockAddr address;
+  address.length = sizeof address.storage;
+  auto* raw = reinterpret_cast<sockaddr*>(&address.storage);
+  if (getsockname(fd, raw, &address.length) != 0) return std::nullopt;
+  return net::to_endpoint(address);
+}
+
 void set_nodelay(int fd) { set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); }
 
 }  // namespace lb::proxy

@@ -43,5 +43,6 @@ PeerState peer_state(int fd);
 bool is_dead(const PeerState& peer);
 
 std::optional<Endpoint> peer_endpoint(int fd);
+std::optional<Endpoint> local_endpoint(int fd);
 
 }  // namespace lb::proxy

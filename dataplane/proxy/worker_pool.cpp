@@ -14,6 +14,15 @@ namespace {
 
 constexpr std::chrono::milliseconds kRetry{1'000};
 constexpr std::chrono::milliseconds kDrainCheck{10};
+constexpr std::chrono::milliseconds kSweep{1'000};
+constexpr size_t kSweepBudget = 10'000;
+
+uint64_t monotonic_ms() {
+  using std::chrono::steady_clock;
+  return static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now().time_since_epoch())
+          .count());
+}
 
 bool retryable(const Failure& failure) {
   return failure.reason != "Unsupported" && failure.reason != "Conflict";
@@ -50,6 +59,31 @@ WorkerPool::WorkerPool(DataPathOptions options)
     };
     workers_.push_back(std::make_unique<Worker>(i, std::move(hooks)));
   }
+  sweep_later();
+}
+
+void WorkerPool::stop() {
+  alive_.reset();
+  workers_.clear();
+}
+
+void WorkerPool::sweep_later() {
+  workers_.front()->after(kSweep, [this, alive = std::weak_ptr(alive_)] {
+    options_.post([this, alive] {
+      if (!alive.expired()) sweep();
+    });
+  });
+}
+
+// Gives the memory of sources back that are gone.
+void WorkerPool::sweep() {
+  const uint64_t now = monotonic_ms();
+  for (const auto& [id, served] : serving_) {
+    const ListenerCounts& counts = *served.planned.config->counts;
+    if (counts.limits) counts.limits->sweep(now, kSweepBudget);
+    if (counts.affinity) counts.affinity->sweep(now, kSweepBudget);
+  }
+  sweep_later();
 }
 
 void WorkerPool::apply(std::shared_ptr<const DesiredState> state,
@@ -266,9 +300,9 @@ void WorkerPool::retry() {
   if (news) barrier([this] { changed(); });
 }
 
-void WorkerPool::set_drains(std::set<Drain> drains) {
+void WorkerPool::set_drains(std::set<Drain> drains, std::function<void()> done) {
   planner_.set_drains(std::move(drains));
-  if (!state_ || draining_) return;
+  if (!state_ || draining_) return done();
   std::vector<Failure> known;  // told already
   const auto wanted = planner_.plan(*state_, known);
   for (auto& [id, served] : serving_) {
@@ -277,7 +311,10 @@ void WorkerPool::set_drains(std::set<Drain> drains) {
     served.planned = found->second;
     update(id, served.planned);
   }
-  changed();
+  barrier([this, done = std::move(done)] {
+    changed();
+    done();
+  });
 }
 
 void WorkerPool::flows(FlowFilter filter, std::function<void(std::vector<Flow>)> done) {

@@ -32,14 +32,14 @@ class WorkerPool : public DataPath {
   DataPathCounters counters() const override;
   std::set<IpAddress> addresses_in_use() const override;
   std::set<ListenerId> listening() const override;
-  void set_drains(std::set<Drain> drains) override;
+  void set_drains(std::set<Drain> drains, std::function<void()> done) override;
   void flows(FlowFilter filter, std::function<void(std::vector<Flow>)> done) override;
   void kill(uint64_t id, std::function<void(bool)> done) override;
   std::vector<PortTotals> totals() const override;
   void set_health(const BackendId& backend, Health health, std::string reason) override;
   void avoid_sources(const std::set<IpAddress>& ours) override;
   void drain(unsigned grace_ms, std::function<void()> done) override;
-  void stop() override { workers_.clear(); }
+  void stop() override;
 
  private:
   struct Served {
@@ -63,6 +63,8 @@ class WorkerPool : public DataPath {
   void ejected(const std::shared_ptr<BackendRecord>& backend, const Policy& policy);
   void move_dials(const std::shared_ptr<BackendRecord>& backend);
   void changed();
+  void sweep_later();
+  void sweep();
   void retry_later();
   void retry();
   void await_drained(const std::function<void()>& done);
@@ -77,6 +79,7 @@ class WorkerPool : public DataPath {
   bool applying_ = false;
   bool draining_ = false;
   bool retrying_ = false;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   std::vector<std::pair<ListenerId, std::shared_ptr<ListenerCounts>>> closing_;
   std::shared_ptr<const DesiredState> state_;
   std::map<ListenerId, Served> serving_;

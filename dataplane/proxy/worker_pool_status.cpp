@@ -35,6 +35,8 @@ constexpr Sum kSums[] = {
     {&DataPathCounters::pipe_fallbacks, &EngineCounters::pipe_fallbacks},
     {&DataPathCounters::client_gone_while_dialling, &EngineCounters::client_gone},
     {&DataPathCounters::killed, &EngineCounters::killed},
+    {&DataPathCounters::limit_refused, &EngineCounters::limit_refused},
+    {&DataPathCounters::proxy_headers_refused, &EngineCounters::proxy_headers_refused},
 };
 
 struct UdpSum {

@@ -32,7 +32,10 @@ class FakePath : public proxy::DataPath {
   proxy::DataPathCounters counters() const override { return counted; }
   std::vector<Failure> failures() const override { return failing; }
   std::set<proxy::ListenerId> listening() const override { return open; }
-  void set_drains(std::set<proxy::Drain> wanted) override { drains = std::move(wanted); }
+  void set_drains(std::set<proxy::Drain> wanted, std::function<void()> done) override {
+    drains = std::move(wanted);
+    done();
+  }
   void flows(proxy::FlowFilter wanted,
              std::function<void(std::vector<proxy::Flow>)> done) override {
     filter = std::move(wanted);

@@ -274,13 +274,13 @@ TEST(PeerState, SeesWhatIsNotAcknowledged) {
 TEST(Features, ADefaultServiceAsksForNothingThatIsNotServed) {
   ServicePort port;
   EXPECT_EQ(unsupported(port), std::nullopt);
-  port.policy.affinity_seconds = 1;
+  port.policy.hedge_ms = 1;
   EXPECT_NE(unsupported(port), std::nullopt);
 }
 
 TEST(Features, NamesNothingThatIsRefused) {
   for (const auto& feature : served_features()) {
-    EXPECT_EQ(feature.find("affinity"), std::string::npos);
+    EXPECT_EQ(feature.find("hedge"), std::string::npos);
     EXPECT_EQ(feature.find("maglev"), std::string::npos);
   }
   const auto all = served_features();

@@ -35,7 +35,9 @@ class FlowsTest : public DataPathTest {
     return answer.get_future().get();
   }
   void drain(std::set<Drain> drains) {
-    on_control([&] { path_->set_drains(std::move(drains)); });
+    std::promise<void> applied;
+    on_control([&] { path_->set_drains(std::move(drains), [&] { applied.set_value(); }); });
+    applied.get_future().wait();
   }
   // The record of the only connection, once it is over.
   FlowRecord record() {

@@ -1,0 +1,178 @@
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "dataplane/proxy/proxy_header.hpp"
+#include "dataplane/proxy/relay_engine.hpp"
+#include "dataplane/proxy/sockets.hpp"
+
+namespace lb::proxy {
+namespace {
+
+constexpr uint64_t kGreetingMs = 5000;  // for a trusted proxy to say for whom it speaks
+
+bool contains(const std::vector<Cidr>& ranges, const std::optional<Endpoint>& client) {
+  return client && std::any_of(ranges.begin(), ranges.end(),
+                               [&](const Cidr& range) { return range.contains(client->address); });
+}
+
+// Whether the connection's course depends on who the client is.
+bool needs_client(const ListenerConfig& config) {
+  return config.limits || config.affinity || config.policy.proxy_protocol != ProxyProtocol::kOff ||
+         !config.policy.source_ranges.empty() || !config.policy.accept_proxy_from.empty();
+}
+
+// Whether anything of it is needed later than at the door.
+bool keeps_client(const ListenerConfig& config) {
+  return config.limits || config.affinity || config.policy.proxy_protocol != ProxyProtocol::kOff ||
+         !config.policy.accept_proxy_from.empty();
+}
+
+}  // namespace
+
+void RelayEngine::welcome(const Listener& listener, int client) {
+  const ListenerConfig& config = *listener->config;
+  const uint32_t most = config.policy.max_connections;
+  if (most != 0 && listener->counts->connections.load(std::memory_order_relaxed) >= most) {
+    add(counters_.limit_refused);
+    add(listener->stats->limit_refused);
+    return turn_away(client);
+  }
+  if (!needs_client(config)) return begin(listener, client, nullptr);
+  auto details = std::make_unique<SessionDetails>();
+  details->client = peer_endpoint(client);
+  const bool speaks_for_others = contains(config.policy.accept_proxy_from, details->client);
+  if (!speaks_for_others && !admit(*listener, *details)) return turn_away(client);
+  if (!keeps_client(config)) details.reset();
+  begin(listener, client, std::move(details), speaks_for_others);
+}
+
+void RelayEngine::turn_away(int client) {
+  reset_on_close(client);
+  ::close(client);
+}
+
+// Counts the refusal; after true, and where there are limits, leave() must follow.
+bool RelayEngine::admit(const LiveListener& listener, SessionDetails& details) {
+  const ListenerConfig& config = *listener.config;
+  const auto& ranges = config.policy.source_ranges;
+  if (!ranges.empty() && !contains(ranges, details.client)) {
+    add(counters_.source_refused);
+    add(listener.stats->source_refused);
+    return false;
+  }
+  if (!config.limits || !details.client) return true;
+  const SourceLimits::Limits limits{config.policy.max_connections_per_source,
+                                    config.policy.max_rate_per_source};
+  if (config.limits->enter(details.client->address, now_, limits) == Admit::kYes) {
+    details.limits = config.limits;
+    return true;
+  }
+  add(counters_.limit_refused);
+  add(listener.stats->limit_refused);
+  return false;
+}
+
+void RelayEngine::begin(const Listener& listener, int client,
+                        std::unique_ptr<SessionDetails> details, bool speaks_for_others) {
+  auto* session = new Session;
+  session->listener = listener;
+  session->details = std::move(details);
+  session->side[kClient].reset(client);
+  session->index = static_cast<uint32_t>(listener->sessions.size());
+  session->serial = ++serial_;
+  session->began = session->last_active = now_;
+  listener->sessions.push_back(session);
+  listener->counts->connections.fetch_add(1, std::memory_order_relaxed);
+  session->counted = true;
+  ++live_;
+  add(counters_.accepted);
+  add(listener->stats->accepted);
+  if (hooks_.log_each != 0 && session->serial % hooks_.log_each == 0) log_session(*session);
+  epoll_event event{};
+  event.events = kSessionEvents;
+  event.data.u64 = reinterpret_cast<uint64_t>(session);
+  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, client, &event);
+  if (!speaks_for_others) return dial_next(*session);
+  session->phase = Phase::kGreeting;
+  session->phase_ends = now_ + kGreetingMs;
+  rearm(*session);
+}
+
+// After a reset nobody can say any more who the client was.
+void RelayEngine::log_session(Session& session) {
+  if (!session.details) session.details = std::make_unique<SessionDetails>();
+  session.details->logged = true;
+  if (!session.details->client) {
+    session.details->client = peer_endpoint(session.side[kClient].get());
+  }
+}
+
+// Looks at what has come without taking it, until the header is whole. Each arrival is a new edge.
+void RelayEngine::continue_greeting(Session& session) {
+  std::array<uint8_t, kMaxProxyV2> bytes;
+  const int client = session.side[kClient].get();
+  const ssize_t got = ::recv(client, bytes.data(), bytes.size(), MSG_PEEK);
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (got <= 0) return greeting_failed(session);
+  const ParseResult header = parse_proxy_header({bytes.data(), static_cast<size_t>(got)});
+  if (header.verdict == ParseResult::Verdict::kNeedMore) return;
+  const bool good = header.verdict == ParseResult::Verdict::kDone &&
+                    header.protocol.value_or(Protocol::kTcp) == Protocol::kTcp;
+  if (!good ||
+      ::recv(client, bytes.data(), header.consumed, 0) != static_cast<ssize_t>(header.consumed)) {
+    return greeting_failed(session);
+  }
+  if (header.client) session.details->client = header.client;
+  session.details->destination = header.destination;
+  if (!admit(*session.listener, *session.details)) {
+    end_for(session, EndReason::kRefused);
+    return reset_both(session);
+  }
+  session.phase = Phase::kDialling;
+  session.phase_ends = 0;
+  // What came with the header is there already: no edge will tell.
+  session.from[kClient].source_ready(false);
+  dial_next(session);
+}
+
+void RelayEngine::greeting_failed(Session& session) {
+  add(counters_.proxy_headers_refused);
+  end_for(session, EndReason::kRefused);
+  reset_both(session);
+}
+
+// Tells the backend who the client is, ahead of its first byte. False: that could not be sent.
+bool RelayEngine::introduce(Session& session) {
+  const ProxyProtocol version = session.listener->config->policy.proxy_protocol;
+  if (version == ProxyProtocol::kOff) return true;
+  const auto* details = session.details.get();
+  const auto local = details != nullptr && details->destination
+                         ? details->destination
+                         : local_endpoint(session.side[kClient].get());
+  std::string header;
+  if (details == nullptr || !details->client || !local) {
+    header = version == ProxyProtocol::kV1 ? encode_proxy_v1_local() : encode_proxy_v2_local();
+  } else {
+    header = version == ProxyProtocol::kV1
+                 ? encode_proxy_v1(*details->client, *local)
+                 : encode_proxy_v2(*details->client, *local, Protocol::kTcp);
+  }
+  const int backend = session.side[kBackend].get();
+  // The client's first byte is our second write, and must not wait for the first one's answer.
+  session.nodelay = true;
+  set_nodelay(backend);
+  return ::send(backend, header.data(), header.size(), MSG_NOSIGNAL) ==
+         static_cast<ssize_t>(header.size());
+}
+
+void RelayEngine::leave(Session& session) {
+  if (!session.details || !session.details->limits) return;
+  session.details->limits->leave(session.details->client->address);
+  session.details->limits.reset();
+}
+
+}  // namespace lb::proxy
