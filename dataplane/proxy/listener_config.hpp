@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "common/model/state.hpp"
-#include "dataplane/balance/round_robin.hpp"
+#include "dataplane/balance/picker.hpp"
 
 namespace lb::proxy {
 

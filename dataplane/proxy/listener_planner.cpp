@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/model/support.hpp"
+#include "dataplane/balance/hash.hpp"
 #include "dataplane/proxy/dial_source.hpp"
 
 namespace lb::proxy {
@@ -46,7 +47,9 @@ std::shared_ptr<const ListenerConfig> ListenerPlanner::config(const Service& ser
                                [&](const Backend& b) { return b.address.family() == family; });
   for (const auto& backend : port.backends) {
     if (own && backend.address.family() != family) continue;
-    out->candidates.push_back({.weight = backend.weight, .state = backend.state});
+    out->candidates.push_back({.weight = backend.weight,
+                               .state = backend.state,
+                               .identity = balance::hash_of(backend.endpoint())});
     out->records.push_back(record({service.key, port.port, port.protocol, backend.endpoint()}));
   }
   return out;

@@ -11,16 +11,10 @@ namespace {
 
 constexpr uint64_t kFirstLookMs = 5000;  // most connections are over by then, and cost no look
 
-// The listener's candidates with what is true now for this session.
-std::vector<balance::Candidate> present_candidates(const Session& session) {
-  const ListenerConfig& config = *session.listener->config;
-  auto out = config.candidates;
-  for (size_t i = 0; i < out.size(); ++i) {
-    out[i].ejected = config.records[i]->out();
-    out[i].tried = std::find(session.tried.begin(), session.tried.end(),
-                             config.records[i]->endpoint) != session.tried.end();
-  }
-  return out;
+auto tried_by(const Session& session) {
+  return [&tried = session.tried](const BackendRecord& record) {
+    return std::find(tried.begin(), tried.end(), record.endpoint) != tried.end();
+  };
 }
 
 }  // namespace
@@ -38,20 +32,21 @@ void RelayEngine::dial_next(Session& session) {
 
 int RelayEngine::pick(Session& session) {
   const ListenerConfig& config = *session.listener->config;
-  const bool someone_is_out = std::any_of(config.records.begin(), config.records.end(),
+  const Balance policy = config.policy.balance;
+  const bool as_configured = session.tried.empty() && !balance::needs_connections(policy) &&
+                             std::none_of(config.records.begin(), config.records.end(),
                                           [](const auto& record) { return record->out(); });
-  std::optional<size_t> picked;
-  if (session.tried.empty() && !someone_is_out) {
-    picked = session.listener->picker.pick(config.candidates);
-  } else {
-    picked = session.listener->picker.pick(present_candidates(session));
-  }
+  const auto& candidates =
+      as_configured ? config.candidates : pick_inputs_.candidates(config, tried_by(session));
+  const auto input =
+      pick_inputs_.input(policy, [&] { return peer_address(session.side[kClient].get()); });
+  const auto picked = session.listener->picker->pick(candidates, input, {});
   return picked ? int(*picked) : -1;
 }
 
-bool RelayEngine::has_another(const Session& session) const {
+bool RelayEngine::has_another(const Session& session) {
   const auto& records = session.listener->config->records;
-  const auto candidates = present_candidates(session);
+  const auto& candidates = pick_inputs_.candidates(*session.listener->config, tried_by(session));
   for (size_t i = 0; i < candidates.size(); ++i) {
     const bool usable = candidates[i].weight > 0 && !candidates[i].tried &&
                         !candidates[i].ejected && candidates[i].state != BackendState::kNotReady;

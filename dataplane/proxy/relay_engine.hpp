@@ -15,6 +15,7 @@
 #include <memory>
 #include <vector>
 
+#include "dataplane/proxy/pick_inputs.hpp"
 #include "dataplane/proxy/session.hpp"
 
 namespace lb::proxy {
@@ -89,7 +90,7 @@ class RelayEngine {
   void begin(const Listener& listener, int client);
   void dial_next(Session& session);
   int pick(Session& session);
-  bool has_another(const Session& session) const;
+  bool has_another(const Session& session);
   void note_failure(Session& session, int error);
   bool dial(Session& session, std::shared_ptr<BackendRecord> backend);
   void dial_failed(Session& session, int error);
@@ -123,6 +124,7 @@ class RelayEngine {
   const EngineHooks hooks_;
   uint64_t now_;
   TimerWheel wheel_;
+  PickInputs pick_inputs_;
   RelayResources resources_;
   std::map<Endpoint, Listener> listeners_;
   std::map<LiveListener*, Listener> by_pointer_;

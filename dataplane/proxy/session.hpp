@@ -60,7 +60,7 @@ struct LiveListener {
   net::Fd fd;  // invalid: another worker accepts
   bool one_socket = false;
   std::shared_ptr<const ListenerConfig> config;
-  balance::RoundRobin picker;
+  std::unique_ptr<balance::Picker> picker;
   std::vector<Session*> sessions;
 };
 
