@@ -13,6 +13,7 @@ constexpr uint32_t kSlotsEach = 100;
 constexpr uint16_t kFree = UINT16_MAX;
 constexpr size_t kMostMembers = kFree;
 constexpr uint64_t kVisitsPerSlot = 16;
+constexpr uint64_t kProgression = 64;
 
 }  // namespace
 
@@ -20,20 +21,30 @@ struct MaglevTable::Member {
   uint64_t identity;
   uint16_t index;
   uint64_t claim;  // weight, then slots
-  uint64_t taken;
-  uint32_t next;  // slot
-  uint32_t step;
+  uint64_t taken = 0;
+  uint64_t choices = 0;
+  uint32_t next = 0;  // slot
+  uint32_t step = 1;
 
   // Its first choice that is still free.
   void take(std::vector<uint16_t>& owners) {
     const auto size = uint32_t(owners.size());
-    while (owners[next] != kFree) advance(size);
+    do choose(size);
+    while (owners[next] != kFree);
     owners[next] = index;
     ++taken;
   }
-  void advance(uint32_t size) {
-    next += step;
-    if (next >= size) next -= size;
+  // The paper's order is one arithmetic progression. Now and then two of those run along each
+  // other and many slots change hands at once; short ones cannot.
+  void choose(uint32_t size) {
+    if (choices++ % kProgression == 0) {
+      const uint64_t start = mix(identity + choices * 0x9e3779b97f4a7c15);
+      next = uint32_t(scale_to(start, size));
+      step = uint32_t(1 + scale_to(mix(start), size - 1));
+    } else {
+      next += step;
+      if (next >= size) next -= size;
+    }
   }
 };
 
@@ -60,7 +71,7 @@ void MaglevTable::build(std::span<const Candidate> candidates) {
     const Candidate& candidate = candidates[i];
     known_.push_back({candidate.identity, candidate.weight});
     if (candidate.weight == 0 || i >= kMostMembers) continue;
-    members.push_back({candidate.identity, uint16_t(i), candidate.weight, 0, 0, 1});
+    members.push_back({candidate.identity, uint16_t(i), candidate.weight});
   }
   std::stable_sort(members.begin(), members.end(),
                    [](const Member& a, const Member& b) { return a.identity < b.identity; });
@@ -77,8 +88,6 @@ void MaglevTable::fill(std::vector<Member>& members) {
   for (const Member& member : members) weight += member.claim;
   for (Member& member : members) {
     member.claim = std::max<uint64_t>(size * member.claim / weight, 1);
-    member.next = uint32_t(scale_to(mix(member.identity), size));
-    member.step = uint32_t(1 + scale_to(mix(~member.identity), size - 1));
     largest = std::max(largest, member.claim);
   }
   const uint64_t rounds = std::clamp<uint64_t>(kVisitsPerSlot * size / members.size(), 1, largest);
