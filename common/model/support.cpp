@@ -10,7 +10,6 @@ struct Rule {
 
 // What is not served yet. A field that is not here is served, and listed below.
 constexpr Rule kUnsupported[] = {
-    {"policy.balance", [](const Policy& p) { return p.balance != Balance::kRoundRobin; }},
     {"policy.hedge_ms", [](const Policy& p) { return p.hedge_ms != 0; }},
     {"policy.retry_before_first_byte", [](const Policy& p) { return p.retry_before_first_byte; }},
     {"policy.when_empty", [](const Policy& p) { return p.when_empty != WhenEmpty::kReset; }},
@@ -64,6 +63,9 @@ std::optional<std::string> unsupported(const ServicePort& port) {
 std::vector<std::string> served_features() {
   return {"policy.accept_proxy_from",
           "policy.affinity_seconds",
+          "policy.balance=least_connections",
+          "policy.balance=maglev",
+          "policy.balance=random_two",
           "policy.balance=round_robin",
           "policy.connect_attempts",
           "policy.connect_timeout_ms",

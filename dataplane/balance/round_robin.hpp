@@ -1,42 +1,22 @@
-// Smooth weighted round robin over one listener's backends, in the design's picking order.
+// Smooth weighted round robin over those who may be picked. See rotation.hpp and selection.hpp.
 //
-// Not yet ejected and not yet tried: first those that are ready, then those that drain; the
-// ejected come last, in the same order. Weight 0 is never picked. One object per worker and
-// listener; `offset` keeps workers from starting at the same backend. Pure; one thread at a time.
+// The hot path of the proxy: two passes over the list, no call through a pointer, no allocation.
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
-#include <functional>
-#include <optional>
-#include <vector>
-
-#include "common/model/state.hpp"
+#include "dataplane/balance/picker.hpp"
+#include "dataplane/balance/rotation.hpp"
 
 namespace lb::balance {
 
-struct Candidate {
-  uint16_t weight = 1;
-  BackendState state = BackendState::kReady;
-  bool ejected = false;
-  bool tried = false;
-};
-
-class RoundRobin {
+class RoundRobin final : public Picker {
  public:
-  explicit RoundRobin(size_t offset = 0) : offset_(offset) {}
+  explicit RoundRobin(size_t offset = 0) : rotation_(offset) {}
 
-  // Index into `candidates`, or nullopt when nobody is left. Shares follow the weights exactly
-  // over each cycle as long as the set of candidates stays.
-  std::optional<size_t> pick(const std::vector<Candidate>& candidates);
+  std::optional<size_t> pick(std::span<const Candidate> candidates, const PickInput& input,
+                             const PickOptions& options) override;
 
  private:
-  using Tier = std::function<bool(const Candidate&)>;
-  std::optional<size_t> pick_among(const std::vector<Candidate>& candidates, const Tier& tier);
-  void resize(size_t count);
-
-  size_t offset_;
-  std::vector<int64_t> credit_;
+  Rotation rotation_;
 };
 
 }  // namespace lb::balance

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "common/model/state.hpp"
-#include "dataplane/balance/round_robin.hpp"
+#include "dataplane/balance/picker.hpp"
 #include "dataplane/proxy/affinity_table.hpp"
 #include "dataplane/proxy/source_limits.hpp"
 #include "dataplane/proxy/stats.hpp"
@@ -21,8 +21,7 @@ namespace lb::proxy {
 
 enum class Ejection : uint8_t { kNone, kRefused, kTimeout };
 
-// What active checks say. Unknown: not checked, or not yet.
-enum class Health : uint8_t { kUnknown, kUp, kDown };
+using balance::Health;
 
 struct BackendRecord {
   explicit BackendRecord(Endpoint where, Protocol how = Protocol::kTcp, size_t workers = 1)
@@ -40,10 +39,12 @@ struct BackendRecord {
   std::string health_reason;  // of the control thread, as is the next one
   bool drained = false;       // by an operator
 
-  // Only for want of a better one.
-  bool out() const {
-    return ejected.load(std::memory_order_relaxed) != Ejection::kNone ||
-           health.load(std::memory_order_relaxed) == Health::kDown;
+  bool out() const { return ejected.load(std::memory_order_relaxed) != Ejection::kNone; }
+  // Fit for nothing but want of a better one.
+  bool unfit() const { return out() || health.load(std::memory_order_relaxed) == Health::kDown; }
+  // As configured: nothing that happened since makes a difference to a pick.
+  bool untouched() const {
+    return !out() && health.load(std::memory_order_relaxed) == Health::kUnknown;
   }
 
   // Counts one more failure of a kind; true when this one ejects the backend. `limit` 0: never.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/model/support.hpp"
+#include "dataplane/balance/hash.hpp"
 #include "dataplane/proxy/dial_source.hpp"
 
 namespace lb::proxy {
@@ -67,7 +68,9 @@ std::shared_ptr<const ListenerConfig> ListenerPlanner::config(const Service& ser
     auto known = record({service.key, port.port, port.protocol, backend.endpoint()});
     known->drained = drained(drains_, service.key, backend.endpoint());
     const uint16_t weight = known->drained ? uint16_t{0} : backend.weight;
-    out->candidates.push_back({.weight = weight, .state = backend.state});
+    out->candidates.push_back({.weight = weight,
+                               .state = backend.state,
+                               .identity = balance::hash_of(backend.endpoint())});
     out->records.push_back(std::move(known));
   }
   return out;

@@ -11,16 +11,11 @@ namespace {
 
 constexpr uint64_t kFirstLookMs = 5000;  // most connections are over by then, and cost no look
 
-// The listener's candidates with what is true now for this session.
-std::vector<balance::Candidate> present_candidates(const Session& session) {
-  const ListenerConfig& config = *session.listener->config;
-  auto out = config.candidates;
-  for (size_t i = 0; i < out.size(); ++i) {
-    out[i].ejected = config.records[i]->out();
-    out[i].tried = session.tried && std::find(session.tried->begin(), session.tried->end(),
-                                              config.records[i]->endpoint) != session.tried->end();
-  }
-  return out;
+auto tried_by(const Session& session) {
+  return [tried = session.tried.get()](const BackendRecord& record) {
+    return tried != nullptr &&
+           std::find(tried->begin(), tried->end(), record.endpoint) != tried->end();
+  };
 }
 
 }  // namespace
@@ -51,29 +46,37 @@ int RelayEngine::remembered(const Session& session) {
     if (config.records[i]->endpoint != *backend) continue;
     const auto& candidate = config.candidates[i];
     const bool usable = candidate.weight > 0 && candidate.state == BackendState::kReady &&
-                        !config.records[i]->out();
+                        !config.records[i]->unfit();
     return usable ? static_cast<int>(i) : -1;
   }
   return -1;
 }
 
+std::optional<IpAddress> RelayEngine::client_address(const Session& session) {
+  const auto client = session.details && session.details->client
+                          ? session.details->client
+                          : peer_endpoint(session.side[kClient].get());
+  return client ? std::optional(client->address) : std::nullopt;
+}
+
 int RelayEngine::pick(Session& session) {
   const ListenerConfig& config = *session.listener->config;
   if (const int known = remembered(session); known >= 0) return known;
-  const bool someone_is_out = std::any_of(config.records.begin(), config.records.end(),
-                                          [](const auto& record) { return record->out(); });
-  std::optional<size_t> picked;
-  if (session.attempts() == 0 && !someone_is_out) {
-    picked = session.listener->picker.pick(config.candidates);
-  } else {
-    picked = session.listener->picker.pick(present_candidates(session));
-  }
+  const Balance policy = config.policy.balance;
+  const bool as_configured = session.attempts() == 0 && !balance::needs_connections(policy) &&
+                             std::all_of(config.records.begin(), config.records.end(),
+                                         [](const auto& record) { return record->untouched(); });
+  const auto& candidates =
+      as_configured ? config.candidates : pick_inputs_.candidates(config, tried_by(session));
+  const auto input =
+      pick_inputs_.input(policy, [&] { return client_address(session); });
+  const auto picked = session.listener->picker->pick(candidates, input, {});
   return picked ? int(*picked) : -1;
 }
 
-bool RelayEngine::has_another(const Session& session) const {
+bool RelayEngine::has_another(const Session& session) {
   const auto& records = session.listener->config->records;
-  const auto candidates = present_candidates(session);
+  const auto& candidates = pick_inputs_.candidates(*session.listener->config, tried_by(session));
   for (size_t i = 0; i < candidates.size(); ++i) {
     const bool usable = candidates[i].weight > 0 && !candidates[i].tried &&
                         !candidates[i].ejected && candidates[i].state != BackendState::kNotReady;

@@ -36,7 +36,8 @@ RelayEngine::RelayEngine(size_t worker_index, EngineHooks hooks)
       worker_index_(worker_index),
       hooks_(std::move(hooks)),
       now_(monotonic_ms()),
-      wheel_(now_) {}
+      wheel_(now_),
+      pick_inputs_(worker_index) {}
 
 RelayEngine::~RelayEngine() { reset_everything(); }
 
@@ -48,7 +49,7 @@ void RelayEngine::add_listener(net::Fd fd, std::shared_ptr<const ListenerConfig>
   auto listener = std::make_shared<LiveListener>();
   listener->fd = std::move(fd);
   listener->one_socket = sharing == Sharing::kOneSocket;
-  listener->picker = balance::RoundRobin(worker_index_);
+  listener->picker = balance::make_picker(config->policy.balance, worker_index_);
   listener->counts = config->counts;
   listener->stats = config->counts->stats.at(worker_index_ % config->counts->stats.size());
   listener->config = std::move(config);
@@ -62,6 +63,9 @@ void RelayEngine::update_listener(std::shared_ptr<const ListenerConfig> config) 
   if (found == listeners_.end()) return;
   refresh_clock();
   LiveListener& listener = *found->second;
+  if (config->policy.balance != listener.config->policy.balance) {
+    listener.picker = balance::make_picker(config->policy.balance, worker_index_);
+  }
   listener.config = std::move(config);
   const auto& records = listener.config->records;
   for (Session* session : listener.sessions) {

@@ -15,6 +15,7 @@
 #include <memory>
 #include <vector>
 
+#include "dataplane/proxy/pick_inputs.hpp"
 #include "dataplane/proxy/session.hpp"
 
 namespace lb::proxy {
@@ -100,7 +101,8 @@ class RelayEngine {
   void dial_next(Session& session);
   int pick(Session& session);
   int remembered(const Session& session);
-  bool has_another(const Session& session) const;
+  static std::optional<IpAddress> client_address(const Session& session);
+  bool has_another(const Session& session);
   void note_failure(Session& session, int error);
   bool dial(Session& session, std::shared_ptr<BackendRecord> backend);
   void dial_failed(Session& session, int error);
@@ -142,6 +144,7 @@ class RelayEngine {
   const EngineHooks hooks_;
   uint64_t now_;
   TimerWheel wheel_;
+  PickInputs pick_inputs_;
   RelayResources resources_;
   std::map<Endpoint, Listener> listeners_;
   std::map<LiveListener*, Listener> by_pointer_;

@@ -82,7 +82,7 @@ struct LiveListener {
   std::shared_ptr<const ListenerConfig> config;
   std::shared_ptr<ListenerCounts> counts;
   std::shared_ptr<PortStats> stats;  // this worker's
-  balance::RoundRobin picker;
+  std::unique_ptr<balance::Picker> picker;
   std::vector<Session*> sessions;
 };
 

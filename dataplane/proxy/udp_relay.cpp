@@ -46,6 +46,7 @@ UdpRelay::UdpRelay(size_t worker_index, UdpHooks hooks)
       worker_index_(worker_index),
       now_(hooks_.now_ms()),
       wheel_(now_),
+      pick_inputs_(worker_index),
       to_backend_(UdpOutbox::Towards::kOneBackend, {hooks_.trains}),
       to_clients_(UdpOutbox::Towards::kClients, {hooks_.trains}) {}
 
@@ -84,7 +85,6 @@ UdpRelay::Listener UdpRelay::take_listener(const Endpoint& address) {
     closed_.erase(draining);
   } else {
     listener = std::make_unique<UdpListener>();
-    listener->picker = balance::RoundRobin(worker_index_);
     return listener;
   }
   on_readable(*listener);
@@ -104,6 +104,10 @@ void UdpRelay::update_listener(std::shared_ptr<const ListenerConfig> config) {
 }
 
 void UdpRelay::apply(UdpListener& listener, std::shared_ptr<const ListenerConfig> config) {
+  const Balance policy = config->policy.balance;
+  if (!listener.picker || listener.config->policy.balance != policy) {
+    listener.picker = balance::make_picker(policy, worker_index_);
+  }
   listener.config = std::move(config);
   std::unordered_set<const BackendRecord*> records;
   for (const auto& record : listener.config->records) records.insert(record.get());

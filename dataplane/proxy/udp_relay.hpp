@@ -15,6 +15,7 @@
 #include <memory>
 #include <vector>
 
+#include "dataplane/proxy/pick_inputs.hpp"
 #include "dataplane/proxy/udp_counters.hpp"
 #include "dataplane/proxy/udp_keepsakes.hpp"
 #include "dataplane/proxy/udp_outbox.hpp"
@@ -91,8 +92,6 @@ class UdpRelay {
   static bool admitted(const UdpListener& listener, const UdpPeer& client);
   bool attach(UdpSession& session, const BackendRecord* avoid, uint64_t datagrams);
   bool connect(UdpSession& session, const std::shared_ptr<BackendRecord>& backend);
-  static std::vector<balance::Candidate> present_candidates(const UdpListener& listener,
-                                                            const BackendRecord* avoid);
   static bool has_another(const UdpSession& session);
   bool move(UdpSession& session);
   void on_refused(UdpSession& session);
@@ -112,6 +111,7 @@ class UdpRelay {
   size_t worker_index_;
   uint64_t now_;
   TimerWheel wheel_;
+  PickInputs pick_inputs_;
   UdpBatch inbox_{UdpBatch::Senders::kMany};
   UdpOutbox to_backend_;
   UdpBatch replies_{UdpBatch::Senders::kOne};

@@ -66,14 +66,18 @@ bool UdpRelay::admitted(const UdpListener& listener, const UdpPeer& client) {
 // `datagrams` are lost, and counted so, where nobody can be had.
 bool UdpRelay::attach(UdpSession& session, const BackendRecord* avoid, uint64_t datagrams) {
   UdpListener& listener = *session.listener;
-  auto candidates = present_candidates(listener, avoid);
-  for (uint32_t i = 0; i < std::max(listener.config->policy.connect_attempts, 1u); ++i) {
-    const auto picked = listener.picker.pick(candidates);
+  const ListenerConfig& config = *listener.config;
+  auto& candidates = pick_inputs_.candidates(
+      config, [&](const BackendRecord& record) { return &record == avoid; });
+  const auto input =
+      pick_inputs_.input(config.policy.balance, [&] { return address_of(session.client); });
+  for (uint32_t i = 0; i < std::max(config.policy.connect_attempts, 1u); ++i) {
+    const auto picked = listener.picker->pick(candidates, input, {});
     if (!picked) {
       add(counters_.no_backend, datagrams);
       return false;
     }
-    if (connect(session, listener.config->records[*picked])) return true;
+    if (connect(session, config.records[*picked])) return true;
     // No route to this one need not mean that there is none to the next.
     if (errno != ENETUNREACH && errno != EHOSTUNREACH && errno != EACCES) break;
     candidates[*picked].tried = true;
@@ -96,18 +100,6 @@ bool UdpRelay::connect(UdpSession& session, const std::shared_ptr<BackendRecord>
   session.bursts = false;
   session.trains_in = hooks_.trains;
   return true;
-}
-
-// The listener's candidates with what is true now.
-std::vector<balance::Candidate> UdpRelay::present_candidates(const UdpListener& listener,
-                                                             const BackendRecord* avoid) {
-  const ListenerConfig& config = *listener.config;
-  auto out = config.candidates;
-  for (size_t i = 0; i < out.size(); ++i) {
-    out[i].ejected = config.records[i]->out();
-    out[i].tried = config.records[i].get() == avoid;
-  }
-  return out;
 }
 
 bool UdpRelay::has_another(const UdpSession& session) {

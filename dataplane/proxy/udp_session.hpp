@@ -37,7 +37,7 @@ struct UdpSession : TimerEntry {
 struct UdpListener {
   net::Fd fd;
   std::shared_ptr<const ListenerConfig> config;
-  balance::RoundRobin picker;
+  std::unique_ptr<balance::Picker> picker;
   UdpSessionTable table;
   uint64_t drain_ends = 0;  // 0: serves
   bool closing = false;     // takes no new client

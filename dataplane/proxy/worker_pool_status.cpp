@@ -186,7 +186,7 @@ BackendTotals totals_of(const BackendRecord& record) {
   BackendTotals out;
   out.backend = record.endpoint;
   out.active = record.connections;
-  out.up = !record.out() && !record.drained;
+  out.up = !record.unfit() && !record.drained;
   for (const auto& worker : record.stats) {
     out.connections += worker.connections;
     out.bytes_in += worker.bytes_in;

@@ -2,81 +2,149 @@
 
 #include <gtest/gtest.h>
 
+#include "dataplane/balance/slow_start.hpp"
+#include "tests/unit/dataplane/balance/balance_support.hpp"
+
 namespace lb::balance {
 namespace {
 
 constexpr int kPicks = 100'000;
 
-std::vector<int> shares(RoundRobin& picker, const std::vector<Candidate>& candidates, int picks) {
-  std::vector<int> out(candidates.size());
-  for (int i = 0; i < picks; ++i) {
-    const auto picked = picker.pick(candidates);
-    if (picked) ++out[*picked];
-  }
-  return out;
+Counts turns(Picker& picker, const Candidates& candidates, int picks) {
+  Random unused(1);
+  return shares(picker, candidates, picks, unused);
 }
 
 TEST(RoundRobin, SharesEvenly) {
   RoundRobin picker;
-  EXPECT_EQ(shares(picker, {{}, {}, {}}, 300), (std::vector<int>{100, 100, 100}));
+  EXPECT_EQ(turns(picker, {{}, {}, {}}, 300), (Counts{100, 100, 100}));
 }
 
 TEST(RoundRobin, SharesByWeightWithinOnePercent) {
-  RoundRobin picker;
-  const auto got = shares(picker, {{.weight = 5}, {.weight = 3}, {.weight = 2}}, kPicks);
-  EXPECT_NEAR(got[0], kPicks * 0.5, kPicks * 0.01);
-  EXPECT_NEAR(got[1], kPicks * 0.3, kPicks * 0.01);
-  EXPECT_NEAR(got[2], kPicks * 0.2, kPicks * 0.01);
+  const uint32_t start = seed();
+  SCOPED_TRACE(seed_text(start));
+  Random random(start);
+  for (int round = 0; round < 10; ++round) {
+    Candidates candidates(2 + random() % 20);
+    double total = 0;
+    for (Candidate& each : candidates) {
+      each.weight = uint16_t(1 + random() % 100);
+      total += each.weight;
+    }
+    RoundRobin picker(random() % 7);
+    const Counts got = turns(picker, candidates, kPicks);
+    for (size_t i = 0; i < candidates.size(); ++i) {
+      const double due = kPicks * candidates[i].weight / total;
+      EXPECT_NEAR(got[i], due, due * 0.01 + 1);
+    }
+  }
 }
 
 TEST(RoundRobin, SpreadsAHeavyBackendInsteadOfBursting) {
   RoundRobin picker;
-  const std::vector<Candidate> candidates = {{.weight = 2}, {.weight = 1}, {.weight = 1}};
+  const Candidates candidates = {{.weight = 2}, {.weight = 1}, {.weight = 1}};
   std::vector<size_t> order;
-  for (int i = 0; i < 4; ++i) order.push_back(*picker.pick(candidates));
+  for (int i = 0; i < 4; ++i) order.push_back(*picker.pick(candidates, {}, {}));
   EXPECT_EQ(order, (std::vector<size_t>{0, 1, 2, 0}));
 }
 
 TEST(RoundRobin, NeverPicksWeightZero) {
   RoundRobin picker;
-  EXPECT_EQ(shares(picker, {{.weight = 0}, {}}, 10), (std::vector<int>{0, 10}));
-  EXPECT_FALSE(picker.pick({{.weight = 0}}).has_value());
+  EXPECT_EQ(turns(picker, {{.weight = 0}, {}}, 10), (Counts{0, 10}));
+  EXPECT_FALSE(picker.pick(Candidates{{.weight = 0}}, {}, {}).has_value());
 }
 
-TEST(RoundRobin, UsesDrainingOnlyWhenNothingIsReady) {
+TEST(RoundRobin, TakesTheDrainingOnlyWhenNobodyIsReady) {
   RoundRobin picker;
   const Candidate draining{.state = BackendState::kDraining};
-  EXPECT_EQ(shares(picker, {draining, {}}, 10), (std::vector<int>{0, 10}));
-  EXPECT_EQ(shares(picker, {draining, {.state = BackendState::kNotReady}}, 10),
-            (std::vector<int>{10, 0}));
-}
-
-TEST(RoundRobin, WalksOnToDrainingWhenTheReadyAreTried) {
-  RoundRobin picker;
-  EXPECT_EQ(picker.pick({{.tried = true}, {.state = BackendState::kDraining}}), 1U);
+  EXPECT_EQ(turns(picker, {draining, {}}, 10), (Counts{0, 10}));
+  EXPECT_EQ(turns(picker, {draining, {.state = BackendState::kNotReady}}, 10), (Counts{10, 0}));
 }
 
 TEST(RoundRobin, SkipsAnEjectedBackendWhileAnotherIsLeft) {
   RoundRobin picker;
-  EXPECT_EQ(shares(picker, {{.ejected = true}, {}}, 10), (std::vector<int>{0, 10}));
-  EXPECT_EQ(picker.pick({{.ejected = true}}), 0U);
+  EXPECT_EQ(turns(picker, {{.ejected = true}, {}}, 10), (Counts{0, 10}));
+  EXPECT_EQ(picker.pick(Candidates{{.ejected = true}}, {}, {}), 0U);
 }
 
 TEST(RoundRobin, GivesNobodyWhenNobodyIsLeft) {
   RoundRobin picker;
-  EXPECT_FALSE(picker.pick({}).has_value());
-  EXPECT_FALSE(picker.pick({{.tried = true}, {.state = BackendState::kNotReady}}).has_value());
+  EXPECT_FALSE(picker.pick({}, {}, {}).has_value());
+  const Candidates over = {{.tried = true}, {.state = BackendState::kNotReady}};
+  EXPECT_FALSE(picker.pick(over, {}, {}).has_value());
 }
 
 TEST(RoundRobin, StartsWorkersAtDifferentBackends) {
-  RoundRobin first(0), second(1);
-  EXPECT_NE(first.pick({{}, {}, {}}), second.pick({{}, {}, {}}));
+  Counts first_picks(3);
+  for (size_t worker = 0; worker < 6; ++worker) {
+    RoundRobin picker(worker);
+    ++first_picks[*picker.pick(Candidates(3), {}, {})];
+  }
+  EXPECT_EQ(first_picks, (Counts{2, 2, 2}));
+}
+
+TEST(RoundRobin, TwoWorkersTogetherSpreadEvenlyAtEveryStep) {
+  const Candidates candidates(4);
+  RoundRobin left(0), right(1);
+  Counts both(4);
+  for (uint32_t i = 1; i <= 400; ++i) {
+    ++both[*left.pick(candidates, {}, {})];
+    ++both[*right.pick(candidates, {}, {})];
+    for (const uint32_t count : both) EXPECT_NEAR(count, i * 2 / 4.0, 1.5);
+  }
 }
 
 TEST(RoundRobin, StartsAfreshWhenTheSetChanges) {
   RoundRobin picker;
-  shares(picker, {{}, {}}, 7);
-  EXPECT_EQ(shares(picker, {{}, {}, {}}, 30), (std::vector<int>{10, 10, 10}));
+  turns(picker, {{}, {}}, 7);
+  EXPECT_EQ(turns(picker, {{}, {}, {}}, 30), (Counts{10, 10, 10}));
+}
+
+TEST(RoundRobin, ForgetsDebtsOfMuchLargerWeights) {
+  RoundRobin picker;
+  turns(picker, {{.weight = 60'000}, {.weight = 50'000}}, 5);
+  const Counts got = turns(picker, {{}, {}}, 100);
+  EXPECT_NEAR(got[0], 50, 2);
+}
+
+TEST(RoundRobin, GoesOnEvenlyAfterABackendWasOutForAWhile) {
+  RoundRobin picker;
+  Candidates candidates(3);
+  turns(picker, candidates, 100);
+  candidates[1].ejected = true;
+  EXPECT_EQ(turns(picker, candidates, 101)[1], 0U);
+  candidates[1].ejected = false;
+  for (const uint32_t count : turns(picker, candidates, 300)) EXPECT_NEAR(count, 100, 2);
+}
+
+TEST(RoundRobin, GivesABackendInSlowStartItsPartOfItsWeight) {
+  RoundRobin picker;
+  const Candidates candidates = {{.weight = 1, .share = 100}, {.weight = 1}};
+  EXPECT_EQ(turns(picker, candidates, 1100), (Counts{100, 1000}));
+}
+
+TEST(RoundRobin, RampsUpEvenlyWhileTheShareGrows) {
+  RoundRobin picker;
+  Candidates candidates(2);
+  std::vector<uint32_t> per_second;
+  for (uint64_t second = 0; second < 10; ++second) {
+    uint32_t got = 0;
+    for (uint64_t ms = 0; ms < 1000; ++ms) {
+      candidates[0].share = slow_start_share(second * 1000 + ms, 10);
+      got += *picker.pick(candidates, {}, {}) == 0;
+    }
+    per_second.push_back(got);
+  }
+  for (size_t second = 0; second < 10; ++second) {
+    const double share = 0.1 + 0.09 * (double(second) + 0.5);
+    EXPECT_NEAR(per_second[second], 1000 * share / (1 + share), 10) << second;
+  }
+}
+
+TEST(RoundRobin, StaysExactForTheLargestWeights) {
+  RoundRobin picker;
+  const Candidates candidates(1000, Candidate{.weight = UINT16_MAX});
+  for (const uint32_t count : turns(picker, candidates, 3000)) EXPECT_EQ(count, 3U);
 }
 
 }  // namespace

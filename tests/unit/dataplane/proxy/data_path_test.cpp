@@ -1,4 +1,10 @@
 // Relay, close fidelity and change, over real sockets.
+#include <poll.h>
+
+#include <algorithm>
+#include <array>
+#include <set>
+
 #include "tests/unit/dataplane/proxy/data_path_fixture.hpp"
 
 namespace lb::proxy {
@@ -99,6 +105,36 @@ TEST_F(DataPathTest, RetriesARefusedConnectOnAnotherBackend) {
   EXPECT_EQ(counters().no_backend, 0U);
 }
 
+TEST_F(DataPathTest, SendsOneClientToOneBackendByMaglevUntilThePolicyChanges) {
+  constexpr size_t kServers = 8;
+  const std::array<Server, kServers> servers;
+  std::vector<uint16_t> ports;
+  std::vector<pollfd> waiting;
+  for (const Server& server : servers) {
+    ports.push_back(server.port);
+    waiting.push_back({server.fd.get(), POLLIN, 0});
+  }
+  std::vector<Fd> open;
+  const auto served_by = [&] {
+    open.push_back(dial(port_));
+    EXPECT_EQ(poll(waiting.data(), waiting.size(), 5000), 1);
+    const auto found = std::find_if(waiting.begin(), waiting.end(),
+                                    [](const pollfd& each) { return each.revents != 0; });
+    if (found == waiting.end()) return kServers;
+    open.emplace_back(accept(found->fd, nullptr, nullptr));
+    return size_t(found - waiting.begin());
+  };
+  policy_.balance = Balance::kMaglev;
+  EXPECT_TRUE(serve(ports).empty());
+  const size_t first = served_by();
+  EXPECT_EQ(served_by(), first);
+  policy_.balance = Balance::kRoundRobin;
+  EXPECT_TRUE(serve(ports).empty());
+  std::set<size_t> seen;
+  for (size_t i = 0; i < kServers; ++i) seen.insert(served_by());
+  EXPECT_GT(seen.size(), 1U);
+}
+
 TEST_F(DataPathTest, ResetsAtOnceWhenThereIsNobody) {
   serve({});
   const Fd client = dial(port_);
@@ -157,12 +193,12 @@ TEST_F(DataPathTest, NamesAFieldThatItDoesNotServe) {
   DesiredState state{{1, 1}, {{"k", {*IpAddress::parse("127.0.0.1")}, {}, {}}}};
   ServicePort port;
   port.port = port_;
-  port.policy.balance = Balance::kMaglev;
+  port.policy.busy_poll_us = 50;
   state.services[0].ports.push_back(port);
   const auto failed = apply(state);
   ASSERT_EQ(failed.size(), 1U);
   EXPECT_EQ(failed[0].reason, "Unsupported");
-  EXPECT_NE(failed[0].message.find("policy.balance"), std::string::npos);
+  EXPECT_NE(failed[0].message.find("policy.busy_poll_us"), std::string::npos);
 }
 
 }  // namespace

@@ -71,6 +71,45 @@ TEST_F(UdpRelayTest, SharesFollowTheWeights) {
   EXPECT_EQ(record(none.endpoint)->connections, 0u);
 }
 
+TEST_F(UdpRelayTest, TakesUpAnotherWayOfBalancing) {
+  const std::vector<UdpSocket> clients(21);
+  const UdpSocket full, empty;
+  serve({full.endpoint});
+  clients[20].send("x", address_);
+  ASSERT_TRUE(reaches(counters().sessions_opened, 1));
+  record(full.endpoint)->connections += 9;
+  policy_.balance = Balance::kLeastConnections;
+  update({full.endpoint, empty.endpoint});
+  for (int i = 0; i < 10; ++i) clients[size_t(i)].send("x", address_);
+  ASSERT_TRUE(reaches(counters().sessions_opened, 11));
+  EXPECT_EQ(record(empty.endpoint)->connections, 10u);
+  policy_.balance = Balance::kRoundRobin;
+  update({full.endpoint, empty.endpoint});
+  for (int i = 10; i < 20; ++i) clients[size_t(i)].send("x", address_);
+  ASSERT_TRUE(reaches(counters().sessions_opened, 21));
+  EXPECT_EQ(record(empty.endpoint)->connections, 15u);
+}
+
+TEST_F(UdpRelayTest, SendsOneAddressToOneBackendByMaglev) {
+  const std::vector<UdpSocket> clients(2);
+  const std::vector<UdpSocket> backends(8);
+  std::vector<Endpoint> where;
+  for (const auto& backend : backends) where.push_back(backend.endpoint);
+  auto hashed = std::make_shared<ListenerConfig>(*config(where));
+  serve(where);
+  hashed->address = address_;
+  hashed->policy.balance = Balance::kMaglev;
+  for (size_t i = 0; i < where.size(); ++i) {
+    hashed->candidates[i].identity = balance::hash_of(where[i]);
+  }
+  relay().update_listener(hashed);
+  for (const auto& client : clients) client.send("x", address_);
+  ASSERT_TRUE(reaches(counters().sessions_opened, 2));
+  size_t used = 0;
+  for (const auto& each : where) used += record(each)->connections != 0;
+  EXPECT_EQ(used, 1u);
+}
+
 TEST_F(UdpRelayTest, EachOfManyClientsKeepsItsBackendAndGetsItsOwnAnswers) {
   const std::vector<UdpSocket> clients(100);
   const std::vector<UdpSocket> backends(3);

@@ -1,0 +1,59 @@
+// What the relays hand to a balancing policy beside the configured candidates.
+//
+// Only what the policy of the listener reads is filled in: a listener with round robin none of
+// whose backends is out takes config.candidates as they are. One object per engine, used on its
+// worker's thread; the list that it returns is good until the next call.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "dataplane/balance/hash.hpp"
+#include "dataplane/balance/picker.hpp"
+#include "dataplane/proxy/listener_config.hpp"
+#include "dataplane/proxy/udp_key.hpp"
+
+namespace lb::proxy {
+
+class PickInputs {
+ public:
+  explicit PickInputs(size_t worker_index)
+      : random_(process_udp_seed().b + balance::mix(worker_index)) {}
+
+  // The candidates with what is true now; bool tried(const BackendRecord&).
+  template <typename Tried>
+  std::vector<balance::Candidate>& candidates(const ListenerConfig& config, const Tried& tried) {
+    present_.assign(config.candidates.begin(), config.candidates.end());
+    const bool loads = balance::needs_connections(config.policy.balance);
+    for (size_t i = 0; i < present_.size(); ++i) {
+      const BackendRecord& record = *config.records[i];
+      present_[i].ejected = record.out();
+      present_[i].health = record.health.load(std::memory_order_relaxed);
+      present_[i].tried = tried(record);
+      if (loads) present_[i].connections = load_of(record);
+    }
+    return present_;
+  }
+
+  // `client` is called where the policy asks who it is: IpAddress or optional of it.
+  template <typename Client>
+  balance::PickInput input(Balance policy, const Client& client) {
+    balance::PickInput out;
+    if (balance::needs_random(policy)) out.random = balance::next_random(random_);
+    if (!balance::needs_client_hash(policy)) return out;
+    const std::optional<IpAddress> address = client();
+    if (address) out.client_hash = balance::hash_of(*address, process_udp_seed().a);
+    return out;
+  }
+
+ private:
+  static uint32_t load_of(const BackendRecord& record) {
+    const uint64_t now = record.connections.load(std::memory_order_relaxed);
+    return uint32_t(std::min<uint64_t>(now, UINT32_MAX));
+  }
+
+  uint64_t random_;
+  std::vector<balance::Candidate> present_;
+};
+
+}  // namespace lb::proxy

@@ -1,0 +1,94 @@
+#include "dataplane/proxy/pick_inputs.hpp"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+namespace lb::proxy {
+namespace {
+
+ListenerConfig config(Balance policy, size_t backends) {
+  ListenerConfig out;
+  out.policy.balance = policy;
+  for (size_t i = 0; i < backends; ++i) {
+    const Endpoint where{IpAddress::v4(0x7f000001 + uint32_t(i)), 80};
+    out.candidates.push_back({.weight = uint16_t(i + 1)});
+    out.records.push_back(std::make_shared<BackendRecord>(where));
+  }
+  return out;
+}
+
+bool nobody(const BackendRecord&) { return false; }
+std::optional<IpAddress> never_asked() {
+  ADD_FAILURE() << "asked for a client that the policy does not need";
+  return std::nullopt;
+}
+
+TEST(PickInputs, SayWhoIsOutAndWhoWasTried) {
+  const ListenerConfig given = config(Balance::kRoundRobin, 3);
+  given.records[0]->ejected = Ejection::kRefused;
+  PickInputs inputs(0);
+  const auto& got = inputs.candidates(
+      given, [&](const BackendRecord& record) { return &record == given.records[2].get(); });
+  ASSERT_EQ(got.size(), 3U);
+  EXPECT_TRUE(got[0].ejected && !got[0].tried);
+  EXPECT_TRUE(!got[1].ejected && !got[1].tried);
+  EXPECT_TRUE(!got[2].ejected && got[2].tried);
+  EXPECT_EQ(got[2].weight, 3);
+}
+
+TEST(PickInputs, CountConnectionsWhereThePolicyReadsThem) {
+  for (const Balance policy : {Balance::kLeastConnections, Balance::kRandomTwo, Balance::kMaglev}) {
+    const ListenerConfig given = config(policy, 2);
+    given.records[1]->connections = 7;
+    PickInputs inputs(0);
+    const auto& got = inputs.candidates(given, nobody);
+    EXPECT_EQ(got[0].connections, 0U);
+    EXPECT_EQ(got[1].connections, 7U);
+  }
+}
+
+TEST(PickInputs, StopCountingAtTheLargestNumber) {
+  const ListenerConfig given = config(Balance::kMaglev, 1);
+  given.records[0]->connections = uint64_t{1} << 40;
+  PickInputs inputs(0);
+  EXPECT_EQ(inputs.candidates(given, nobody)[0].connections, UINT32_MAX);
+}
+
+TEST(PickInputs, ForgetThePickBefore) {
+  const ListenerConfig given = config(Balance::kRoundRobin, 2);
+  PickInputs inputs(0);
+  inputs.candidates(given, [](const BackendRecord&) { return true; });
+  EXPECT_FALSE(inputs.candidates(given, nobody)[0].tried);
+  EXPECT_EQ(inputs.candidates(config(Balance::kRoundRobin, 1), nobody).size(), 1U);
+}
+
+TEST(PickInputs, AskForTheClientOnlyForMaglev) {
+  PickInputs inputs(0);
+  for (const Balance policy :
+       {Balance::kRoundRobin, Balance::kLeastConnections, Balance::kRandomTwo}) {
+    EXPECT_EQ(inputs.input(policy, never_asked).client_hash, 0U);
+  }
+}
+
+TEST(PickInputs, HashAClientAlikeOnEveryWorker) {
+  PickInputs one(0), other(1);
+  const auto client = [] { return IpAddress::v4(0x0a000001); };
+  const auto neighbour = [] { return IpAddress::v4(0x0a000002); };
+  const uint64_t hash = one.input(Balance::kMaglev, client).client_hash;
+  EXPECT_EQ(other.input(Balance::kMaglev, client).client_hash, hash);
+  EXPECT_NE(one.input(Balance::kMaglev, neighbour).client_hash, hash);
+}
+
+TEST(PickInputs, DrawFreshRandomNumbersOnEveryWorker) {
+  PickInputs one(0), other(1);
+  std::set<uint64_t> seen;
+  for (int i = 0; i < 100; ++i) {
+    seen.insert(one.input(Balance::kRandomTwo, never_asked).random);
+    seen.insert(other.input(Balance::kRandomTwo, never_asked).random);
+  }
+  EXPECT_EQ(seen.size(), 200U);
+}
+
+}  // namespace
+}  // namespace lb::proxy
