@@ -72,30 +72,38 @@ class Soak:
         return self.laws(watch, base, after)
 
     def blow(self, seconds):
-        crowds = [self.start_crowd(seconds) for _ in range(CROWDS)]
+        reports = [f"{self.folder}/crowd-{i}" for i in range(CROWDS)]
+        crowds = [self.start_crowd(seconds, report) for report in reports]
         try:
             self.storm.rage(seconds)
         finally:
-            for crowd in crowds:
-                self.take(crowd.communicate(timeout=seconds * 3 + 120)[0])
+            for crowd, report in zip(crowds, reports):
+                self.take(crowd, report, seconds * 3 + 120)
 
-    def start_crowd(self, seconds):
+    # To a file: a pipe that nobody empties would stop the clients.
+    def start_crowd(self, seconds, report):
         def service(key, port):
             return {"key": key, "address": self.storm.address, "port": port}
         plan = {"seed": self.chance.randrange(1 << 31), "seconds": seconds,
                 "clients": self.options.clients // CROWDS, "steady": 4,
                 "services": [service(MAIN, 7000), service(EXTRA, 7002)],
                 "steady_service": service(STEADY, 7001)}
-        return subprocess.Popen([sys.executable, f"{HERE}/clients.py", json.dumps(plan)],
-                                stdout=subprocess.PIPE, text=True)
+        with open(report, "wb") as out:
+            return subprocess.Popen([sys.executable, f"{HERE}/clients.py", json.dumps(plan)],
+                                    stdout=out)
 
-    def take(self, report):
-        for line in report.splitlines():
-            said = json.loads(line)
-            for name, value in said.get("sums", {}).items():
-                self.sums[name] += value
-            if "sums" not in said:
-                self.failures.append(said)
+    def take(self, crowd, report, patience):
+        try:
+            crowd.wait(patience)
+        finally:
+            crowd.kill()
+        with open(report, encoding="utf-8") as lines:
+            for line in lines:
+                said = json.loads(line)
+                for name, value in said.get("sums", {}).items():
+                    self.sums[name] += value
+                if "sums" not in said:
+                    self.failures.append(said)
 
     # Waits for the last connection to end, and for descriptors to be as `base` when it is given.
     def measure(self, base=None):
