@@ -1,5 +1,7 @@
 #include "common/net/http_server.hpp"
 
+#include <fcntl.h>
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/redirect_error.hpp>
@@ -68,16 +70,26 @@ struct Shared {
   std::set<Stream*> idle;  // of these, those between two requests
   std::function<void()> drained;
   bool stopped = false;
+  // Kept back for when descriptors run out: one connection at a time is answered all the same.
+  Fd spare;
+
+  void keep_spare() {
+    if (!spare.valid()) spare.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  }
 };
 using SharedPtr = std::shared_ptr<Shared>;
 
 class Connection {
  public:
-  Connection(Generic::socket socket, SharedPtr shared)
-      : stream_(std::move(socket)), shared_(std::move(shared)) {
+  // Whoever is here `once` has the spare descriptor, and no second request.
+  Connection(Generic::socket socket, SharedPtr shared, bool once)
+      : stream_(std::move(socket)), shared_(std::move(shared)), once_(once) {
     shared_->open.insert(&stream_);
   }
   ~Connection() {
+    error_code ignored;
+    stream_.socket().close(ignored);
+    shared_->keep_spare();
     shared_->open.erase(&stream_);
     shared_->idle.erase(&stream_);
     if (shared_->open.empty() && shared_->drained) std::exchange(shared_->drained, nullptr)();
@@ -146,7 +158,7 @@ class Connection {
 
   asio::awaitable<bool> answer(http::request<http::string_body> from) {
     ++shared_->counters.requests;
-    const bool keep = from.keep_alive();
+    const bool keep = from.keep_alive() && !once_;
     const bool head = from.method() == http::verb::head;
     stream_.expires_never();
     const HttpRequest request = from_beast(std::move(from));
@@ -224,6 +236,7 @@ class Connection {
 
   Stream stream_;
   SharedPtr shared_;
+  const bool once_;
   beast::flat_buffer buffer_{kMaxHeader + 64 * 1024};
 };
 
@@ -262,6 +275,7 @@ class Server : public HttpServer {
 
   // Readiness only: accept4 itself is ours, since generic sockets have no acceptor in Asio.
   void wait() {
+    shared_->keep_spare();
     acceptor_.async_wait(asio::posix::stream_descriptor::wait_read,
                          [this, shared = shared_](error_code error) {
                            if (!error && !shared->stopped) accept_all();
@@ -279,16 +293,26 @@ class Server : public HttpServer {
 
   void accept_all() {
     for (;;) {
-      const int fd =
-          ::accept4(acceptor_.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      const bool had_spare = shared_->spare.valid();
+      const int fd = accept_one();
       if (fd >= 0) {
-        adopt(Fd(fd));
+        adopt(Fd(fd), had_spare && !shared_->spare.valid());
       } else if (errno == EAGAIN) {
         return wait();
       } else if (errno != EINTR && errno != ECONNABORTED) {
         return pause();
       }
     }
+  }
+
+  int accept_one() {
+    const auto accept = [this] {
+      return ::accept4(acceptor_.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    };
+    const int fd = accept();
+    if (fd >= 0 || (errno != EMFILE && errno != ENFILE) || !shared_->spare.valid()) return fd;
+    shared_->spare.reset();
+    return accept();
   }
 
   // Out of descriptors or memory: the queue stays readable, so waiting for it would spin.
@@ -300,7 +324,7 @@ class Server : public HttpServer {
     });
   }
 
-  void adopt(Fd fd) {
+  void adopt(Fd fd, bool once) {
     if (shared_->open.size() >= shared_->options.max_connections) {
       ++shared_->counters.refused_connections;
       return;
@@ -314,7 +338,7 @@ class Server : public HttpServer {
     socket.assign(Generic(family, 0), fd.get(), error);
     if (error) return;
     fd.release();
-    asio::co_spawn(io_, serve(std::make_shared<Connection>(std::move(socket), shared_)),
+    asio::co_spawn(io_, serve(std::make_shared<Connection>(std::move(socket), shared_, once)),
                    asio::detached);
   }
 
