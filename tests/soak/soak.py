@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -37,6 +38,15 @@ def arguments():
     parser.add_argument("--clients", type=int, default=80)
     parser.add_argument("--backends", type=int, default=6)
     return parser.parse_args()
+
+
+# A sanitizer keeps freed memory back.
+def is_sanitized(build):
+    cache = f"{build}/CMakeCache.txt"
+    if not os.path.exists(cache):
+        return False
+    with open(cache, encoding="utf-8") as lines:
+        return any(re.match(r"EMPALME_SANITIZE:\w+=.", line) for line in lines)
 
 
 class Soak:
@@ -146,9 +156,12 @@ class Soak:
             ("the data plane lives and ends in peace", alive and code == 0, f"code {code}"),
             ("connections are back to none", after["active"] == 0, after),
             ("descriptors are back", after["others"] == base["others"], after),
-            ("memory is back", after["rss"] <= room, f"{after['rss']} above {room:.0f}"),
-            (f"the admin answers within {ADMIN_PATIENCE} s (slowest {slowest:.2f} s for {target})",
-             slowest <= ADMIN_PATIENCE and not watch.failures, watch.failures[:10]),
+            ("memory is back", after["rss"] <= room or is_sanitized(self.options.build),
+             f"{after['rss']} above {room:.0f}"),
+            (f"the admin answers within {ADMIN_PATIENCE} s (slowest {slowest:.2f} s for {target}, "
+             f"the machine up to {watch.latest:.2f} s late)",
+             slowest <= ADMIN_PATIENCE + watch.latest and not watch.failures,
+             watch.failures[:10]),
         ]
 
     def end(self):

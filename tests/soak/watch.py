@@ -1,4 +1,8 @@
-"""Asks the admin socket all the time, and notes how long the slowest answer took."""
+"""Asks the admin socket all the time, and notes how long the slowest answer took.
+
+It notes as well how late the machine wakes it up: on a busy one, that much of an answer's delay is
+not the data plane's.
+"""
 import threading
 import time
 
@@ -10,6 +14,7 @@ class Watch:
         self.dataplane = dataplane
         self.asked = 0
         self.slowest = (0.0, "")
+        self.latest = 0.0
         self.failures = []
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -20,7 +25,7 @@ class Watch:
         self._thread.join()
 
     def _run(self):
-        while not self._ended.wait(0.1):
+        while not self._pause(0.1):
             target = self.TARGETS[self.asked % len(self.TARGETS)]
             self.asked += 1
             begin = time.monotonic()
@@ -29,3 +34,9 @@ class Watch:
             except OSError as error:
                 self.failures.append(f"{target}: {error}")
             self.slowest = max(self.slowest, (time.monotonic() - begin, target))
+
+    def _pause(self, seconds):
+        begin = time.monotonic()
+        ended = self._ended.wait(seconds)
+        self.latest = max(self.latest, time.monotonic() - begin - seconds)
+        return ended
