@@ -4,6 +4,8 @@
 // a coroutine of its own holds it until the connection is over. No exception leaves it.
 #pragma once
 
+#include <fcntl.h>
+
 #include "common/net/tls_stream.hpp"
 
 #include <boost/asio/redirect_error.hpp>
@@ -18,6 +20,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "common/net/fd.hpp"
 #include "common/net/http_server.hpp"
 
 namespace lb::net::http_detail {
@@ -73,19 +76,28 @@ struct HttpShared {
   std::list<PlainStream*> reading;  // of these, those without a whole request; the oldest first
   std::function<void()> drained;
   bool stopped = false;
+  // Kept back for when descriptors run out: one connection at a time is answered all the same.
+  Fd spare;
+
+  void keep_spare() {
+    if (!spare.valid()) spare.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  }
 };
 
 template <class Stream>  // PlainStream or TlsStream
 class HttpConnection {
  public:
-  // What the stream is made of: a socket, and for TLS a context.
+  // The last ones are what the stream is made of: a socket, and for TLS a context.
   template <class... Arguments>
-  explicit HttpConnection(std::shared_ptr<HttpShared> shared, Arguments&&... arguments)
-      : stream_(std::forward<Arguments>(arguments)...), shared_(std::move(shared)) {
+  HttpConnection(std::shared_ptr<HttpShared> shared, bool once, Arguments&&... arguments)
+      : stream_(std::forward<Arguments>(arguments)...), shared_(std::move(shared)), once_(once) {
     shared_->open.insert(&socket());
     shared_->reading.push_back(&socket());
   }
   ~HttpConnection() {
+    error_code ignored;
+    socket().socket().close(ignored);
+    shared_->keep_spare();
     shared_->open.erase(&socket());
     shared_->idle.erase(&socket());
     shared_->reading.remove(&socket());
@@ -138,7 +150,6 @@ class HttpConnection {
     shared_->reading.push_back(&socket());
     co_await http::async_read_header(stream_, buffer_, parser, awaitable(error));
     shared_->idle.erase(&socket());
-    shared_->reading.remove(&socket());
     if (error) {
       const bool again = co_await refuse(error);
       co_return again;
@@ -146,13 +157,14 @@ class HttpConnection {
     const std::string method(parser.get().method_string());
     const std::string target(parser.get().target());
     const size_t limit = body_limit(method, target);
-    if (parser.content_length().value_or(0) > limit) {
+    if (parser.content_length().value_or(0) > limit || (limit == 0 && parser.chunked())) {
       error = http::error::body_limit;
       const bool again = co_await refuse(error);
       co_return again;
     }
     parser.body_limit(limit);
     const bool whole = co_await read_body(parser, error);
+    if (whole) shared_->reading.remove(&socket());
     bool again = false;
     if (whole) {
       again = co_await answer(parser.release());
@@ -180,7 +192,7 @@ class HttpConnection {
 
   asio::awaitable<bool> answer(http::request<http::string_body> from) {
     ++shared_->counters.requests;
-    const bool keep = from.keep_alive();
+    const bool keep = from.keep_alive() && !once_;
     const bool head = from.method() == http::verb::head;
     socket().expires_never();
     const HttpRequest request = from_beast(std::move(from));
@@ -258,6 +270,7 @@ class HttpConnection {
 
   Stream stream_;
   std::shared_ptr<HttpShared> shared_;
+  const bool once_;  // it has the spare descriptor, and no second request
   beast::flat_buffer buffer_{kMaxHeader + 64 * 1024};
 };
 

@@ -1,5 +1,7 @@
 #include "common/net/http_server.hpp"
 
+#include <fcntl.h>
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <cerrno>
@@ -55,6 +57,7 @@ class Server : public HttpServer {
 
   // Readiness only: accept4 itself is ours, since generic sockets have no acceptor in Asio.
   void wait() {
+    shared_->keep_spare();
     acceptor_.async_wait(asio::posix::stream_descriptor::wait_read,
                          [this, shared = shared_](error_code error) {
                            if (!error && !shared->stopped) accept_all();
@@ -72,16 +75,26 @@ class Server : public HttpServer {
 
   void accept_all() {
     for (;;) {
-      const int fd =
-          ::accept4(acceptor_.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      const bool had_spare = shared_->spare.valid();
+      const int fd = accept_one();
       if (fd >= 0) {
-        adopt(Fd(fd));
+        adopt(Fd(fd), had_spare && !shared_->spare.valid());
       } else if (errno == EAGAIN) {
         return wait();
       } else if (errno != EINTR && errno != ECONNABORTED) {
         return pause();
       }
     }
+  }
+
+  int accept_one() {
+    const auto accept = [this] {
+      return ::accept4(acceptor_.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    };
+    const int fd = accept();
+    if (fd >= 0 || (errno != EMFILE && errno != ENFILE) || !shared_->spare.valid()) return fd;
+    shared_->spare.reset();
+    return accept();
   }
 
   // Out of descriptors or memory: the queue stays readable, so waiting for it would spin.
@@ -93,7 +106,7 @@ class Server : public HttpServer {
     });
   }
 
-  void adopt(Fd fd) {
+  void adopt(Fd fd, bool once) {
     if (shared_->open.size() >= shared_->options.max_connections && !displace()) {
       ++shared_->counters.refused_connections;
       return;
@@ -107,7 +120,7 @@ class Server : public HttpServer {
     socket.assign(Generic(family, 0), fd.get(), error);
     if (error) return;
     fd.release();
-    converse(std::move(socket));
+    converse(std::move(socket), once);
   }
 
   // Makes room: who connects and says nothing must not keep others out.
@@ -123,12 +136,12 @@ class Server : public HttpServer {
     return true;
   }
 
-  void converse(Generic::socket socket) {
+  void converse(Generic::socket socket, bool once) {
     if (!shared_->options.tls) {
-      auto plain = std::make_shared<HttpConnection<PlainStream>>(shared_, std::move(socket));
+      auto plain = std::make_shared<HttpConnection<PlainStream>>(shared_, once, std::move(socket));
       return asio::co_spawn(io_, serve(std::move(plain)), asio::detached);
     }
-    auto secure = std::make_shared<HttpConnection<TlsStream>>(shared_, std::move(socket),
+    auto secure = std::make_shared<HttpConnection<TlsStream>>(shared_, once, std::move(socket),
                                                               *shared_->options.tls->current());
     asio::co_spawn(io_, serve(std::move(secure)), asio::detached);
   }

@@ -3,8 +3,9 @@
 // Owned by the thread that runs the io_context; the handler is called there and may answer later,
 // once, on that same thread. Limits come before any parser: 16 KiB of header (431), a body limit
 // per target (413), deadlines for slow senders and readers, a bound on connections (the oldest that
-// has not asked anything makes room), a pause when descriptors run out. No exception leaves it. A
-// unix socket is made 0660, its folder 0700 when missing; a stale socket file of a dead process is
+// has no whole request makes room), a pause when descriptors run out; one is kept back, so that one
+// connection at a time, for one request, is answered even then. No exception leaves it. A unix
+// socket is made 0660, its folder 0700 when missing; a stale socket file of a dead process is
 // replaced, a live one is an error.
 #pragma once
 

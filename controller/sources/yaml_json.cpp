@@ -1,10 +1,12 @@
 #include "controller/sources/yaml_json.hpp"
 
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <charconv>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <sstream>
 
 #include "common/model/json_reader.hpp"
 #include "common/model/state_json.hpp"
@@ -42,6 +44,35 @@ Json scalar(const YAML::Node& node) {
   if (const auto number = as_number<uint64_t>(text)) return *number;
   if (const auto number = as_number<int64_t>(text)) return *number;
   return text;
+}
+
+// Notes where a document begins, and nothing else.
+class DocumentStart : public YAML::EventHandler {
+ public:
+  Position position;
+
+  void OnDocumentStart(const YAML::Mark& mark) override { position = position_of(mark); }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
+// yaml-cpp takes a stray comma or bracket at the top for an empty document and stays before it:
+// whoever asks for all documents asks forever. Two are enough to know.
+void refuse_second_document(const std::string& text) {
+  std::istringstream in(text);
+  YAML::Parser parser(in);
+  DocumentStart document;
+  if (!parser.HandleNextDocument(document) || !parser.HandleNextDocument(document)) return;
+  refuse("a second document, or a stray character,", document.position, "");
 }
 
 class Converter {
@@ -101,9 +132,9 @@ Status parse_yaml(std::string_view text, Json& value, PositionMap& positions) {
     return Error{"TooLarge", "larger than " + std::to_string(kMaxStateBytes) + " bytes"};
   }
   try {
-    const auto documents = YAML::LoadAll(std::string(text));
-    if (documents.size() > 1) refuse("a second document", position_of(documents[1].Mark()), "");
-    value = documents.empty() ? Json(nullptr) : Converter(positions).convert(documents[0], "", 0);
+    const std::string copy(text);
+    refuse_second_document(copy);
+    value = Converter(positions).convert(YAML::Load(copy), "", 0);
     return Done{};
   } catch (const BadYaml& bad) {
     return bad.error;

@@ -1,7 +1,9 @@
 // Our server against raw sockets and our client: answers, limits, deadlines, files in the way.
 #include "common/net/http_server.hpp"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -10,6 +12,7 @@
 #include <optional>
 #include <thread>
 
+#include "common/net/fd.hpp"
 #include "common/net/http_client.hpp"
 
 namespace lb::net {
@@ -18,6 +21,25 @@ namespace {
 using namespace std::chrono_literals;
 using testing::HasSubstr;
 using testing::StartsWith;
+
+// While it lives, this process can open nothing more.
+class NoDescriptors {
+ public:
+  NoDescriptors() {
+    getrlimit(RLIMIT_NOFILE, &before_);
+    rlimit few = before_;
+    few.rlim_cur = 256;
+    setrlimit(RLIMIT_NOFILE, &few);
+    for (int fd = ::open("/dev/null", O_RDONLY); fd >= 0; fd = ::open("/dev/null", O_RDONLY)) {
+      taken_.emplace_back(fd);
+    }
+  }
+  ~NoDescriptors() { setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
+  std::vector<Fd> taken_;
+};
 
 class HttpServerTest : public testing::Test {
  protected:
@@ -218,6 +240,24 @@ TEST_F(HttpServerTest, ClosesConnectionsAboveItsLimit) {
   start({.listen = {}, .body_limit = {}, .max_connections = 0});
   EXPECT_EQ(raw("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), "");
   EXPECT_EQ(counters().refused_connections, 1u);
+}
+
+TEST_F(HttpServerTest, AnswersOneAfterAnotherWhenDescriptorsHaveRunOut) {
+  start();
+  asio::io_context io;
+  asio::ip::tcp::socket clients[] = {asio::ip::tcp::socket(io, asio::ip::tcp::v4()),
+                                     asio::ip::tcp::socket(io, asio::ip::tcp::v4())};
+  const auto local = std::get<Endpoint>(server_->local());
+  const NoDescriptors none;
+  for (auto& client : clients) {
+    client.connect({asio::ip::make_address(local.address.to_string()), local.port});
+    asio::write(client, asio::buffer("GET /x HTTP/1.1\r\nHost: x\r\n\r\n", 28));
+    std::string out;
+    boost::system::error_code error;
+    asio::read(client, asio::dynamic_buffer(out), error);  // to the end: it is not kept
+    EXPECT_THAT(out, StartsWith("HTTP/1.1 200"));
+    EXPECT_THAT(out, HasSubstr("Connection: close"));
+  }
 }
 
 TEST_F(HttpServerTest, ADrainLetsWhoeverHasConnectedFinish) {

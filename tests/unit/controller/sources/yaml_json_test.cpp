@@ -56,6 +56,12 @@ TEST(ParseYaml, RefusesASecondDocument) {
   EXPECT_NE(complaint("a: 1\n---\nb: 2\n").find("second document"), std::string::npos);
 }
 
+TEST(ParseYaml, RefusesAStrayCharacterAtTheTopAndEnds) {
+  for (const char* text : {",a: [1]", ",", "a: 1\n---\n,b", "? a\n,"}) {
+    EXPECT_NE(complaint(text).find(" at line "), std::string::npos) << text;
+  }
+}
+
 TEST(ParseYaml, RefusesKeysThatAreNotWords) {
   EXPECT_NE(complaint("? [1, 2]\n: 3\n").find("a key must be a word"), std::string::npos);
 }

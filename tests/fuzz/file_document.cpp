@@ -1,0 +1,35 @@
+// A configuration file, in YAML or JSON, as far as the wire's state.
+#include "controller/sources/file_document.hpp"
+
+#include "common/model/state_json.hpp"
+#include "tests/fuzz/target.hpp"
+
+namespace {
+
+using lb::fuzz::must;
+
+lb::DesiredState as_state(const std::vector<lb::Service>& services) { return {{1, 1}, services}; }
+
+void check_publishable(const std::vector<lb::Service>& services) {
+  const auto state = as_state(services);
+  const auto read = lb::decode_state(lb::encode_state(state));
+  must(read.ok(), "a file that is taken can be published");
+  must(*read == state, "what is published is what the file says");
+}
+
+}  // namespace
+
+int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const auto document = lb::sources::parse_file_document(lb::fuzz::as_text(data, size));
+  if (!document) {
+    must(!document.error().code.empty(), "a refusal has a reason");
+    return 0;
+  }
+  check_publishable(document->services);
+  std::map<std::string, std::vector<lb::IpAddress>> answers;
+  for (const auto& named : document->named) answers[named.host] = {lb::IpAddress::v4(0x0a000001)};
+  auto services = document->services;
+  lb::sources::add_resolved(services, document->named, answers);
+  check_publishable(services);
+  return 0;
+}

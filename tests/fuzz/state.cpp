@@ -1,0 +1,7 @@
+// The body of PUT /v1/state.
+#include "tests/fuzz/codec_laws.hpp"
+
+int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  lb::fuzz::check_codec(lb::fuzz::as_text(data, size), lb::decode_state, lb::encode_state);
+  return 0;
+}

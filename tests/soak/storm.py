@@ -1,0 +1,162 @@
+"""What goes wrong during the soak, one thing each few 100 ms, all of it from one seed.
+
+At any time at most one backend of the crowd's is dead and one is stopped, and two more are ready,
+so that a data plane that retries has somewhere to go.
+"""
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import backend as backend_program
+
+MAIN, STEADY, EXTRA = "file/main", "file/steady", "file/extra"
+KINDS = ["flap", "flap_steady", "kill", "stall", "few_descriptors", "extra", "put_again"]
+WEIGHTS = [40, 10, 15, 12, 4, 10, 9]
+
+
+class Backend:
+    """One address:port and, life after life, the process that listens there."""
+
+    def __init__(self, number, address, port, log):
+        self.number, self.address, self.port, self.log = number, address, port, log
+        self.life = 0
+        self.process = None
+
+    def start(self):
+        self.life += 1
+        self.process = subprocess.Popen(
+            [sys.executable, backend_program.__file__, self.address, str(self.port),
+             str(self.number), str(self.life), self.log], stdout=subprocess.PIPE)
+        if self.process.stdout.readline() != b"ready\n":
+            raise OSError(f"backend {self.number} does not listen")
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def document(self, state="ready"):
+        return {"address": self.address, "port": self.port, "state": state}
+
+
+class Storm:
+    def __init__(self, dataplane, address, crowd, steady, chance):
+        self.dataplane, self.address = dataplane, address
+        self.crowd, self.steady, self.chance = crowd, steady, chance
+        self.events = []
+        self.counts = dict.fromkeys(KINDS, 0)
+        self.stalled = self.dead = None
+        self.absence = None
+        self.timers = []
+
+    # What is there before and after every storm.
+    def services(self):
+        return [self.service(MAIN, 7000, [b.document() for b in self.crowd]),
+                self.service(STEADY, 7001, [b.document() for b in self.steady]),
+                self.service(EXTRA, 7002, [b.document() for b in self.crowd])]
+
+    def service(self, key, port, backends):
+        return {"key": key, "addresses": [self.address],
+                "ports": [{"port": port, "backends": backends}]}
+
+    def rage(self, seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and self.dataplane.alive():
+            kind = self.chance.choices(KINDS, WEIGHTS)[0]
+            self.counts[kind] += 1
+            getattr(self, kind)()
+            time.sleep(self.chance.uniform(0.1, 0.4))
+        self.calm()
+
+    def calm(self):
+        for timer in self.timers:
+            timer.join()
+        self.timers.clear()
+        self.dataplane.limit_descriptors(None)
+        self.dataplane.put(self.services())
+        if self.absence:
+            self.absence["end"] = time.monotonic()
+            self.absence = None
+
+    def later(self, seconds, action):
+        timer = threading.Timer(seconds, action)
+        timer.start()
+        self.timers = [t for t in self.timers if t.is_alive()] + [timer]
+
+    # At least three of the crowd stay ready, whichever two are dead or stopped at that time.
+    def flap(self):
+        disturbed = self.chance.sample(self.crowd, len(self.crowd) - 3)
+        backends = []
+        for one in self.crowd:
+            state = "ready"
+            if one in disturbed:
+                state = self.chance.choice(["ready", "draining", "not_ready", "gone"])
+            if state != "gone":
+                backends.append(one.document(state))
+        self.dataplane.patch([self.service(MAIN, 7000, backends)])
+
+    # The service stays, and so must each connection; only who gets new ones changes.
+    def flap_steady(self):
+        states = ["ready", self.chance.choice(["ready", "draining", "not_ready"])]
+        self.chance.shuffle(states)
+        self.dataplane.patch([self.service(STEADY, 7001, [
+            b.document(state) for b, state in zip(self.steady, states)])])
+
+    def kill(self):
+        if self.dead is not None:
+            return
+        self.dead = self.chance.choice([b for b in self.crowd if b is not self.stalled])
+        victim = self.dead
+        self.events.append({"kind": "kill", "backend": [victim.number, victim.life],
+                            "at": time.monotonic()})
+        victim.kill()
+        self.later(self.chance.uniform(0.1, 1.5), self.revive)
+
+    def revive(self):
+        self.dead.start()
+        self.dead = None
+
+    def stall(self):
+        if self.stalled is not None:
+            return
+        alive = [b for b in self.crowd + self.steady if b is not self.dead]
+        self.stalled = self.chance.choice(alive)
+        os.kill(self.stalled.process.pid, signal.SIGSTOP)
+        self.later(self.chance.uniform(0.1, 2), self.resume)
+
+    def resume(self):
+        os.kill(self.stalled.process.pid, signal.SIGCONT)
+        self.stalled = None
+
+    def few_descriptors(self):
+        event = {"kind": "few_descriptors", "begin": time.monotonic(), "end": None}
+        self.events.append(event)
+        self.dataplane.limit_descriptors(self.chance.randrange(-4, 8))
+        time.sleep(self.chance.uniform(0.05, 0.4))
+        self.dataplane.limit_descriptors(None)
+        event["end"] = time.monotonic()
+
+    def extra(self):
+        if self.absence:
+            self.dataplane.patch([self.services()[2]])
+            self.absence["end"] = time.monotonic()
+            self.absence = None
+            return
+        self.absence = {"kind": "absent", "service": EXTRA, "begin": time.monotonic(), "end": None}
+        self.events.append(self.absence)
+        self.dataplane.patch(removed=[EXTRA])
+
+    # The whole document once more, as a controller that has restarted sends it.
+    def put_again(self):
+        services = self.services()
+        self.dataplane.put(services[:2] if self.absence else services)
+
+    def end(self):
+        for timer in self.timers:
+            timer.join()
+        for one in self.crowd + self.steady:
+            if one.process:
+                one.kill()
