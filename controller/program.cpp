@@ -23,11 +23,7 @@ std::string joined(const std::vector<AddressRange>& pools) {
 int Program::run() {
   std::signal(SIGPIPE, SIG_IGN);
   ops::set_log_level(ops::parse_level(config_.log_level));
-  if (const auto sound = check_files(); !sound) {
-    ops::log_error(sound.error());
-    return kBadInput;
-  }
-  if (config_.check) return 0;
+  if (config_.check) return check();
   if (const auto ready = prepare(); !ready) {
     ops::log_error(ready.error());
     return 1;
@@ -46,13 +42,14 @@ int Program::run() {
   return 0;
 }
 
-// A file that is wrong from the start is a mistake at the keyboard; one that turns wrong later
-// keeps its last good services.
-Status Program::check_files() const {
+int Program::check() const {
   for (const auto& file : config_.files) {
-    if (auto sound = sources::FileSource::check(file); !sound) return sound;
+    const auto sound = sources::FileSource::check(file);
+    if (sound) continue;
+    ops::log_error(sound.error());
+    return kBadInput;
   }
-  return Done{};
+  return 0;
 }
 
 Status Program::prepare() {

@@ -24,11 +24,12 @@ class Program {
  public:
   explicit Program(Config config) : config_(std::move(config)) {}
 
-  // The exit code: 0 ended by a signal, 1 could not start, 2 a file is wrong (said in the log).
+  // The exit code: 0 ended by a signal, 1 could not start, 2 --check found a file that is wrong
+  // (both said in the log).
   int run();
 
  private:
-  Status check_files() const;
+  int check() const;
   Status prepare();
   Status connect_to_cluster();
   void make_sources();

@@ -215,12 +215,14 @@ void Publisher::poll() {
                   [this](Result<net::HttpResponse> answer) {
                     if (stopped_) return;
                     if (answer && answer->status == 200) {
+                      if (!polled(*answer)) return poll_later(std::chrono::seconds(1));
                       poll_backoff_.reset();
-                      return polled(*answer) ? poll() : poll_later(std::chrono::seconds(1));
+                      return poll();
                     }
                     note_error(answer ? Error{"Refused", "HTTP " + std::to_string(answer->status)}
                                       : answer.error());
-                    rev_.clear();
+                    // One that is ending says 503, and still knows what we have.
+                    if (!answer) rev_.clear();
                     poll_later(poll_backoff_.next(kNoJitter));
                   });
 }

@@ -28,6 +28,8 @@ void AnnouncedPath::apply(std::shared_ptr<const DesiredState> state,
       applying_ = false;
       add_unannounced(failed);
       done(std::move(failed));
+      // A listener may have been opened while this was under way.
+      path_changed();
     });
   });
 }

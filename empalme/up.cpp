@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 
+#include "common/net/socket_address.hpp"
 #include "common/ops/log.hpp"
 #include "empalme/programs.hpp"
 
@@ -52,7 +53,8 @@ std::string default_state_folder() {
   const char* state = std::getenv("XDG_STATE_HOME");
   if (state != nullptr && *state == '/') return std::string(state) + "/empalme";
   const char* home = std::getenv("HOME");
-  return std::string(home != nullptr && *home == '/' ? home : "/tmp") + "/.local/state/empalme";
+  if (home == nullptr || *home != '/') return net::default_socket_folder() + "/state";
+  return std::string(home) + "/.local/state/empalme";
 }
 
 std::vector<ChildSpec> children_of(const UpOptions& options) {

@@ -41,6 +41,7 @@ void ApiWriter::push(ApiCall call) {
     if (waiting != queue_.end()) {
       ++counters_.replaced;
       waiting->call = std::move(call);
+      waiting->due = {};  // it may well be right
     } else {
       queue_.push_back({std::move(call)});
     }

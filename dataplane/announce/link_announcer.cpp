@@ -6,7 +6,11 @@ namespace lb::announce {
 
 LinkAnnouncer::LinkAnnouncer(asio::io_context& io, std::unique_ptr<LinkLayer> link,
                              LinkAnnouncerOptions options)
-    : link_(std::move(link)), options_(std::move(options)), probe_timer_(io), renew_timer_(io) {}
+    : io_(io),
+      link_(std::move(link)),
+      options_(std::move(options)),
+      probe_timer_(io),
+      renew_timer_(io) {}
 
 LinkAnnouncer::~LinkAnnouncer() { stop(); }
 
@@ -138,8 +142,8 @@ void LinkAnnouncer::guarded() {
   }
   if (done_ && settled()) {
     finish();
-  } else if (news && !done_ && options_.on_change) {
-    options_.on_change();
+  } else if (news && !done_) {
+    tell_change();
   }
 }
 
@@ -167,7 +171,15 @@ void LinkAnnouncer::fail(const IpAddress& address, Held& held, Error error, unsi
   if (options_.report) {
     options_.report({held.error.code, address.to_string() + ": " + held.error.message});
   }
-  if (!done_ && options_.on_change) options_.on_change();
+  if (!done_) tell_change();
+}
+
+// Later: whoever is told may call set(), and addresses are being walked now.
+void LinkAnnouncer::tell_change() {
+  if (!options_.on_change) return;
+  asio::post(io_, [this, alive = std::weak_ptr(alive_)] {
+    if (!alive.expired()) options_.on_change();
+  });
 }
 
 Announcer::Failures LinkAnnouncer::failures() const {

@@ -63,6 +63,7 @@ class LinkAnnouncer : public Announcer {
   void guarded();
   void put_up(const IpAddress& address, Held& held);
   void announce_again();
+  void tell_change();
   void fail(const IpAddress& address, Held& held, Error error, unsigned retry_in);
   void claimed(const Claim& claim);
   bool settled() const;
@@ -72,6 +73,7 @@ class LinkAnnouncer : public Announcer {
   void withdraw(const IpAddress& address, const Held& held);
   void guard();
 
+  asio::io_context& io_;
   const std::unique_ptr<LinkLayer> link_;
   const LinkAnnouncerOptions options_;
   asio::steady_timer probe_timer_;

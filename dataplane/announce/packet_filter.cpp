@@ -18,7 +18,7 @@ namespace lb::announce {
 namespace {
 
 constexpr char kProgram[] = "nft";
-constexpr size_t kMaxComplaint = 500;
+constexpr size_t kMaxComplaint = 2000;
 constexpr std::chrono::seconds kPatience{5};
 constexpr std::chrono::seconds kLookAgain{5};  // whether the table is still there
 
@@ -140,7 +140,8 @@ Result<pid_t> spawn_nft(const std::vector<std::string>& words, const Pipe& in, c
   return Error{"Filter", std::string("nft cannot be run: ") + std::strerror(failed)};
 }
 
-Status run_nft(const std::vector<std::string>& words, const std::string& input) {
+// What it has printed.
+Result<std::string> run_nft(const std::vector<std::string>& words, const std::string& input) {
   Pipe in = make_pipe(), err = make_pipe();
   if (!in.read.valid() || !err.read.valid()) return Error{"Filter", std::strerror(errno)};
   ::fcntl(in.write.get(), F_SETFL, O_NONBLOCK);
@@ -157,11 +158,15 @@ Status run_nft(const std::vector<std::string>& words, const std::string& input) 
   while (::waitpid(*child, &status, 0) < 0 && errno == EINTR) {
   }
   if (!complaint.in_time) return Error{"Filter", "nft did not end in time"};
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return Done{};
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return complaint.text;
   return Error{"Filter", "nft refused the ruleset: " + complaint.text.substr(0, kMaxComplaint)};
 }
 
-bool table_is_there() { return run_nft({"list", "chain", "inet", "empalme", "guard"}, {}).ok(); }
+// Somebody may have deleted the table, or emptied it.
+bool table_is_there() {
+  const auto printed = run_nft({"list", "chain", "inet", "empalme", "guard"}, {});
+  return printed && printed->find("ct state") != std::string::npos;
+}
 
 }  // namespace
 
@@ -218,7 +223,7 @@ void PacketFilter::stop() {
 Status PacketFilter::apply(const std::string& ruleset) {
   const auto done = run_nft({"-f", "-"}, ruleset);
   in_force_ = done ? ruleset : "unknown";
-  return done;
+  return done ? Status(Done{}) : Status(done.error());
 }
 
 void PacketFilter::tell(const Status& outcome) {

@@ -76,7 +76,11 @@ struct ListenerCounts {
   }
 
   std::atomic<uint64_t> connections{0};
+  std::atomic<uint64_t> lingering{0};  // no longer counted, but not all of it is delivered
   std::vector<std::shared_ptr<PortStats>> stats;  // one for each worker
+  // Something of it is still open.
+  bool busy() const { return connections > 0 || lingering > 0; }
+
   // Of the control thread, which makes them when a policy first asks.
   std::shared_ptr<SourceLimits> limits;
   std::shared_ptr<AffinityTable> affinity;

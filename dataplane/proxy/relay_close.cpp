@@ -59,17 +59,24 @@ void RelayEngine::end_both(Session& session) {
   session.phase = Phase::kLingering;
   session.phase_ends = now_ + kPatienceMs;
   for (int side : {kClient, kBackend}) session.from[side].abandon(resources_);
+  session.listener->counts->lingering.fetch_add(1, std::memory_order_relaxed);
+  session.checked_bytes = UINT64_MAX;
   release_counts(session);
   continue_lingering(session);
 }
 
 void RelayEngine::continue_lingering(Session& session) {
   bool delivered = true;
+  uint64_t left = 0;
   for (const auto& side : session.side) {
     discard_input(side.get());
     delivered = delivered && all_delivered(side.get());
+    left += static_cast<uint64_t>(unsent_bytes(side.get()));
   }
   if (delivered) return finish(session);
+  // Patience is for whoever takes nothing, however long what is left may take.
+  if (left < session.checked_bytes) session.phase_ends = now_ + kPatienceMs;
+  session.checked_bytes = left;
   if (now_ >= session.phase_ends) return reset_both(session);
   for (int side : {kClient, kBackend}) {
     if (!std::exchange(session.shut[side], true)) shutdown(session.side[side].get(), SHUT_WR);
@@ -92,6 +99,7 @@ void RelayEngine::reset_both(Session& session) {
 
 void RelayEngine::finish(Session& session) {
   if (session.phase == Phase::kDead) return;
+  const bool lingered = session.phase == Phase::kLingering;
   session.phase = Phase::kDead;
   record_end(session);
   leave(session);
@@ -103,6 +111,7 @@ void RelayEngine::finish(Session& session) {
   }
   // Last: whoever counts may take the address away, and no reset leaves after that.
   release_counts(session);
+  if (lingered) session.listener->counts->lingering.fetch_sub(1, std::memory_order_release);
   auto& sessions = session.listener->sessions;
   sessions[session.index] = sessions.back();
   sessions[session.index]->index = session.index;

@@ -68,8 +68,7 @@ int RelayEngine::pick(Session& session) {
                                          [](const auto& record) { return record->untouched(); });
   const auto& candidates =
       as_configured ? config.candidates : pick_inputs_.candidates(config, tried_by(session));
-  const auto input =
-      pick_inputs_.input(policy, [&] { return client_address(session); });
+  const auto input = pick_inputs_.input(policy, [&] { return client_address(session); });
   const auto picked = session.listener->picker->pick(candidates, input, {});
   return picked ? int(*picked) : -1;
 }

@@ -203,9 +203,23 @@ void RelayEngine::accepted(const Listener& listener, int client) {
 void RelayEngine::adopt(const Endpoint& address, net::Fd client) {
   refresh_clock();
   const auto found = listeners_.find(address);
-  if (found == listeners_.end()) return reset_on_close(client.get());
-  welcome(Listener(found->second), client.release());
+  if (found != listeners_.end()) {
+    welcome(Listener(found->second), client.release());
+  } else {
+    adopt_late(address, std::move(client));
+  }
   bury();
+}
+
+// It was accepted before its listener closed, and has what time the others there have.
+void RelayEngine::adopt_late(const Endpoint& address, net::Fd client) {
+  const auto found = std::find_if(closed_.begin(), closed_.end(), [&](const Listener& each) {
+    return each->config->address == address;
+  });
+  if (found == closed_.end()) return reset_on_close(client.get());
+  const Listener listener = *found;
+  welcome(listener, client.release());
+  limit_sessions(*listener, uint64_t{listener->config->policy.delete_drain_s} * 1000);
 }
 
 void RelayEngine::on_event(Session& session, int side, uint32_t events) {

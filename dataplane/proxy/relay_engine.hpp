@@ -89,6 +89,7 @@ class RelayEngine {
   void watch_listener(const LiveListener& listener);
   bool accept_from(const Listener& listener);
   void accepted(const Listener& listener, int client);
+  void adopt_late(const Endpoint& address, net::Fd client);
   void welcome(const Listener& listener, int client);
   static void turn_away(int client);
   bool admit(const LiveListener& listener, SessionDetails& details);

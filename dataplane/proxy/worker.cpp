@@ -16,7 +16,10 @@ Worker::Worker(size_t index, EngineHooks hooks)
   thread_ = std::thread([this] { io_.run(); });
 }
 
-Worker::~Worker() {
+Worker::~Worker() { halt(); }
+
+void Worker::halt() {
+  if (!thread_.joinable()) return;
   asio::post(io_, [this] {
     engine_.reset_everything();
     udp_.reset_everything();
@@ -29,6 +32,14 @@ void Worker::post(std::function<void(RelayEngine&)> task) {
   asio::post(io_, [this, task = std::move(task)] {
     task(engine_);
     nested_.touched();
+  });
+}
+
+void Worker::hand_over(const Endpoint& listener, net::Fd client) {
+  coming_.fetch_add(1, std::memory_order_relaxed);
+  post([this, listener, fd = std::make_shared<net::Fd>(std::move(client))](RelayEngine& engine) {
+    engine.adopt(listener, std::move(*fd));
+    coming_.fetch_sub(1, std::memory_order_relaxed);
   });
 }
 

@@ -4,6 +4,7 @@
 // worker's thread with its engine. The destructor resets what is left and joins.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <thread>
@@ -25,6 +26,10 @@ class Worker {
 
   void post(std::function<void(RelayEngine&)> task);
   void post_udp(std::function<void(UdpRelay&)> task);
+  // Serves a connection that another worker has accepted.
+  void hand_over(const Endpoint& listener, net::Fd client);
+  // Resets what is left and ends the thread. Idempotent.
+  void halt();
   // Runs `task` on the worker's thread after a while.
   void after(std::chrono::milliseconds time, std::function<void()> task);
   // Asks the backend until it answers; see readmission.hpp.
@@ -34,10 +39,12 @@ class Worker {
   // Connections that it serves now; any thread.
   uint64_t load() const {
     const auto closed = counters().closed.load(std::memory_order_relaxed);
-    return counters().accepted.load(std::memory_order_relaxed) - closed;
+    return counters().accepted.load(std::memory_order_relaxed) - closed +
+           coming_.load(std::memory_order_relaxed);
   }
 
  private:
+  std::atomic<uint64_t> coming_{0};  // handed over, and not adopted yet
   RelayEngine engine_;
   UdpRelay udp_;
   asio::io_context io_{1};

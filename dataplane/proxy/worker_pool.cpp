@@ -62,8 +62,10 @@ WorkerPool::WorkerPool(DataPathOptions options)
   sweep_later();
 }
 
+// All threads end before the first worker goes: each may look at the others' load.
 void WorkerPool::stop() {
   alive_.reset();
+  for (const auto& worker : workers_) worker->halt();
   workers_.clear();
 }
 
@@ -95,8 +97,10 @@ void WorkerPool::apply(std::shared_ptr<const DesiredState> state,
   applying_ = true;
   close_unwanted(wanted);
   barrier([this, wanted = std::move(wanted), failed, done = std::move(done)] {
+    if (draining_) return done({});
     open_all(wanted, *failed);
     barrier([this, failed, done] {
+      if (draining_) return done({});
       failed_ = *failed;
       applying_ = false;
       retry_later();
@@ -123,17 +127,19 @@ void WorkerPool::close(const ListenerId& id, const Served& served) {
 }
 
 void WorkerPool::note_closing(const ListenerId& id, const Served& served) {
-  std::erase_if(closing_, [](const auto& each) { return each.second->connections == 0; });
+  std::erase_if(closing_, [](const auto& each) { return !each.second->busy(); });
   closing_.emplace_back(id, served.planned.config->counts);
 }
 
 void WorkerPool::open_all(const PlannedListeners& wanted, std::vector<Failure>& failed) {
+  unopened_.clear();
   for (const auto& [id, planned] : wanted) {
     if (const auto held = serving_.find(id); held != serving_.end()) {
       held->second.planned = planned;
       update(id, planned);
     } else if (const auto opened = open(id, planned); !opened) {
       failed.push_back(listener_failure(planned.key, id, opened.error()));
+      unopened_.push_back(planned);
     }
   }
 }
@@ -218,9 +224,7 @@ bool WorkerPool::pass_on(size_t from, const Endpoint& listener, int client) {
   }
   if (best == from) return false;
   passed_on_.fetch_add(1, std::memory_order_relaxed);
-  workers_[best]->post([listener, fd = std::make_shared<net::Fd>(client)](RelayEngine& engine) {
-    engine.adopt(listener, std::move(*fd));
-  });
+  workers_[best]->hand_over(listener, net::Fd(client));
   return true;
 }
 
@@ -367,7 +371,7 @@ void WorkerPool::drain(unsigned grace_ms, std::function<void()> done) {
 // The engines end what is left when its time is up, so this ends too.
 void WorkerPool::await_drained(const std::function<void()>& done) {
   const bool left = std::any_of(closing_.begin(), closing_.end(),
-                                [](const auto& each) { return each.second->connections > 0; });
+                                [](const auto& each) { return each.second->busy(); });
   if (!left) return done();
   workers_.front()->after(kDrainCheck,
                           [this, done] { options_.post([this, done] { await_drained(done); }); });

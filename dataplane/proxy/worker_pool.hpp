@@ -24,6 +24,7 @@ namespace lb::proxy {
 class WorkerPool : public DataPath {
  public:
   explicit WorkerPool(DataPathOptions options);
+  ~WorkerPool() override { stop(); }
 
   void apply(std::shared_ptr<const DesiredState> state,
              std::function<void(std::vector<Failure>)> done) override;
@@ -83,6 +84,7 @@ class WorkerPool : public DataPath {
   std::vector<std::pair<ListenerId, std::shared_ptr<ListenerCounts>>> closing_;
   std::shared_ptr<const DesiredState> state_;
   std::map<ListenerId, Served> serving_;
+  std::vector<PlannedListener> unopened_;  // keeps what is known of their backends
   std::vector<Failure> failed_;
 };
 

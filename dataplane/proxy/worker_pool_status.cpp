@@ -147,7 +147,7 @@ std::set<IpAddress> WorkerPool::addresses_in_use() const {
   std::set<IpAddress> out;
   for (const auto& [id, served] : serving_) out.insert(id.at.address);
   for (const auto& [id, counts] : closing_) {
-    if (counts->connections > 0) out.insert(id.at.address);
+    if (counts->busy()) out.insert(id.at.address);
   }
   return out;
 }

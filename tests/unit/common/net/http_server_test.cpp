@@ -294,6 +294,21 @@ TEST_F(HttpServerTest, ConnectionsThatSayNothingMakeRoom) {
   EXPECT_GE(server_->counters().displaced, 1U);
 }
 
+TEST_F(HttpServerTest, ABodyThatNeverEndsMakesRoomToo) {
+  HttpServerOptions options;
+  options.max_connections = 4;
+  start(std::move(options));
+  const auto endpoint = std::get<Endpoint>(server_->local());
+  asio::io_context io;
+  std::vector<asio::ip::tcp::socket> slow;
+  for (int i = 0; i < 8; ++i) {
+    slow.emplace_back(io).connect({asio::ip::make_address("127.0.0.1"), endpoint.port});
+    asio::write(slow.back(),
+                asio::buffer(std::string("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")));
+  }
+  EXPECT_TRUE(get("/healthz").ok());
+}
+
 TEST(SocketFolder, OneThatOthersMayWriteToIsNotOurs) {
   const auto folder =
       std::filesystem::temp_directory_path() / ("empalme-folder-" + std::to_string(getpid()));

@@ -78,7 +78,10 @@ class LinkAnnouncerTest : public testing::Test {
       if (filter_at_once) return in_force();
       filter_pending = std::move(in_force);
     };
-    options.on_change = [this] { ++changes; };
+    options.on_change = [this] {
+      ++changes;
+      if (when_changed) when_changed();
+    };
     options.report = [this](const Error& error) { reports.push_back(error.code); };
     announcer = std::make_unique<LinkAnnouncer>(io, std::move(fake), std::move(options));
   }
@@ -103,6 +106,7 @@ class LinkAnnouncerTest : public testing::Test {
   bool filter_at_once = true;
   std::function<void()> filter_pending;
   unsigned changes = 0;
+  std::function<void()> when_changed;
   std::vector<std::string> reports;
 };
 
@@ -262,9 +266,19 @@ TEST_F(LinkAnnouncerTest, TellsOfWhatComesAndGoesLater) {
   EXPECT_EQ(announcer->failures().size(), 1u);
   EXPECT_EQ(changes, 0u) << "the answer has told it";
   link->answering.reset();
-  ASSERT_TRUE(run_until([this] { return !link->on_link.empty(); }));
+  ASSERT_TRUE(run_until([this] { return changes > 0; }));
   EXPECT_THAT(announcer->failures(), IsEmpty());
-  EXPECT_EQ(changes, 1u);
+  EXPECT_EQ(link->on_link.size(), 1u);
+}
+
+TEST_F(LinkAnnouncerTest, WhoIsToldOfAFailureMaySetAnew) {
+  set({vip("192.0.2.10"), vip("192.0.2.11"), vip("192.0.2.12")});
+  ASSERT_TRUE(answered());
+  when_changed = [this] { set({vip("192.0.2.12")}); };
+  link->broken = Error{"NoInterface", "gone"};
+  ASSERT_TRUE(run_until([this] { return changes > 0; }));
+  link->broken.reset();
+  EXPECT_TRUE(run_until([this] { return announcer->announced().size() == 1; }));
 }
 
 TEST(PacketFilterRules, PinListedPortsBeforeTheNodesTranslations) {

@@ -94,6 +94,48 @@ TEST_F(CloseTest, WithoutHalfCloseWhatCameBeforeTheEndIsDelivered) {
   }
 }
 
+TEST_F(CloseTest, WithoutHalfCloseASlowReaderGetsAllOfIt) {
+  Server server;
+  policy_.half_close = false;
+  serve({server.port});
+  const Fd client = dial(port_);
+  const Fd peer = server.accept_one();
+  const std::string answer(3'000'000, 'a');
+  std::thread writer([&] {
+    write_all(peer.get(), answer);
+    shutdown(peer.get(), SHUT_WR);
+  });
+  size_t got = 0;
+  char block[50'000];
+  for (ssize_t n; (n = recv(client.get(), block, sizeof block, 0)) > 0;) {
+    got += size_t(n);
+    pollfd nothing{-1, 0, 0};
+    poll(&nothing, 1, 100);  // longer in all than the patience with who takes nothing
+  }
+  EXPECT_EQ(got, answer.size());
+  writer.join();
+}
+
+TEST_F(CloseTest, ADrainWaitsForWhatIsStillBeingDelivered) {
+  Server server;
+  policy_.half_close = false;
+  serve({server.port});
+  const Fd client = dial(port_);
+  const Fd peer = server.accept_one();
+  const std::string answer(2'000'000, 'a');
+  std::thread writer([&] {
+    write_all(peer.get(), answer);
+    shutdown(peer.get(), SHUT_WR);
+  });
+  writer.join();
+  std::promise<void> over;
+  on_control([&] { path_->drain(20'000, [&] { over.set_value(); }); });
+  auto ended = over.get_future();
+  EXPECT_EQ(ended.wait_for(std::chrono::milliseconds(200)), std::future_status::timeout);
+  EXPECT_EQ(read_all(client.get()).size(), answer.size());
+  EXPECT_EQ(ended.wait_for(std::chrono::seconds(5)), std::future_status::ready);
+}
+
 TEST_F(CloseTest, WithoutHalfCloseTheCountsEndWithTheFirstFin) {
   Server server;
   policy_.half_close = false;

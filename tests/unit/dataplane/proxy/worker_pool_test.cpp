@@ -91,5 +91,18 @@ TEST_F(WorkerPoolTest, ListensOnlyToWhatCouldBeOpened) {
   });
 }
 
+TEST_F(WorkerPoolTest, WhatIsKnownOfABackendOutlivesAPortThatIsTaken) {
+  make(256);
+  Server occupant, server;
+  port_ = occupant.port;
+  ASSERT_EQ(serve({server.port}).size(), 1u);
+  const BackendId id{
+      "file/web", port_, Protocol::kTcp, {*IpAddress::parse("127.0.0.1"), server.port}};
+  on_control([&] { path_->set_health(id, Health::kDown, "HttpStatus: 500"); });
+  occupant.fd.reset();
+  ASSERT_TRUE(eventually([&] { return failures().empty(); }));
+  EXPECT_EQ(port_status().backends.at(0).health, "down");
+}
+
 }  // namespace
 }  // namespace lb::proxy
