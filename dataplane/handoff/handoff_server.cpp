@@ -1,0 +1,137 @@
+#include "dataplane/handoff/handoff_server.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include "common/net/listen_socket.hpp"
+#include "dataplane/handoff/peer_check.hpp"
+
+namespace lb::handoff {
+namespace {
+
+using boost::system::error_code;
+
+constexpr size_t kMaxPath = 107;  // sun_path with its terminating zero
+constexpr std::chrono::seconds kAcceptAgain{1};
+
+Error listen_error(const std::string& path, const std::string& why) {
+  return {"Listen", "cannot listen on " + path + ": " + why};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<HandoffServer>> HandoffServer::open(asio::io_context& io,
+                                                           const std::string& path,
+                                                           Callbacks callbacks,
+                                                           HandoffTimes times) {
+  if (path.empty() || path.size() > kMaxPath) return listen_error(path, "no name for a socket");
+  auto listening = net::open_listener(net::UnixPath{path});
+  if (!listening.ok()) return listening.error();
+  std::unique_ptr<HandoffServer> server(new HandoffServer(io, path, std::move(callbacks), times));
+  error_code failed;
+  server->acceptor_.assign(asio::local::stream_protocol{}, listening->fd.get(), failed);
+  if (failed) return listen_error(path, failed.message());
+  listening->fd.release();
+  if (::chmod(path.c_str(), 0600) != 0) {
+    return listen_error(path, std::generic_category().message(errno));
+  }
+  server->accept();
+  return server;
+}
+
+HandoffServer::HandoffServer(asio::io_context& io, std::string path, Callbacks callbacks,
+                             HandoffTimes times)
+    : path_(std::move(path)),
+      callbacks_(std::move(callbacks)),
+      times_(times),
+      acceptor_(io),
+      retry_(io) {}
+
+HandoffServer::~HandoffServer() {
+  if (session_) session_->abandon();
+  close();
+}
+
+// Our file is nobody else's while we listen: others replace only one that does not answer.
+void HandoffServer::close() {
+  if (!acceptor_.is_open()) return;
+  ::unlink(path_.c_str());
+  error_code ignored;
+  acceptor_.close(ignored);
+  retry_.cancel();
+}
+
+void HandoffServer::accept() {
+  acceptor_.async_accept(
+      [this, alive = std::weak_ptr(alive_)](const error_code& failed, Socket socket) {
+        if (alive.expired() || released_ || failed == asio::error::operation_aborted) return;
+        if (failed) return accept_later();
+        on_connection(std::move(socket));
+        accept();
+      });
+}
+
+// Out of descriptors, most likely: the caller stays in the queue meanwhile.
+void HandoffServer::accept_later() {
+  retry_.expires_after(kAcceptAgain);
+  retry_.async_wait([this, alive = std::weak_ptr(alive_)](const error_code& cancelled) {
+    if (!cancelled && !alive.expired() && !released_) accept();
+  });
+}
+
+void HandoffServer::on_connection(Socket socket) {
+  if (const auto peer = check_peer(socket.native_handle()); !peer) {
+    return refuse(std::move(socket), peer.error());
+  }
+  if (busy()) {
+    return refuse(std::move(socket), {"HandoffBusy", "another handoff is under way"});
+  }
+  begin(std::move(socket));
+}
+
+void HandoffServer::begin(Socket socket) {
+  ++counts_.started;
+  HandoffSession::Hooks hooks{callbacks_.offer, [this] { return release(); },
+                              [this](const Status& outcome) { on_ended(outcome); }};
+  session_ = std::make_shared<HandoffSession>(std::move(socket), times_, std::move(hooks));
+  session_->start();
+}
+
+void HandoffServer::refuse(Socket socket, const Error& why) {
+  ++counts_.refused;
+  const std::string text = encode_refusal(why.code + ": " + why.message);
+  const LengthBytes length = encode_length(text.size());
+  error_code ignored;
+  socket.native_non_blocking(true, ignored);
+  socket.write_some(std::array{asio::buffer(length), asio::buffer(text)}, ignored);
+  report(why);
+}
+
+Counters HandoffServer::release() {
+  released_ = true;
+  close();
+  FinalReport final_report;
+  callbacks_.released(final_report);
+  return std::move(final_report.counters);
+}
+
+void HandoffServer::on_ended(const Status& outcome) {
+  session_.reset();
+  if (!released_) {
+    ++counts_.failed;
+    return report(outcome.error());
+  }
+  ++counts_.completed;
+  if (!outcome.ok()) report(outcome.error());
+  report({"HandedOver", "another process serves now"});
+}
+
+void HandoffServer::report(const Error& error) const {
+  if (callbacks_.report) callbacks_.report(error);
+}
+
+}  // namespace lb::handoff
