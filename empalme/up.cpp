@@ -19,12 +19,18 @@ void add_observe(std::vector<std::string>& arguments, const std::string& value) 
   if (value != "none") add(arguments, "--observe", value);
 }
 
+// Beside the sockets where those were put somewhere: two instances then share nothing.
+std::string state_folder(const UpOptions& options) {
+  if (!options.state_dir.empty()) return options.state_dir;
+  if (options.socket_dir != net::default_socket_folder()) return options.socket_dir + "/state";
+  return default_state_folder();
+}
+
 ChildSpec dataplane(const UpOptions& options, const std::string& socket) {
   ChildSpec out{"dataplane", find_program("empalme-dataplane"), {}};
   add(out.arguments, "--admin", socket);
   add(out.arguments, "--announce", options.announce);
-  add(out.arguments, "--state-dir",
-      options.state_dir.empty() ? default_state_folder() : options.state_dir);
+  add(out.arguments, "--state-dir", state_folder(options));
   if (options.workers != 0) add(out.arguments, "--workers", std::to_string(options.workers));
   add(out.arguments, "--drain", std::to_string(options.drain_s));
   add_observe(out.arguments, options.observe);

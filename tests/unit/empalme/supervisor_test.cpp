@@ -127,7 +127,7 @@ TEST(Up, GivesBothChildrenTheSameSocket) {
   EXPECT_THAT(children[0].arguments, Contains("--admin=unix:/run/x/dataplane.sock"));
   EXPECT_THAT(children[1].arguments, Contains("--dataplane=unix:/run/x/dataplane.sock"));
   EXPECT_THAT(children[1].arguments, Contains("--source=kubernetes"));
-  EXPECT_THAT(children[0].arguments, Contains("--state-dir=" + default_state_folder()));
+  EXPECT_THAT(children[0].arguments, Contains("--state-dir=/run/x/state"));
 }
 
 TEST(Up, LeavesObservingOutWhenToldTo) {
