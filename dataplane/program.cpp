@@ -108,6 +108,13 @@ Status Program::open_path() {
              flow_log_->write(encode_flow_record(record, ops::utc_milliseconds()));
            },
        .log_each = config_.log_connections,
+       .on_ejection =
+           [](const Endpoint& backend, const std::string& reason) {
+             const bool out = !reason.empty();
+             ops::log(out ? ops::Level::kWarning : ops::Level::kInfo,
+                      out ? "backend is left out after failed connects" : "backend is taken back",
+                      {{"backend", backend.to_string()}, {"reason", reason}});
+           },
        .on_change = [this] { path_changed(); }});
   auto checked = std::make_unique<CheckedPath>(
       io_, std::move(path_), [this](const auto& backend, const auto& verdict) {

@@ -54,6 +54,9 @@ struct DataPathOptions {
   // Connections that are over, from any worker's thread; every `log_each`-th one, 0 for none.
   std::function<void(const FlowRecord&)> on_close = {};
   uint32_t log_each = 0;
+  // On the control thread: failures have put a backend out of use ("Refused", "Timeout"), or it is
+  // back (empty).
+  std::function<void(const Endpoint& backend, const std::string& reason)> on_ejection = {};
   // On the control thread: status() or failures() says something else than before, outside an
   // apply(). Counts alone are no change.
   std::function<void()> on_change = {};

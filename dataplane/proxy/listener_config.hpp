@@ -21,6 +21,12 @@ namespace lb::proxy {
 
 enum class Ejection : uint8_t { kNone, kRefused, kTimeout };
 
+// As it stands in status and log.
+inline const char* reason(Ejection ejection) {
+  if (ejection == Ejection::kNone) return "";
+  return ejection == Ejection::kRefused ? "Refused" : "Timeout";
+}
+
 using balance::Health;
 
 struct BackendRecord {

@@ -233,10 +233,14 @@ bool WorkerPool::pass_on(size_t from, const Endpoint& listener, int client) {
 void WorkerPool::ejected(const std::shared_ptr<BackendRecord>& backend, const Policy& policy) {
   if (workers_.empty()) return;
   const auto pause = std::chrono::seconds(std::max(1U, policy.ejection.seconds));
-  const auto readmitted = [this] {
+  const auto readmitted = [this, where = backend->endpoint] {
     ++readmissions_;
-    options_.post([this] { changed(); });
+    options_.post([this, where] {
+      if (options_.on_ejection) options_.on_ejection(where, {});
+      changed();
+    });
   };
+  if (options_.on_ejection) options_.on_ejection(backend->endpoint, reason(backend->ejected));
   if (backend->protocol == Protocol::kUdp) {
     workers_.front()->after(pause, [weak = std::weak_ptr(backend), readmitted] {
       const auto alive = weak.lock();

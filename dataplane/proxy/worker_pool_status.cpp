@@ -77,11 +77,6 @@ const char* name_of(Health health) {
   return health == Health::kUp ? "up" : "down";
 }
 
-const char* reason(Ejection ejection) {
-  if (ejection == Ejection::kNone) return "";
-  return ejection == Ejection::kRefused ? "Refused" : "Timeout";
-}
-
 }  // namespace
 
 DataPathCounters WorkerPool::counters() const {

@@ -11,6 +11,10 @@ class WorkerPoolTest : public DataPathTest {
       path_ = make_data_path({.workers = 2,
                               .max_groups = max_groups,
                               .post = [this](auto task) { asio::post(control_, std::move(task)); },
+                              .on_ejection =
+                                  [this](const Endpoint& backend, const std::string& reason) {
+                                    ejections_.push_back({backend.port, reason});
+                                  },
                               .on_change = [this] { ++changes_; }});
     });
   }
@@ -20,6 +24,7 @@ class WorkerPoolTest : public DataPathTest {
     return out;
   }
 
+  std::vector<std::pair<uint16_t, std::string>> ejections_;  // of the control thread
   std::atomic<int> changes_{0};
 };
 
@@ -45,6 +50,18 @@ TEST_F(WorkerPoolTest, AnEjectionAndTheReturnAreTold) {
   serve({port});
   EXPECT_TRUE(is_reset(dial(port_)));
   EXPECT_TRUE(eventually([&] { return changes_ == 1; }));
+  on_control([&] {
+    ASSERT_EQ(ejections_.size(), 1u);
+    EXPECT_EQ(ejections_[0], std::pair(port, std::string("Refused")));
+  });
+  Fd back(socket(AF_INET, SOCK_STREAM, 0));
+  const int on = 1;
+  setsockopt(back.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  const auto address = loopback(port);
+  ASSERT_EQ(bind(back.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  listen(back.get(), 16);
+  EXPECT_TRUE(eventually([&] { return changes_ == 2; }));
+  on_control([&] { EXPECT_EQ(ejections_.back(), std::pair(port, std::string())); });
 }
 
 TEST_F(WorkerPoolTest, AListenerWithOneSocketIsServedByAllWorkers) {
