@@ -1,5 +1,6 @@
 #include "dataplane/proxy/worker_pool.hpp"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,6 +23,11 @@ uint64_t monotonic_ms() {
   return static_cast<uint64_t>(
       std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now().time_since_epoch())
           .count());
+}
+
+uint64_t descriptor_limit() {
+  rlimit limit{};
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : RLIM_INFINITY;
 }
 
 bool retryable(const Failure& failure) {
@@ -57,7 +63,8 @@ WorkerPool::WorkerPool(DataPathOptions options)
     hooks.pass_on = [this, i](const Endpoint& listener, int client) {
       return pass_on(i, listener, client);
     };
-    workers_.push_back(std::make_unique<Worker>(i, std::move(hooks)));
+    workers_.push_back(std::make_unique<Worker>(
+        i, std::move(hooks), udp_share(descriptor_limit(), std::max(1U, options_.workers))));
   }
   sweep_later();
 }
@@ -331,14 +338,16 @@ void WorkerPool::flows(FlowFilter filter, std::function<void(std::vector<Flow>)>
     std::vector<Flow> flows;
   };
   auto all = std::make_shared<Gathering>();
+  const auto list = [all, filter](auto& engine) {
+    std::vector<Flow> mine;
+    engine.list_flows(filter, mine);
+    const std::lock_guard lock(all->mutex);
+    all->flows.insert(all->flows.end(), std::make_move_iterator(mine.begin()),
+                      std::make_move_iterator(mine.end()));
+  };
   for (const auto& worker : workers_) {
-    worker->post([all, filter](RelayEngine& engine) {
-      std::vector<Flow> mine;
-      engine.list_flows(filter, mine);
-      const std::lock_guard lock(all->mutex);
-      all->flows.insert(all->flows.end(), std::make_move_iterator(mine.begin()),
-                        std::make_move_iterator(mine.end()));
-    });
+    worker->post(list);
+    worker->post_udp(list);
   }
   barrier([all, filter, done = std::move(done)] {
     auto& flows = all->flows;
@@ -351,10 +360,12 @@ void WorkerPool::flows(FlowFilter filter, std::function<void(std::vector<Flow>)>
 
 void WorkerPool::kill(uint64_t id, std::function<void(bool)> done) {
   auto found = std::make_shared<std::atomic<bool>>(false);
+  const auto kill = [id, found](auto& engine) {
+    if (engine.kill(id)) *found = true;
+  };
   for (const auto& worker : workers_) {
-    worker->post([id, found](RelayEngine& engine) {
-      if (engine.kill(id)) *found = true;
-    });
+    worker->post(kill);
+    worker->post_udp(kill);
   }
   barrier([found, done = std::move(done)] { done(*found); });
 }
