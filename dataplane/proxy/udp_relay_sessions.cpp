@@ -91,7 +91,7 @@ int UdpRelay::remembered(const UdpSession& session, const BackendRecord* avoid) 
 
 // False: see errno.
 bool UdpRelay::connect(UdpSession& session, const std::shared_ptr<BackendRecord>& backend) {
-  net::Fd fd = connect_udp(backend->endpoint);
+  net::Fd fd = connect_udp(backend->endpoint, backend->source_v4.load(std::memory_order_relaxed));
   if (!fd.valid()) return false;
   watch(fd.get(), reinterpret_cast<uint64_t>(&session));
   session.fd = std::move(fd);
