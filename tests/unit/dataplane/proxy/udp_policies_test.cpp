@@ -179,7 +179,8 @@ TEST_F(UdpPoliciesTest, AKilledSessionEndsAndTheNextDatagramBeginsAnother) {
   begin(client, backend);
   begin(other, backend);
   for (const auto& flow : flows()) {
-    if (flow.client == local(client.port)) EXPECT_TRUE(kill(flow.id));
+    if (flow.client != local(client.port)) continue;
+    EXPECT_TRUE(kill(flow.id));
   }
   ASSERT_EQ(flows().size(), 1u);
   EXPECT_EQ(flows()[0].client, local(other.port));
