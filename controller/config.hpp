@@ -21,7 +21,7 @@ struct Config {
   std::vector<AddressRange> pools;
   std::string load_balancer_class;
   bool claim_unclassed = false;
-  net::SocketAddress dataplane;
+  std::vector<net::SocketAddress> dataplanes;
   net::TlsFiles tls;            // for a data plane over TCP
   std::string tls_server_name;  // empty: its address
   std::string kubeconfig;

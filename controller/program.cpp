@@ -29,12 +29,10 @@ int Program::run() {
     return 1;
   }
   ops::log(ops::Level::kInfo, "starting",
-           {{"version", EMPALME_VERSION},
-            {"dataplane", to_string(config_.dataplane)},
-            {"pools", joined(config_.pools)}});
+           {{"version", EMPALME_VERSION}, {"pools", joined(config_.pools)}});
   if (writer_) writer_->start();
   reconciler_->start();
-  publisher_->start();
+  fleet_->start();
   for (auto& source : sources_) source->start();
   ops::Shutdown shutdown(io_, [this] { io_.stop(); });
   io_.run();
@@ -66,17 +64,28 @@ Status Program::prepare() {
     for (auto& source : sources_) source->held(state);
   };
   reconciler_ = std::make_unique<Reconciler>(io_, std::move(options), writer_.get());
-  net::HttpServerAddress dataplane(config_.dataplane);
+  fleet_ = std::make_unique<Fleet>(io_, Publisher::Options{}, *reconciler_);
+  reconciler_->set_fleet(*fleet_);
+  auto members = dataplanes();
+  if (!members) return members.error();
+  fleet_->list(std::move(members).value());
+  make_sources();
+  return open_observe();
+}
+
+Result<std::vector<Publisher::Target>> Program::dataplanes() const {
+  std::shared_ptr<net::TlsIdentity> identity;
   if (config_.tls.all()) {
     auto tls = net::TlsIdentity::load(config_.tls, net::TlsRole::kClient, config_.tls_server_name);
     if (!tls) return tls.error();
-    dataplane.tls = std::move(tls).value();
+    identity = std::move(tls).value();
   }
-  publisher_ = std::make_unique<Publisher>(
-      io_, Publisher::Options{.dataplane = std::move(dataplane)}, *reconciler_);
-  reconciler_->set_publisher(*publisher_);
-  make_sources();
-  return open_observe();
+  std::vector<Publisher::Target> out;
+  for (const auto& address : config_.dataplanes) {
+    const bool tcp = std::holds_alternative<Endpoint>(address);
+    out.push_back({to_string(address), {address, tcp ? identity : nullptr}});
+  }
+  return out;
 }
 
 Status Program::connect_to_cluster() {
@@ -131,10 +140,10 @@ void Program::observe(const net::HttpRequest& request, net::HttpServer::Respond 
 }
 
 net::HttpResponse Program::readiness() const {
-  if (publisher_->superseded()) {
+  if (fleet_->superseded()) {
     return net::text_response(503, "another controller publishes to this data plane\n");
   }
-  if (!publisher_->contacted()) return net::text_response(503, "no data plane heard yet\n");
+  if (!fleet_->contacted()) return net::text_response(503, "no data plane heard yet\n");
   if (!reconciler_->ready()) return net::text_response(503, "sources have not synced yet\n");
   const auto stale = reconciler_->stale_sources();
   return net::text_response(200,
@@ -148,7 +157,7 @@ std::string Program::metrics() const {
                  ops::MetricType::kGauge,
                  {{1, {{"program", "controller"}, {"version", EMPALME_VERSION}}}}});
   add_reconciler_metrics(out, *reconciler_);
-  add_publisher_metrics(out, *publisher_);
+  add_fleet_metrics(out, *fleet_);
   if (writer_) add_writer_metrics(out, writer_->counters());
   if (kubernetes_ != nullptr) add_reflector_metrics(out, kubernetes_->reflectors());
   if (!files_.empty()) add_file_metrics(out, files_);
@@ -162,7 +171,7 @@ void Program::end() {
   if (observe_server_) observe_server_->stop();
   for (auto& source : sources_) source->stop();
   if (writer_) writer_->stop();
-  publisher_->stop();
+  fleet_->stop();
   reconciler_->stop();
 }
 

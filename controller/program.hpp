@@ -9,10 +9,10 @@
 #include "common/net/asio.hpp"
 #include "common/net/http_server.hpp"
 #include "controller/config.hpp"
+#include "controller/fleet.hpp"
 #include "controller/kube/api_writer.hpp"
 #include "controller/kube/credentials.hpp"
 #include "controller/kube/http_client.hpp"
-#include "controller/publisher.hpp"
 #include "controller/reconciler.hpp"
 #include "controller/sources/file_source.hpp"
 #include "controller/sources/kubernetes_source.hpp"
@@ -31,6 +31,7 @@ class Program {
  private:
   int check() const;
   Status prepare();
+  Result<std::vector<Publisher::Target>> dataplanes() const;
   Status connect_to_cluster();
   void make_sources();
   Status open_observe();
@@ -45,7 +46,7 @@ class Program {
   kube::HttpClientFactory make_client_;
   std::unique_ptr<kube::ApiWriter> writer_;
   std::unique_ptr<Reconciler> reconciler_;
-  std::unique_ptr<Publisher> publisher_;
+  std::unique_ptr<Fleet> fleet_;
   std::vector<std::unique_ptr<sources::Source>> sources_;
   std::vector<const sources::FileSource*> files_;    // among sources_
   sources::KubernetesSource* kubernetes_ = nullptr;  // one of sources_
