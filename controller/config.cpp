@@ -24,6 +24,7 @@ struct Typed {
   std::vector<std::string> pools;
   std::vector<std::string> dataplanes;
   std::string observe;
+  std::string lease;
   std::string file;
   Config config;
 };
@@ -73,6 +74,11 @@ void add_flags(CLI::App& app, Typed& typed) {
                  "How to reach the cluster; default: the service account, KUBECONFIG, "
                  "~/.kube/config")
       ->envname("EMPALME_KUBECONFIG");
+  app.add_option(
+         "--lease", typed.lease,
+         "NAMESPACE/NAME of a Lease: of the controllers that share it one leads, the others "
+         "stand by")
+      ->envname("EMPALME_LEASE");
   app.add_option("--observe", typed.observe, "HOST:PORT for /healthz, /readyz and /metrics")
       ->envname("EMPALME_OBSERVE");
   app.add_flag("--check", config.check, "Say whether flags and files are sound, and end");
@@ -144,10 +150,24 @@ Status judge_dataplanes(Typed& typed) {
   return Error{"Flag", "--tls-cert, --tls-key and --tls-ca are for --dataplane tcp:HOST:PORT"};
 }
 
+Status judge_lease(Typed& typed) {
+  if (typed.lease.empty()) return Done{};
+  const size_t slash = typed.lease.find('/');
+  Config& config = typed.config;
+  if (!config.kubernetes) return Error{"Flag", "--lease needs --source kubernetes"};
+  if (slash == 0 || slash + 1 >= typed.lease.size() || slash != typed.lease.rfind('/')) {
+    return Error{"Flag", "--lease takes NAMESPACE/NAME, not '" + typed.lease + "'"};
+  }
+  config.lease_namespace = typed.lease.substr(0, slash);
+  config.lease_name = typed.lease.substr(slash + 1);
+  return Done{};
+}
+
 Status judge(Typed& typed) {
   if (const auto sound = judge_sources(typed); !sound) return sound;
   if (const auto sound = judge_pools(typed); !sound) return sound;
   if (const auto sound = judge_dataplanes(typed); !sound) return sound;
+  if (const auto sound = judge_lease(typed); !sound) return sound;
   const auto observe = net::parse_observe(typed.observe);
   if (!observe) return observe.error();
   typed.config.observe = *observe;

@@ -93,6 +93,16 @@ void add_fleet_metrics(Metrics& out, const Fleet& fleet) {
   add_member_rows(out, fleet);
 }
 
+void add_lease_metrics(Metrics& out, const kube::LeaseCounters& counters) {
+  gauge(out, "leading", "1: this controller holds the Lease", counters.leading ? 1 : 0);
+  gauge(out, "lease_transitions", "Times the Lease changed hands", counters.transitions);
+  counter(out, "lease_taken_total", "Times this controller began to lead", counters.taken);
+  counter(out, "lease_lost_total", "Times it ceased to", counters.lost);
+  counter(out, "lease_renewals_total", "Writes of the Lease that succeeded", counters.renewals);
+  counter(out, "lease_failures_total", "Reads and writes of the Lease that failed",
+          counters.failures);
+}
+
 void add_writer_metrics(Metrics& out, const kube::ApiWriterCounters& counters) {
   counter(out, "api_writes_total", "Writes tried", counters.calls);
   counter(out, "api_write_retries_total", "Writes tried again", counters.retries);

@@ -51,7 +51,8 @@ Reconciler::Reconciler(asio::io_context& io, Options options, kube::ApiWriter* w
       writer_(writer),
       allocator_(options_.pools),
       age_timer_(io),
-      event_prefix_(random_prefix()) {
+      event_prefix_(random_prefix()),
+      leading_(options_.leading) {
   world_.settings = options_.settings;
 }
 
@@ -60,6 +61,24 @@ void Reconciler::start() { age(); }
 void Reconciler::stop() {
   stopped_ = true;
   age_timer_.cancel();
+}
+
+void Reconciler::lead(bool leading) {
+  if (std::exchange(leading_, leading) == leading) return;
+  if (leading) return touch_all();
+  if (writer_ != nullptr) writer_->clear();
+  const auto blocked = allocator_.blocked();
+  allocator_ = plan::Allocator(options_.pools);
+  allocator_.set_blocked(blocked);
+  world_.published.clear();
+  world_.failed.clear();
+  world_.features.clear();
+  planned_sources_.clear();
+  dirty_.clear();
+  written_.clear();
+  said_.clear();
+  problems_.clear();
+  contacted_ = lost_ = false;
 }
 
 void Reconciler::upsert(plan::SourceService service) {
@@ -172,7 +191,9 @@ void Reconciler::lost(bool lost) {
   touch_all();
 }
 
-bool Reconciler::may_plan() const { return (contacted_ || lost_) && !keys_of_source_.empty(); }
+bool Reconciler::may_plan() const {
+  return leading_ && (contacted_ || lost_) && !keys_of_source_.empty();
+}
 
 // What belongs to a source that is configured and has not synced yet stays as it is.
 bool Reconciler::source_ready(const std::string& key) const {

@@ -33,6 +33,7 @@ class Reconciler : public sources::SourceSink, public FleetObserver {
     plan::Settings settings;
     std::vector<AddressRange> pools;
     std::set<std::string> sources;  // prefixes that are configured
+    bool leading = true;            // from the start; false: once lead(true) says so
     // First contact: what the data plane holds, before anything is planned on it.
     std::function<void(const DesiredState&)> on_held = {};
     std::chrono::seconds quarantine{60};
@@ -46,6 +47,9 @@ class Reconciler : public sources::SourceSink, public FleetObserver {
   void set_fleet(Fleet& fleet) { fleet_ = &fleet; }
   void start();
   void stop();
+  // Whoever does not lead follows the sources, and does nothing else. Leading again begins with
+  // what statuses and data planes say, as after a restart.
+  void lead(bool leading);
 
   // SourceSink
   void upsert(plan::SourceService service) override;
@@ -110,6 +114,7 @@ class Reconciler : public sources::SourceSink, public FleetObserver {
   std::string event_prefix_;
   bool contacted_ = false;  // a data plane was heard
   bool lost_ = false;       // none is, and none was for long
+  bool leading_ = true;
   bool scheduled_ = false;
   bool stopped_ = false;
 };

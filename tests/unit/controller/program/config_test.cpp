@@ -53,6 +53,9 @@ TEST(ControllerConfig, SaysWhatIsMissingOrWrong) {
               HasSubstr("--tls-cert"));
   EXPECT_THAT(refusal({"--source", "file:a", "--dataplane", "unix:/a", "--dataplane", "unix:/a"}),
               HasSubstr("given twice"));
+  EXPECT_THAT(refusal({"--source", "file:a", "--lease", "a/b"}), HasSubstr("kubernetes"));
+  EXPECT_THAT(refusal({"--source=kubernetes", "--pool=192.0.2.0/28", "--lease", "a/b/c"}),
+              HasSubstr("NAMESPACE/NAME"));
   EXPECT_THAT(refusal({"--source", "file:a", "--observe", "0.0.0.0:1"}), HasSubstr("wildcard"));
 }
 

@@ -167,6 +167,26 @@ TEST_F(ReconcilerTest, NodesAddressesAreNeverGiven) {
   EXPECT_EQ(planned.quarantined, 1u) << "moved away from the node's address";
 }
 
+TEST_F(ReconcilerTest, WhoeverDoesNotLeadPlansNothingAndFollowsAllTheSame) {
+  reconciler.lead(false);
+  contact();
+  sync({service("a")});
+  EXPECT_EQ(reconciler.counters().plans, 0u);
+  EXPECT_EQ(reconciler.world().services.size(), 1u);
+}
+
+TEST_F(ReconcilerTest, LeadingAgainKeepsTheAddressThatTheStatusNames) {
+  contact();
+  sync({service("a").status("192.0.2.12")});
+  reconciler.lead(false);
+  EXPECT_EQ(reconciler.usage().assigned, 0u);
+  reconciler.lead(true);
+  contact();
+  run();
+  EXPECT_EQ(reconciler.usage().assigned, 1u);
+  EXPECT_EQ(reconciler.usage().quarantined, 0u) << "nothing was picked and given back";
+}
+
 class TwoSourcesTest : public ReconcilerTest {
  protected:
   TwoSourcesTest() {
