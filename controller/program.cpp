@@ -64,7 +64,7 @@ Status Program::prepare() {
   }
   Reconciler::Options options;
   options.settings = {config_.load_balancer_class, config_.claim_unclassed,
-                      plan::finalizer_of(config_.load_balancer_class)};
+                      plan::finalizer_of(config_.load_balancer_class), config_.privileged};
   options.pools = config_.pools;
   if (config_.kubernetes) options.sources.insert("kubernetes/");
   if (!config_.files.empty()) options.sources.insert("file/");

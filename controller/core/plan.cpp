@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "controller/core/privilege.hpp"
 #include "controller/core/service_status.hpp"
 #include "controller/core/trim.hpp"
 
@@ -110,6 +111,7 @@ class Planner {
     const Allocation allocation = allocator_.allocate(key_, claim_of(meta, allocator_));
     if (allocation.problem) plan_.problems.push_back(*allocation.problem);
     Service desired{key_, allocation.addresses, source_->ports, source_->policy};
+    withhold_privileges(desired, meta.ns, world_.settings.privileged, plan_.problems);
     trim(desired, world_.features, plan_.problems);
     normalise(desired);
     if (desired.ports.empty()) block_all();

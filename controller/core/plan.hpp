@@ -41,6 +41,7 @@ struct Settings {
   std::string load_balancer_class = kDefaultClass;
   bool claim_unclassed = false;  // also Services without a class
   std::string finalizer = kFinalizer;
+  std::set<std::string> privileged;  // namespaces whose Services may ask for anything; "*": all
 };
 
 // Everything a plan depends on, beside the allocator.
