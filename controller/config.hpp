@@ -30,6 +30,8 @@ struct Config {
   std::string lease_namespace;  // with the next one: what is led by; empty: no election
   std::string lease_name;
   std::optional<Endpoint> observe;
+  net::SocketAddress admin;
+  bool admin_given = false;  // false: it is the default, and does without where it cannot be
   std::string log_level = "info";
   bool check = false;  // say whether this could start, and end
 };

@@ -104,6 +104,11 @@ void Fleet::touch(const std::string& key) {
   for (const auto& [name, member] : members_) member->touch(key);
 }
 
+plan::ServicePtr Fleet::wanted(const std::string& key) const {
+  const auto found = wanted_.find(key);
+  return found == wanted_.end() ? nullptr : found->second;
+}
+
 std::optional<plan::Publication> Fleet::publication(const std::string& key) const {
   std::vector<HeldBy> planes;
   for (const auto& [name, member] : members_) {

@@ -59,6 +59,8 @@ class Fleet : public PublisherObserver {
   // Keeps what is served until its source has been heard, unless something else is wanted.
   void keep(const Service& service);
 
+  // What is wanted under this key; null: nothing.
+  plan::ServicePtr wanted(const std::string& key) const;
   std::optional<plan::Publication> publication(const std::string& key) const;
   bool contacted() const { return contacted_; }
   bool superseded() const;

@@ -351,6 +351,11 @@ void Reconciler::age() {
   });
 }
 
+std::vector<plan::Problem> Reconciler::problems_of(const std::string& key) const {
+  const auto found = problems_.find(key);
+  return found == problems_.end() ? std::vector<plan::Problem>{} : found->second;
+}
+
 std::map<std::string, uint64_t> Reconciler::problems() const {
   std::map<std::string, uint64_t> out;
   for (const auto& [key, problems] : problems_) {
