@@ -19,7 +19,7 @@
 #include "common/model/state.hpp"
 #include "common/net/asio.hpp"
 #include "common/net/http_client.hpp"
-#include "controller/core/publication.hpp"
+#include "controller/core/plan.hpp"
 #include "controller/kube/backoff.hpp"
 
 namespace lb::controller {
@@ -30,6 +30,8 @@ struct DataplaneStatus {
   std::set<std::string> features;
   Version version;
   std::vector<Failure> failed;
+  std::map<std::string, plan::HealthView> health;  // of the services that are told of
+  std::set<std::string> removed;
 };
 
 // What is to be published, by key; owned by whoever owns the publishers, and shared by them.

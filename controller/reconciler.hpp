@@ -62,6 +62,7 @@ class Reconciler : public sources::SourceSink, public FleetObserver {
   void published(const std::set<std::string>& keys) override;
   void features(std::set<std::string> common) override;
   void failed(std::vector<Failure> all) override;
+  void health(const std::set<std::string>& keys) override;
   void lost(bool lost) override;
 
   // Every source has synced, and all is planned.

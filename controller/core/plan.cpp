@@ -164,7 +164,9 @@ class Planner {
     static const std::vector<Failure> kNone;
     const auto failed = world_.failed.find(key_);
     const auto& failures = failed == world_.failed.end() ? kNone : failed->second;
-    add_patch(meta, served_status({*source_, addresses, plan_.problems, failures}));
+    const auto health = world_.health.find(key_);
+    const HealthView known = health == world_.health.end() ? HealthView{} : health->second;
+    add_patch(meta, served_status({*source_, addresses, plan_.problems, failures, known}));
   }
 
   void add_patch(const KubeMeta& meta, const StatusWish& wish) {
