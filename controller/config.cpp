@@ -24,6 +24,7 @@ struct Typed {
   std::vector<std::string> pools;
   std::vector<std::string> dataplanes;
   std::string observe;
+  std::string admin;
   std::string lease;
   std::string file;
   Config config;
@@ -81,6 +82,10 @@ void add_flags(CLI::App& app, Typed& typed) {
       ->envname("EMPALME_LEASE");
   app.add_option("--observe", typed.observe, "HOST:PORT for /healthz, /readyz and /metrics")
       ->envname("EMPALME_OBSERVE");
+  app.add_option("--admin", typed.admin,
+                 "unix:/path of our own admin socket, for empalme explain; default: unix:" +
+                     net::default_socket_folder() + "/controller.sock")
+      ->envname("EMPALME_CONTROLLER_ADMIN");
   app.add_flag("--check", config.check, "Say whether flags and files are sound, and end");
   app.add_option("--log-level", config.log_level, "Least level that is logged")
       ->envname("EMPALME_LOG_LEVEL")
@@ -163,10 +168,25 @@ Status judge_lease(Typed& typed) {
   return Done{};
 }
 
+Status judge_admin(Typed& typed) {
+  Config& config = typed.config;
+  config.admin = net::UnixPath{net::default_socket_folder() + "/controller.sock"};
+  if (typed.admin.empty()) return Done{};
+  auto admin = net::parse_socket_address(typed.admin);
+  if (!admin) return Error{"Flag", "--admin: " + admin.error().message};
+  if (!std::holds_alternative<net::UnixPath>(*admin)) {
+    return Error{"Flag", "--admin takes unix:/path, not '" + typed.admin + "'"};
+  }
+  config.admin = std::move(admin).value();
+  config.admin_given = true;
+  return Done{};
+}
+
 Status judge(Typed& typed) {
   if (const auto sound = judge_sources(typed); !sound) return sound;
   if (const auto sound = judge_pools(typed); !sound) return sound;
   if (const auto sound = judge_dataplanes(typed); !sound) return sound;
+  if (const auto sound = judge_admin(typed); !sound) return sound;
   if (const auto sound = judge_lease(typed); !sound) return sound;
   const auto observe = net::parse_observe(typed.observe);
   if (!observe) return observe.error();

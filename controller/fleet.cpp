@@ -104,6 +104,11 @@ void Fleet::touch(const std::string& key) {
   for (const auto& [name, member] : members_) member->touch(key);
 }
 
+plan::ServicePtr Fleet::wanted(const std::string& key) const {
+  const auto found = wanted_.find(key);
+  return found == wanted_.end() ? nullptr : found->second;
+}
+
 std::optional<plan::Publication> Fleet::publication(const std::string& key) const {
   std::vector<HeldBy> planes;
   for (const auto& [name, member] : members_) {
@@ -143,9 +148,46 @@ void Fleet::acknowledged(Publisher& by, const std::set<std::string>& keys,
 }
 
 void Fleet::status(Publisher& by, const DataplaneStatus& status) {
-  heard_[by.name()] = {status.features, status.failed};
+  Heard& heard = heard_[by.name()];
+  heard.features = status.features;
+  heard.failed = status.failed;
+  const auto changed = take_health(heard, status);
   tell_features();
   tell_failed();
+  if (!changed.empty()) observer_.health(changed);
+}
+
+// Another life of the data plane tells everything anew; what it does not name is gone.
+std::set<std::string> Fleet::take_health(Heard& heard, const DataplaneStatus& status) {
+  std::set<std::string> changed;
+  if (std::exchange(heard.instance, status.instance) != status.instance) {
+    for (const auto& [key, view] : std::exchange(heard.health, {})) changed.insert(key);
+  }
+  for (const auto& key : status.removed) {
+    if (heard.health.erase(key) > 0) changed.insert(key);
+  }
+  for (const auto& [key, view] : status.health) {
+    auto& held = heard.health[key];
+    if (held == view) continue;
+    held = view;
+    changed.insert(key);
+  }
+  return changed;
+}
+
+std::optional<plan::HealthView> Fleet::health(const std::string& key) const {
+  std::optional<plan::HealthView> out;
+  for (const auto& [name, heard] : heard_) {
+    const auto found = heard.health.find(key);
+    if (found == heard.health.end()) continue;
+    const auto& view = found->second;
+    const bool worse =
+        !out || uint64_t{view.usable} * out->ready < uint64_t{out->usable} * view.ready;
+    if (!worse) continue;
+    out = view;
+    if (heard_.size() > 1 && !view.reason.empty()) out->reason = name + ": " + view.reason;
+  }
+  return out;
 }
 
 void Fleet::reached(Publisher& by) {

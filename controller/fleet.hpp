@@ -31,6 +31,8 @@ class FleetObserver {
   virtual void features(std::set<std::string> common) = 0;
   // Everything that any of them could not program.
   virtual void failed(std::vector<Failure> all) = 0;
+  // health() of these keys may have changed.
+  virtual void health(const std::set<std::string>& keys) = 0;
   // No data plane answers any more, nor did for long (true), or one does again (false).
   virtual void lost(bool lost) = 0;
 };
@@ -59,7 +61,11 @@ class Fleet : public PublisherObserver {
   // Keeps what is served until its source has been heard, unless something else is wanted.
   void keep(const Service& service);
 
+  // What is wanted under this key; null: nothing.
+  plan::ServicePtr wanted(const std::string& key) const;
   std::optional<plan::Publication> publication(const std::string& key) const;
+  // As the member sees it that sees it worst; nullopt: nobody has said anything.
+  std::optional<plan::HealthView> health(const std::string& key) const;
   bool contacted() const { return contacted_; }
   bool superseded() const;
   size_t answering() const;
@@ -70,6 +76,8 @@ class Fleet : public PublisherObserver {
   struct Heard {
     std::set<std::string> features;
     std::vector<Failure> failed;
+    std::map<std::string, plan::HealthView> health;
+    std::string instance;
   };
 
   void held(Publisher& by, const DesiredState& state) override;
@@ -81,6 +89,7 @@ class Fleet : public PublisherObserver {
 
   void add(const Publisher::Target& target);
   void drop(const std::string& name);
+  std::set<std::string> take_health(Heard& heard, const DataplaneStatus& status);
   void tell_features();
   void tell_failed();
   void judge_loss();

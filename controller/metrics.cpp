@@ -37,6 +37,15 @@ void add_reconciler_metrics(Metrics& out, const Reconciler& reconciler) {
   gauge(out, "addresses_quarantined", "Addresses that rest after use", usage.quarantined);
   gauge(out, "addresses_conflicting", "Addresses that another host answers for", usage.conflicts);
   gauge(out, "services_waiting", "Services without an address", usage.waiting);
+  uint64_t unfit = 0, hopeless = 0;
+  for (const auto& [key, view] : reconciler.world().health) {
+    unfit += view.ready - view.usable;
+    hopeless += view.hopeless() ? 1 : 0;
+  }
+  gauge(out, "backends_unfit", "Ready backends that a data plane finds down or has left out",
+        unfit);
+  gauge(out, "services_without_fit_backend", "Services all of whose ready backends are unfit",
+        hopeless);
   ops::Metric problems{std::string(kPrefix) + "problems",
                        "What is not as asked, by reason, over all Services.",
                        ops::MetricType::kGauge,

@@ -4,6 +4,7 @@
 
 #include "common/ops/log.hpp"
 #include "common/ops/shutdown.hpp"
+#include "controller/admin.hpp"
 #include "controller/kube/http_client_cpprest.hpp"
 #include "controller/metrics.hpp"
 
@@ -64,7 +65,7 @@ Status Program::prepare() {
   }
   Reconciler::Options options;
   options.settings = {config_.load_balancer_class, config_.claim_unclassed,
-                      plan::finalizer_of(config_.load_balancer_class)};
+                      plan::finalizer_of(config_.load_balancer_class), config_.privileged};
   options.pools = config_.pools;
   if (config_.kubernetes) options.sources.insert("kubernetes/");
   if (!config_.files.empty()) options.sources.insert("file/");
@@ -80,6 +81,7 @@ Status Program::prepare() {
   fleet_->list(std::move(members).value());
   make_sources();
   make_lease();
+  if (const auto open = open_admin(); !open) return open;
   return open_observe();
 }
 
@@ -176,22 +178,40 @@ Status Program::open_observe() {
   if (!config_.observe) return Done{};
   auto server = net::HttpServer::start(
       io_, {.listen = *config_.observe, .body_limit = {}},
-      [this](const auto& request, auto respond) { observe(request, std::move(respond)); });
+      [this](const auto& request, auto respond) { respond(observe(request)); });
   if (!server) return server.error();
   observe_server_ = std::move(server).value();
   return Done{};
 }
 
-void Program::observe(const net::HttpRequest& request, net::HttpServer::Respond respond) const {
-  if (request.method != "GET" && request.method != "HEAD") {
-    return respond(net::text_response(405, "GET only\n"));
+Status Program::open_admin() {
+  auto server = net::HttpServer::start(
+      io_, {.listen = config_.admin, .body_limit = {}}, [this](const auto& request, auto respond) {
+        respond(answer_admin(request, *reconciler_, *fleet_,
+                             [this](const net::HttpRequest& asked) { return observe(asked); }));
+      });
+  if (server) {
+    admin_server_ = std::move(server).value();
+  } else if (config_.admin_given) {
+    return server.error();
+  } else {
+    ops::log(ops::Level::kWarning,
+             "no admin socket, so empalme explain cannot ask: " + server.error().message,
+             {{"reason", server.error().code}});
   }
-  if (request.target == "/healthz") return respond(net::text_response(200, "ok\n"));
-  if (request.target == "/readyz") return respond(readiness());
-  if (request.target != "/metrics") return respond(net::text_response(404, "no such page\n"));
+  return Done{};
+}
+
+net::HttpResponse Program::observe(const net::HttpRequest& request) const {
+  if (request.method != "GET" && request.method != "HEAD") {
+    return net::text_response(405, "GET only\n");
+  }
+  if (request.target == "/healthz") return net::text_response(200, "ok\n");
+  if (request.target == "/readyz") return readiness();
+  if (request.target != "/metrics") return net::text_response(404, "no such page\n");
   auto out = net::text_response(200, metrics());
   out.headers = {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}};
-  respond(std::move(out));
+  return out;
 }
 
 net::HttpResponse Program::readiness() const {
@@ -228,6 +248,7 @@ std::string Program::metrics() const {
 void Program::end() {
   ops::log(ops::Level::kInfo, "stopping");
   if (observe_server_) observe_server_->stop();
+  if (admin_server_) admin_server_->stop();
   for (auto& source : sources_) source->stop();
   if (writer_) writer_->stop();
   fleet_->stop();

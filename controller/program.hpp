@@ -40,7 +40,8 @@ class Program {
   void lead(std::optional<uint64_t> epoch);
   void outbid(uint64_t held_epoch);
   Status open_observe();
-  void observe(const net::HttpRequest& request, net::HttpServer::Respond respond) const;
+  Status open_admin();
+  net::HttpResponse observe(const net::HttpRequest& request) const;
   net::HttpResponse readiness() const;
   std::string metrics() const;
   void end();
@@ -58,6 +59,7 @@ class Program {
   std::vector<const sources::FileSource*> files_;    // among sources_
   sources::KubernetesSource* kubernetes_ = nullptr;  // one of sources_
   std::unique_ptr<net::HttpServer> observe_server_;
+  std::unique_ptr<net::HttpServer> admin_server_;  // null: its default place could not be had
 };
 
 }  // namespace lb::controller

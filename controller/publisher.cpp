@@ -4,6 +4,7 @@
 
 #include "common/model/state_json.hpp"
 #include "common/ops/log.hpp"
+#include "common/ops/utc_time.hpp"
 #include "controller/dataplane_json.hpp"
 
 namespace lb::controller {
@@ -69,6 +70,7 @@ ServicePtr Publisher::held(const std::string& key) const { return find(held_, ke
 
 void Publisher::note_error(const Error& error) {
   ++counters_.errors;
+  last_error_ = error.message;
   if (std::exchange(complained_, true)) return;
   ops::log(ops::Level::kWarning, "a data plane cannot be reached: " + error.message,
            {{"dataplane", name()}, {"reason", error.code}});
@@ -242,12 +244,15 @@ void Publisher::answered(const net::HttpResponse& response, Version offered,
   if (response.status != 200) {
     ++counters_.refused;
     const Refusal refusal = decode_refusal(response.body);
+    last_error_ = refusal.reason + ": " + refusal.message;
     ops::log(ops::Level::kError, "the data plane refused the state: " + refusal.message,
              {{"dataplane", name()}, {"reason", refusal.reason}, {"pointer", refusal.pointer}});
     return retry_later();
   }
   send_backoff_.reset();
   ++counters_.acknowledged;
+  acknowledged_at_ = ops::utc_milliseconds();
+  last_error_.clear();
   whole_ = false;
   version_ = offered;
   const auto result = decode_apply_result(response.body);

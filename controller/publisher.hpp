@@ -19,7 +19,7 @@
 #include "common/model/state.hpp"
 #include "common/net/asio.hpp"
 #include "common/net/http_client.hpp"
-#include "controller/core/publication.hpp"
+#include "controller/core/plan.hpp"
 #include "controller/kube/backoff.hpp"
 
 namespace lb::controller {
@@ -30,6 +30,8 @@ struct DataplaneStatus {
   std::set<std::string> features;
   Version version;
   std::vector<Failure> failed;
+  std::map<std::string, plan::HealthView> health;  // of the services that are told of
+  std::set<std::string> removed;
 };
 
 // What is to be published, by key; owned by whoever owns the publishers, and shared by them.
@@ -91,6 +93,10 @@ class Publisher {
   const net::SocketAddress& address() const { return target_.address.address; }
   const PublisherCounters& counters() const { return counters_; }
   Version version() const { return version_; }
+  // RFC 3339; empty: never.
+  const std::string& acknowledged_at() const { return acknowledged_at_; }
+  // Empty once something has worked since.
+  const std::string& last_error() const { return last_error_; }
 
  private:
   using Changes = std::vector<std::pair<std::string, plan::ServicePtr>>;
@@ -140,6 +146,8 @@ class Publisher {
   uint64_t generation_ = 0;
   std::string instance_;
   std::string rev_;
+  std::string acknowledged_at_;
+  std::string last_error_;
   asio::steady_timer::time_point last_heard_{};
   asio::steady_timer::time_point asked_{};  // the poll under way
   plan::Reach reach_ = plan::Reach::kSilent;

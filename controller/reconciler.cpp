@@ -72,6 +72,7 @@ void Reconciler::lead(bool leading) {
   allocator_.set_blocked(blocked);
   world_.published.clear();
   world_.failed.clear();
+  world_.health.clear();
   world_.features.clear();
   planned_sources_.clear();
   dirty_.clear();
@@ -176,6 +177,20 @@ void Reconciler::failed(std::vector<Failure> all) {
     touch(key);
   }
   world_.failed = std::move(now);
+}
+
+// A status tells of the last backend only: of each that falls or rises, the metrics do.
+void Reconciler::health(const std::set<std::string>& keys) {
+  for (const auto& key : keys) {
+    const auto now = fleet_->health(key);
+    const bool was_hopeless = world_.health.contains(key) && world_.health.at(key).hopeless();
+    if (now) {
+      world_.health[key] = *now;
+    } else {
+      world_.health.erase(key);
+    }
+    if (was_hopeless != (now && now->hopeless())) touch(key);
+  }
 }
 
 void Reconciler::features(std::set<std::string> common) {
@@ -349,6 +364,11 @@ void Reconciler::age() {
   age_timer_.async_wait([this](const boost::system::error_code& error) {
     if (!error && !stopped_) age();
   });
+}
+
+std::vector<plan::Problem> Reconciler::problems_of(const std::string& key) const {
+  const auto found = problems_.find(key);
+  return found == problems_.end() ? std::vector<plan::Problem>{} : found->second;
 }
 
 std::map<std::string, uint64_t> Reconciler::problems() const {

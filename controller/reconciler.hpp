@@ -62,6 +62,7 @@ class Reconciler : public sources::SourceSink, public FleetObserver {
   void published(const std::set<std::string>& keys) override;
   void features(std::set<std::string> common) override;
   void failed(std::vector<Failure> all) override;
+  void health(const std::set<std::string>& keys) override;
   void lost(bool lost) override;
 
   // Every source has synced, and all is planned.
@@ -70,6 +71,8 @@ class Reconciler : public sources::SourceSink, public FleetObserver {
   plan::Allocator::Usage usage() const { return allocator_.usage(); }
   const ReconcilerCounters& counters() const { return counters_; }
   size_t stale_sources() const { return stale_.size(); }
+  const plan::Allocator& allocator() const { return allocator_; }
+  std::vector<plan::Problem> problems_of(const std::string& key) const;
   // Refusals and degradations by reason, over all services.
   std::map<std::string, uint64_t> problems() const;
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "controller/core/privilege.hpp"
 #include "controller/core/service_status.hpp"
 #include "controller/core/trim.hpp"
 
@@ -110,6 +111,7 @@ class Planner {
     const Allocation allocation = allocator_.allocate(key_, claim_of(meta, allocator_));
     if (allocation.problem) plan_.problems.push_back(*allocation.problem);
     Service desired{key_, allocation.addresses, source_->ports, source_->policy};
+    withhold_privileges(desired, meta.ns, world_.settings.privileged, plan_.problems);
     trim(desired, world_.features, plan_.problems);
     normalise(desired);
     if (desired.ports.empty()) block_all();
@@ -162,7 +164,9 @@ class Planner {
     static const std::vector<Failure> kNone;
     const auto failed = world_.failed.find(key_);
     const auto& failures = failed == world_.failed.end() ? kNone : failed->second;
-    add_patch(meta, served_status({*source_, addresses, plan_.problems, failures}));
+    const auto health = world_.health.find(key_);
+    const HealthView known = health == world_.health.end() ? HealthView{} : health->second;
+    add_patch(meta, served_status({*source_, addresses, plan_.problems, failures, known}));
   }
 
   void add_patch(const KubeMeta& meta, const StatusWish& wish) {

@@ -41,6 +41,17 @@ struct Settings {
   std::string load_balancer_class = kDefaultClass;
   bool claim_unclassed = false;  // also Services without a class
   std::string finalizer = kFinalizer;
+  std::set<std::string> privileged;  // namespaces whose Services may ask for anything; "*": all
+};
+
+// How the data plane that sees a service worst sees its backends, as far as they are ready.
+struct HealthView {
+  uint32_t ready = 0;   // as their source says
+  uint32_t usable = 0;  // of these, neither down nor ejected
+  std::string reason;   // of one that is not
+
+  bool hopeless() const { return ready > 0 && usable == 0; }
+  bool operator==(const HealthView&) const = default;
 };
 
 // Everything a plan depends on, beside the allocator.
@@ -49,6 +60,7 @@ struct World {
   std::map<std::string, SourceService> services;       // by key
   std::map<std::string, Publication> published;        // what the data planes hold, by key
   std::map<std::string, std::vector<Failure>> failed;  // what they could not program, by key
+  std::map<std::string, HealthView> health;            // by key; none: nothing is known
   std::set<std::string> features;                      // of every data plane; empty: not known yet
 };
 

@@ -1,6 +1,7 @@
 #include "controller/sources/kubernetes_source.hpp"
 
 #include "common/ops/log.hpp"
+#include "controller/core/node_targets.hpp"
 #include "controller/kube/api_requests.hpp"
 
 namespace lb::sources {
@@ -138,8 +139,12 @@ void KubernetesSource::put(plan::EndpointSliceObject slice) {
 }
 
 void KubernetesSource::put(plan::NodeObject node) {
+  const auto held = nodes_.find(node.meta.name);
+  const bool same = held != nodes_.end() && held->second.addresses == node.addresses &&
+                    held->second.meta.labels == node.meta.labels &&
+                    held->second.taints == node.taints &&
+                    held->second.meta.deleting() == node.meta.deleting();
   const std::string name = node.meta.name;
-  const bool same = nodes_.contains(name) && nodes_[name].addresses == node.addresses;
   nodes_[name] = std::move(node);
   if (!same) emit_nodes();
 }
@@ -155,6 +160,7 @@ void KubernetesSource::unlink_slice(const std::string& key) {
 }
 
 void KubernetesSource::drop_service(const std::string& key) {
+  on_nodes_.erase(key);
   if (services_.erase(key) > 0) sink_.remove(key);
 }
 
@@ -202,7 +208,20 @@ void KubernetesSource::emit(const std::string& service_key) {
   if (const auto keys = slices_of_.find(service_key); keys != slices_of_.end()) {
     for (const auto& key : keys->second) slices.push_back(slices_.at(key));
   }
-  sink_.upsert(plan::from_kubernetes(service->second, slices));
+  sink_.upsert(plan::from_kubernetes(service->second, slices, nodes_for(service->second)));
+}
+
+std::vector<plan::NodeObject> KubernetesSource::nodes_for(const plan::ServiceObject& service) {
+  const std::string key = plan::kubernetes_key(service.meta.ns, service.meta.name);
+  std::vector<plan::Problem> elsewhere;
+  if (!plan::targets_nodes(service, elsewhere)) {
+    on_nodes_.erase(key);
+    return {};
+  }
+  on_nodes_.insert(key);
+  std::vector<plan::NodeObject> out;
+  for (const auto& [name, node] : nodes_) out.push_back(node);
+  return out;
 }
 
 void KubernetesSource::emit_nodes() {
@@ -213,6 +232,7 @@ void KubernetesSource::emit_nodes() {
     }
   }
   sink_.nodes(std::move(addresses));
+  for (const auto& key : std::set<std::string>(on_nodes_)) emit(key);
 }
 
 void KubernetesSource::maybe_synced() {

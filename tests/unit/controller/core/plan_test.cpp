@@ -150,6 +150,18 @@ TEST_F(PlanTest, AServiceIsNotReportedBeforeEnoughDataPlanesHaveIt) {
   EXPECT_NE(plan(web).patch, std::nullopt);
 }
 
+TEST_F(PlanTest, SaysThatNoBackendIsFitAndThatOneIsAgain) {
+  auto web = service("web");
+  put(web);
+  acknowledge(web);
+  world.health[web.key()] = {3, 0, "10.0.0.1:80 is down (Refused)"};
+  auto out = plan(web);
+  EXPECT_EQ(condition(out, kDegraded), "True NoHealthyBackend");
+  EXPECT_THAT(out.patch->conditions.back().message, HasSubstr("none of the 3 ready backends"));
+  world.health[web.key()].usable = 1;
+  EXPECT_EQ(condition(plan(web), kDegraded), "False AsExpected");
+}
+
 TEST_F(PlanTest, ExplainsAnExhaustedPool) {
   for (const char* name : {"a", "b", "c"}) {
     put(service(name));

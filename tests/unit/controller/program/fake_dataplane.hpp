@@ -40,6 +40,7 @@ class FakeDataplane {
   std::string instance = "i";
   std::string features = R"("protocol=tcp")";  // as JSON, without brackets
   std::string failed;                          // the same
+  std::string services;                        // the same
   std::deque<net::HttpResponse> instead;       // for PUT and PATCH
   std::vector<std::string> writes;
   std::vector<net::HttpServer::Respond> polls;
@@ -53,7 +54,7 @@ class FakeDataplane {
     return R"({"schema":"empalme.io/v1","features":[)" + features + R"(],"instance":")" + instance +
            R"(","rev":")" + instance + R"(.1","epoch":)" + std::to_string(held.version.epoch) +
            R"(,"generation":)" + std::to_string(held.version.generation) + R"(,"failed":[)" +
-           failed + R"(],"services":[],"removed":[]})";
+           failed + R"(],"services":[)" + services + R"(],"removed":[]})";
   }
   void answer(const net::HttpRequest& request, net::HttpServer::Respond respond) {
     if (request.target.starts_with("/v1/status")) {

@@ -22,6 +22,7 @@ class Observer : public FleetObserver {
   }
   void features(std::set<std::string> all) override { common = std::move(all); }
   void failed(std::vector<Failure> all) override { failures = std::move(all); }
+  void health(const std::set<std::string>& keys) override { sick.insert(keys.begin(), keys.end()); }
   void lost(bool lost) override { losses.push_back(lost); }
 
   std::vector<DesiredState> found;
@@ -29,6 +30,7 @@ class Observer : public FleetObserver {
   std::set<std::string> common;
   std::vector<Failure> failures;
   std::vector<bool> losses;
+  std::set<std::string> sick;
 };
 
 class FleetTest : public testing::Test {
@@ -128,6 +130,22 @@ TEST_F(FleetTest, FailuresSayWhoseTheyAre) {
       until([&] { return !observer.failures.empty() && observer.failures[0].message != "m"; }));
   ASSERT_THAT(observer.failures, SizeIs(1));
   EXPECT_THAT(observer.failures[0].message, HasSubstr("one: m"));
+}
+
+TEST_F(FleetTest, HealthIsThatOfTheMemberThatSeesItWorst) {
+  const std::string head = R"({"key":"a","ports":[{"backends":[{"state":"ready","health":)";
+  first.services = head + R"("up"}]}]})";
+  second.services = head + R"("down","backend":"10.0.0.1:80","reason":"Refused"}]}]})";
+  fleet.list({at("one", first), at("two", second)});
+  fleet.start();
+  ASSERT_TRUE(until([&] { return fleet.health("a") && fleet.health("a")->hopeless(); }));
+  EXPECT_EQ(fleet.health("a")->reason, "two: 10.0.0.1:80 is down (Refused)");
+  EXPECT_THAT(observer.sick, ElementsAre("a"));
+  second.services.clear();
+  second.instance = "another";
+  second.tell_polls();
+  ASSERT_TRUE(until([&] { return fleet.health("a") && !fleet.health("a")->hopeless(); }))
+      << "another life of it knows nothing yet";
 }
 
 TEST_F(FleetTest, IsLostOnlyWhenAllAre) {

@@ -243,6 +243,19 @@ TEST(DataplaneJson, ReadsAStatusAndPassesOverWhatItDoesNotKnow) {
   EXPECT_EQ(status->failed[0].protocol, Protocol::kUdp);
 }
 
+TEST(DataplaneJson, ThePortThatFaresWorstSpeaksForTheService) {
+  const auto status = decode_status(
+      R"({"schema":"empalme.io/v1","removed":["gone"],"services":[{"key":"k","ports":[
+          {"backends":[{"state":"ready","health":"up"},{"state":"draining","health":"down"}]},
+          {"backends":[{"state":"ready","health":"unknown"},
+                       {"state":"ready","health":"ejected","backend":"b","reason":"Timeout"}]}]},
+          {"key":"empty","ports":[{"backends":[]}]}]})");
+  ASSERT_TRUE(status.ok());
+  EXPECT_EQ(status->health.at("k"), (plan::HealthView{2, 1, "b is ejected (Timeout)"}));
+  EXPECT_FALSE(status->health.at("empty").hopeless());
+  EXPECT_THAT(status->removed, ElementsAre("gone"));
+}
+
 TEST(DataplaneJson, RefusesAnotherSchemaByName) {
   const auto status = decode_status(R"({"schema":"empalme.io/v9"})");
   ASSERT_FALSE(status.ok());
