@@ -68,11 +68,11 @@ bool UdpRelay::attach(UdpSession& session, const BackendRecord* avoid, uint64_t 
   UdpListener& listener = *session.listener;
   const ListenerConfig& config = *listener.config;
   auto& candidates = pick_inputs_.candidates(
-      config, [&](const BackendRecord& record) { return &record == avoid; });
+      config, [&](const BackendRecord& record) { return &record == avoid; }, now_);
   const auto input =
       pick_inputs_.input(config.policy.balance, [&] { return address_of(session.client); });
   for (uint32_t i = 0; i < std::max(config.policy.connect_attempts, 1u); ++i) {
-    const auto picked = listener.picker->pick(candidates, input, {});
+    const auto picked = listener.picker->pick(candidates, input, config.options);
     if (!picked) {
       add(counters_.no_backend, datagrams);
       return false;
@@ -89,7 +89,9 @@ bool UdpRelay::attach(UdpSession& session, const BackendRecord* avoid, uint64_t 
 
 // False: see errno.
 bool UdpRelay::connect(UdpSession& session, const std::shared_ptr<BackendRecord>& backend) {
-  net::Fd fd = connect_udp(backend->endpoint);
+  bool tuned = true;
+  net::Fd fd = connect_udp(backend->endpoint, session.listener->config->tuning, &tuned);
+  if (!tuned) add(counters_.untuned);
   if (!fd.valid()) return false;
   watch(fd.get(), reinterpret_cast<uint64_t>(&session));
   session.fd = std::move(fd);

@@ -81,9 +81,10 @@ Result<net::Fd> open_udp_listener(const Endpoint& where, bool freebind) {
   return fd;
 }
 
-net::Fd connect_udp(const Endpoint& where) {
+net::Fd connect_udp(const Endpoint& where, const SocketTuning& tuning, bool* tuned) {
   net::Fd fd = udp_socket(where);
   if (!fd.valid()) return fd;
+  if (tuning.any() && !tune(fd.get(), tuning) && tuned != nullptr) *tuned = false;
   setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &kSessionBufferBytes, sizeof(int));
   const auto address = net::to_sockaddr(where);
   if (connect(fd.get(), address.get(), address.length) == 0) return fd;
