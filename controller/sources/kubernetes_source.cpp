@@ -11,6 +11,13 @@ constexpr size_t kResources = 3;
 
 std::string slice_key(const std::string& ns, const std::string& name) { return ns + "/" + name; }
 
+// Empty: nobody's.
+std::string owner_of(const plan::EndpointSliceObject& slice) {
+  const auto label = slice.meta.labels.find(kServiceNameLabel);
+  return label == slice.meta.labels.end() ? std::string{}
+                                          : plan::kubernetes_key(slice.meta.ns, label->second);
+}
+
 std::string key_of(const plan::ServiceObject*, const std::string& ns, const std::string& name) {
   return plan::kubernetes_key(ns, name);
 }
@@ -121,10 +128,7 @@ void KubernetesSource::put(plan::ServiceObject service) {
 
 void KubernetesSource::put(plan::EndpointSliceObject slice) {
   const std::string key = slice_key(slice.meta.ns, slice.meta.name);
-  const auto label = slice.meta.labels.find(kServiceNameLabel);
-  const std::string owner = label == slice.meta.labels.end()
-                                ? std::string{}
-                                : plan::kubernetes_key(slice.meta.ns, label->second);
+  const std::string owner = owner_of(slice);
   if (const auto held = slices_.find(key); held != slices_.end() && held->second == slice) return;
   unlink_slice(key);
   slices_[key] = std::move(slice);
@@ -142,11 +146,12 @@ void KubernetesSource::put(plan::NodeObject node) {
 
 // Takes the slice from the service that has it; a slice may change hands.
 void KubernetesSource::unlink_slice(const std::string& key) {
-  for (auto each = slices_of_.begin(); each != slices_of_.end();) {
-    const bool had = each->second.erase(key) > 0;
-    each = each->second.empty() ? slices_of_.erase(each) : std::next(each);
-    if (had) return;
-  }
+  const auto held = slices_.find(key);
+  if (held == slices_.end()) return;
+  const auto owner = slices_of_.find(owner_of(held->second));
+  if (owner == slices_of_.end()) return;
+  owner->second.erase(key);
+  if (owner->second.empty()) slices_of_.erase(owner);
 }
 
 void KubernetesSource::drop_service(const std::string& key) {
@@ -156,10 +161,7 @@ void KubernetesSource::drop_service(const std::string& key) {
 void KubernetesSource::drop_slice(const std::string& key) {
   const auto held = slices_.find(key);
   if (held == slices_.end()) return;
-  const auto label = held->second.meta.labels.find(kServiceNameLabel);
-  const std::string owner = label == held->second.meta.labels.end()
-                                ? std::string{}
-                                : plan::kubernetes_key(held->second.meta.ns, label->second);
+  const std::string owner = owner_of(held->second);
   unlink_slice(key);
   slices_.erase(held);
   if (!owner.empty()) emit(owner);
