@@ -15,7 +15,7 @@ proxy::Health to_proxy(health::Health value) {
 CheckedPath::CheckedPath(
     asio::io_context& io, std::unique_ptr<proxy::DataPath> path,
     std::function<void(const proxy::BackendId&, const health::Verdict&)> on_change)
-    : path_(std::move(path)),
+    : ForwardingPath(std::move(path)),
       on_change_(std::move(on_change)),
       prober_(io, {.on_change = [this](const auto& check, const auto& verdict) {
                 changed(check, verdict);
@@ -23,7 +23,7 @@ CheckedPath::CheckedPath(
 
 void CheckedPath::apply(std::shared_ptr<const DesiredState> state,
                         std::function<void(std::vector<Failure>)> done) {
-  path_->apply(state, [this, state, done = std::move(done)](std::vector<Failure> failed) {
+  path().apply(state, [this, state, done = std::move(done)](std::vector<Failure> failed) {
     check(*state);
     done(std::move(failed));
   });
@@ -37,7 +37,8 @@ void CheckedPath::check(const DesiredState& state) {
       if (port.policy.health.type == HealthType::kNone) continue;
       for (const auto& backend : port.backends) {
         const proxy::BackendId id{service.key, port.port, port.protocol, backend.endpoint()};
-        checks_[health::check_of(id.backend, port.policy.health)].push_back(id);
+        checks_[health::check_of(id.backend, port.policy.health, port.policy.proxy_protocol)]
+            .push_back(id);
         checked.insert(id);
       }
     }
@@ -46,7 +47,7 @@ void CheckedPath::check(const DesiredState& state) {
   for (const auto& [each, backends] : checks_) wanted.insert(each);
   prober_.set(wanted);
   for (const auto& id : checked_) {
-    if (!checked.contains(id)) path_->set_health(id, proxy::Health::kUnknown, {});
+    if (!checked.contains(id)) path().set_health(id, proxy::Health::kUnknown, {});
   }
   checked_ = std::move(checked);
   // A check that only got other numbers keeps what it knew, without a call.
@@ -57,7 +58,7 @@ void CheckedPath::check(const DesiredState& state) {
 }
 
 void CheckedPath::tell(const proxy::BackendId& id, const health::Verdict& verdict) {
-  path_->set_health(id, to_proxy(verdict.health), verdict.reason);
+  path().set_health(id, to_proxy(verdict.health), verdict.reason);
 }
 
 void CheckedPath::changed(const health::Check& check, const health::Verdict& verdict) {
@@ -72,12 +73,12 @@ void CheckedPath::changed(const health::Check& check, const health::Verdict& ver
 // Whether backends are well no longer matters to anybody new.
 void CheckedPath::drain(unsigned grace_ms, std::function<void()> done) {
   prober_.stop();
-  path_->drain(grace_ms, std::move(done));
+  path().drain(grace_ms, std::move(done));
 }
 
 void CheckedPath::stop() {
   prober_.stop();
-  path_->stop();
+  path().stop();
 }
 
 }  // namespace lb::dataplane

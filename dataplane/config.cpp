@@ -49,6 +49,9 @@ void add_flags(CLI::App& app, Typed& typed) {
                  "address) or interface:NAME")
       ->envname("EMPALME_ANNOUNCE")
       ->capture_default_str();
+  app.add_option("--zone", config.zone,
+                 "Our zone: services with prefer_zone use the backends of the same zone first")
+      ->envname("EMPALME_ZONE");
   app.add_option("--observe", typed.observe, "HOST:PORT for /healthz, /readyz and /metrics")
       ->envname("EMPALME_OBSERVE");
   app.add_option("--drain", config.drain_s,

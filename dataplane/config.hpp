@@ -27,6 +27,7 @@ struct Config {
   unsigned workers = 1;
   Announce announce = Announce::kNone;
   std::string interface;  // for kInterface
+  std::string zone;       // where we are; backends there are near
   unsigned drain_s = 0;   // how long connections may go on after SIGTERM
   std::optional<Endpoint> observe;
   std::string log_level = "info";

@@ -55,6 +55,8 @@ constexpr PathRow kPathRows[] = {
     {"connections_killed_total", "Connections ended by an operator",
      &proxy::DataPathCounters::killed},
     {"accept_pauses_total", "Times accepting was paused", &proxy::DataPathCounters::accept_paused},
+    {"sockets_untuned_total", "Sockets without the congestion control or busy polling asked for",
+     &proxy::DataPathCounters::untuned},
     {"pipe_fallbacks_total", "Connections copied for want of a pipe",
      &proxy::DataPathCounters::pipe_fallbacks},
     {"clients_gone_while_dialling_total", "Clients that left before a backend was connected",

@@ -52,6 +52,14 @@ std::string new_instance() {
   return out.str();
 }
 
+void log_panic(const std::string& key, const proxy::ListenerId& id, bool panic) {
+  ops::log(
+      panic ? ops::Level::kWarning : ops::Level::kInfo,
+      panic ? "too few backends are usable: all of them are used"
+            : "enough backends are usable again",
+      {{"service", key}, {"listener", id.at.to_string()}, {"protocol", to_string(id.protocol)}});
+}
+
 }  // namespace
 
 int Program::run() {
@@ -102,6 +110,7 @@ Status Program::open_path() {
   path_ = proxy::make_data_path(
       {.workers = config_.workers,
        .announcing = announcing,
+       .zone = config_.zone,
        .post = [this](std::function<void()> task) { asio::post(io_, std::move(task)); },
        .on_close =
            [this](const proxy::FlowRecord& record) {
@@ -115,6 +124,7 @@ Status Program::open_path() {
                       out ? "backend is left out after failed connects" : "backend is taken back",
                       {{"backend", backend.to_string()}, {"reason", reason}});
            },
+       .on_panic = log_panic,
        .on_change = [this] { path_changed(); }});
   auto checked = std::make_unique<CheckedPath>(
       io_, std::move(path_), [this](const auto& backend, const auto& verdict) {

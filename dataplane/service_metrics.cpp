@@ -35,6 +35,8 @@ constexpr Row<proxy::PortTotals> kPortRows[] = {
      MetricType::kCounter, &proxy::PortTotals::no_backend},
     {"empalme_service_sources_refused_total", "Clients outside the source ranges.",
      MetricType::kCounter, &proxy::PortTotals::source_refused},
+    {"empalme_service_panic", "1: all backends are used, since too few are usable.",
+     MetricType::kGauge, &proxy::PortTotals::panic},
     {"empalme_service_limit_refused_total", "Clients above a limit.", MetricType::kCounter,
      &proxy::PortTotals::limit_refused},
 };

@@ -46,6 +46,7 @@ struct HealthPolicy {
   uint16_t expect_status = 200;
   std::string send;
   std::string expect;
+  uint32_t panic_percent = 0;  // below so many usable, all are used; 0: never
 
   bool operator==(const HealthPolicy&) const = default;
 };
@@ -84,6 +85,7 @@ struct Policy {
   HealthPolicy health;
   EjectionPolicy ejection;
   uint32_t slow_start_s = 0;
+  bool prefer_zone = false;
   std::string congestion;
   uint32_t busy_poll_us = 0;
   Mode mode = Mode::kProxy;

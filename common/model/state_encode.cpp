@@ -47,6 +47,7 @@ Json health_json(const HealthPolicy& value, const HealthPolicy& base) {
   put(out, "expect_status", value.expect_status, base.expect_status);
   put(out, "send", value.send, base.send);
   put(out, "expect", value.expect, base.expect);
+  put(out, "panic_percent", value.panic_percent, base.panic_percent);
   return out;
 }
 
@@ -87,6 +88,7 @@ Json policy_json(const Policy& value, const Policy& base) {
   put(out, "max_connections_per_source", value.max_connections_per_source,
       base.max_connections_per_source);
   put(out, "max_rate_per_source", value.max_rate_per_source, base.max_rate_per_source);
+  put(out, "prefer_zone", value.prefer_zone, base.prefer_zone);
   put(out, "busy_poll_us", value.busy_poll_us, base.busy_poll_us);
   put(out, "congestion", value.congestion, base.congestion);
   put(out, "health", health_json(value.health, base.health), Json::object());

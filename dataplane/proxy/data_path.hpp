@@ -48,7 +48,8 @@ bool drained(const std::set<Drain>& drains, const std::string& service, const En
 struct DataPathOptions {
   unsigned workers = 1;  // one thread, one epoll engine each
   bool announcing =
-      false;  // we put the addresses on the node ourselves: bind before they are there
+      false;              // we put the addresses on the node ourselves: bind before they are there
+  std::string zone = {};  // where we are; empty: nothing is near
   unsigned max_groups = 256;  // listeners with a socket on every worker (descriptors are finite)
   std::function<void(std::function<void()>)> post;  // runs a function on the control thread
   // Connections that are over, from any worker's thread; every `log_each`-th one, 0 for none.
@@ -57,6 +58,8 @@ struct DataPathOptions {
   // On the control thread: failures have put a backend out of use ("Refused", "Timeout"), or it is
   // back (empty).
   std::function<void(const Endpoint& backend, const std::string& reason)> on_ejection = {};
+  // On the control thread: so few backends of a listener are usable that all are used, or no more.
+  std::function<void(const std::string& key, const ListenerId&, bool panic)> on_panic = {};
   // On the control thread: status() or failures() says something else than before, outside an
   // apply(). Counts alone are no change.
   std::function<void()> on_change = {};
@@ -78,6 +81,7 @@ struct PortStatus {
   std::string reason;  // why not, empty when programmed
   uint64_t connections = 0;
   std::vector<BackendStatus> backends;
+  bool panic = false;  // all are used, since too few are usable
 };
 
 struct ServiceStatus {
@@ -97,6 +101,7 @@ struct DataPathCounters {
   uint64_t passed_on = 0;  // to a less loaded worker
   uint64_t killed = 0;     // by an operator
   uint64_t limit_refused = 0, proxy_headers_refused = 0;
+  uint64_t untuned = 0;  // sockets that the kernel would not tune as the policy asks
   // UDP. Bytes are in bytes_in and bytes_out, ejections in ejections.
   uint64_t udp_opened = 0, udp_closed = 0, udp_active = 0;
   uint64_t udp_datagrams_in = 0, udp_datagrams_out = 0;
@@ -124,6 +129,7 @@ struct PortTotals {
   Protocol protocol = Protocol::kTcp;
   uint64_t active = 0, accepted = 0, closed = 0, bytes_in = 0, bytes_out = 0;
   uint64_t retries = 0, no_backend = 0, source_refused = 0, limit_refused = 0;
+  uint64_t panic = 0;  // 1: a listener of it uses all its backends, since too few are usable
   HistogramTotals<kConnectBounds.size()> connect;
   HistogramTotals<kLifeBounds.size()> life;
   std::vector<BackendTotals> backends;

@@ -19,9 +19,32 @@ bool drained(const std::set<Drain>& drains, const std::string& service, const En
   });
 }
 
-PlannedListeners ListenerPlanner::plan(const DesiredState& state, std::vector<Failure>& failed) {
+namespace {
+
+// Beside those that serve already, who comes into service starts slowly. Where nobody serves, as at
+// our own start, there is nobody to take the rest.
+void note_arrivals(const ListenerConfig& config, uint64_t plan, uint64_t now_ms) {
+  const auto served = [plan](const auto& record) { return record->served_in + 1 >= plan; };
+  const auto& records = config.records;
+  const bool others = plan > 1 && std::any_of(records.begin(), records.end(), served);
+  for (size_t i = 0; i < records.size(); ++i) {
+    const auto& candidate = config.candidates[i];
+    if (candidate.weight == 0 || candidate.state != BackendState::kReady) continue;
+    if (others && !served(records[i])) {
+      records[i]->joined = true;
+      records[i]->came_back(now_ms);
+    }
+    records[i]->served_in = plan;
+  }
+}
+
+}  // namespace
+
+PlannedListeners ListenerPlanner::plan(const DesiredState& state, std::vector<Failure>& failed,
+                                       uint64_t now_ms) {
   std::erase_if(records_, [](const auto& each) { return each.second.expired(); });
   std::erase_if(counts_, [](const auto& each) { return each.second.expired(); });
+  ++plans_;
   PlannedListeners out;
   for (const auto& service : state.services) {
     for (const auto& address : service.addresses) {
@@ -33,7 +56,7 @@ PlannedListeners ListenerPlanner::plan(const DesiredState& state, std::vector<Fa
           failed.push_back(listener_failure(
               service.key, id, {"Conflict", id.at.to_string() + " is another service's"}));
         } else {
-          out[id] = {service.key, config(service, port, id)};
+          out[id] = {service.key, config(service, port, id, now_ms)};
         }
       }
     }
@@ -44,13 +67,16 @@ PlannedListeners ListenerPlanner::plan(const DesiredState& state, std::vector<Fa
 // A listener uses backends of its own family, and the other family only when it has none.
 std::shared_ptr<const ListenerConfig> ListenerPlanner::config(const Service& service,
                                                               const ServicePort& port,
-                                                              const ListenerId& id) {
+                                                              const ListenerId& id,
+                                                              uint64_t now_ms) {
   auto out = std::make_shared<ListenerConfig>();
   out->key = service.key;
   out->address = id.at;
   out->policy = port.policy;
   out->counts = counts({service.key, id});
   const Policy& policy = port.policy;
+  out->options = {policy.health.panic_percent, policy.prefer_zone && !zone_.empty()};
+  out->tuning = tuning_of(policy, port.protocol);
   ListenerCounts& kept = *out->counts;
   if (policy.max_connections_per_source != 0 || policy.max_rate_per_source != 0) {
     if (!kept.limits) kept.limits = std::make_shared<SourceLimits>();
@@ -70,9 +96,11 @@ std::shared_ptr<const ListenerConfig> ListenerPlanner::config(const Service& ser
     const uint16_t weight = known->drained ? uint16_t{0} : backend.weight;
     out->candidates.push_back({.weight = weight,
                                .state = backend.state,
+                               .near = !zone_.empty() && backend.zone == zone_,
                                .identity = balance::hash_of(backend.endpoint())});
     out->records.push_back(std::move(known));
   }
+  note_arrivals(*out, plans_, now_ms);
   return out;
 }
 

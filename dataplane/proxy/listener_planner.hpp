@@ -8,6 +8,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/model/state.hpp"
@@ -24,9 +25,12 @@ using PlannedListeners = std::map<ListenerId, PlannedListener>;
 
 class ListenerPlanner {
  public:
-  explicit ListenerPlanner(size_t workers) : workers_(workers) {}
+  // `zone` is ours: backends there are near. Empty: nobody is.
+  explicit ListenerPlanner(size_t workers, std::string zone = {})
+      : workers_(workers), zone_(std::move(zone)) {}
 
-  PlannedListeners plan(const DesiredState& state, std::vector<Failure>& failed);
+  // `now_ms` of the steady clock: who comes into service beside others starts slowly from then.
+  PlannedListeners plan(const DesiredState& state, std::vector<Failure>& failed, uint64_t now_ms);
 
   // Takes effect with the next plan().
   void set_drains(std::set<Drain> drains) { drains_ = std::move(drains); }
@@ -42,12 +46,14 @@ class ListenerPlanner {
   using CountsKey = std::pair<std::string, ListenerId>;
 
   std::shared_ptr<const ListenerConfig> config(const Service& service, const ServicePort& port,
-                                               const ListenerId& id);
+                                               const ListenerId& id, uint64_t now_ms);
   std::shared_ptr<BackendRecord> record(const BackendId& key);
   std::shared_ptr<ListenerCounts> counts(const CountsKey& key);
 
   const size_t workers_;
+  const std::string zone_;
   std::set<Drain> drains_;
+  uint64_t plans_ = 0;
   std::map<BackendId, std::weak_ptr<BackendRecord>> records_;
   std::map<CountsKey, std::weak_ptr<ListenerCounts>> counts_;
 };

@@ -56,15 +56,16 @@ int RelayEngine::pick(Session& session) {
                              std::all_of(config.records.begin(), config.records.end(),
                                          [](const auto& record) { return record->untouched(); });
   const auto& candidates =
-      as_configured ? config.candidates : pick_inputs_.candidates(config, tried_by(session));
+      as_configured ? config.candidates : pick_inputs_.candidates(config, tried_by(session), now_);
   const auto input = pick_inputs_.input(policy, [&] { return client_address(session); });
-  const auto picked = session.listener->picker->pick(candidates, input, {});
+  const auto picked = session.listener->picker->pick(candidates, input, config.options);
   return picked ? int(*picked) : -1;
 }
 
 bool RelayEngine::has_another(const Session& session) {
   const auto& records = session.listener->config->records;
-  const auto& candidates = pick_inputs_.candidates(*session.listener->config, tried_by(session));
+  const auto& candidates =
+      pick_inputs_.candidates(*session.listener->config, tried_by(session), now_);
   for (size_t i = 0; i < candidates.size(); ++i) {
     const bool usable = candidates[i].weight > 0 && !candidates[i].tried &&
                         !candidates[i].ejected && candidates[i].state != BackendState::kNotReady;
@@ -90,7 +91,10 @@ void RelayEngine::move_dials(const std::shared_ptr<BackendRecord>& backend) {
 bool RelayEngine::dial(Session& session, std::shared_ptr<BackendRecord> backend) {
   add(counters_.dials);
   if (session.details) session.details->backend = backend->endpoint;
-  net::Fd fd = start_connect(backend->endpoint, backend->source_v4.load(std::memory_order_relaxed));
+  bool tuned = true;
+  net::Fd fd = start_connect(backend->endpoint, backend->source_v4.load(std::memory_order_relaxed),
+                             session.listener->config->tuning, &tuned);
+  if (!tuned) add(counters_.untuned);
   if (!fd.valid()) {
     const int error = errno;
     session.backend = std::move(backend);

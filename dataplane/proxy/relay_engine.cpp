@@ -1,4 +1,5 @@
 #include "dataplane/proxy/relay_engine.hpp"
+#include "dataplane/proxy/clock.hpp"
 
 #include <sys/socket.h>
 #include <unistd.h>
@@ -16,13 +17,6 @@ namespace {
 constexpr int kAcceptsPerTurn = 64;
 constexpr uint64_t kAcceptPauseMs = 100;  // out of descriptors: waiting beats spinning
 constexpr uint64_t kListenerBit = 2;      // pointers leave two bits free: side, and kind
-
-uint64_t monotonic_ms() {
-  using std::chrono::steady_clock;
-  return static_cast<uint64_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now().time_since_epoch())
-          .count());
-}
 
 bool is_ours(int error) {
   return error == EADDRNOTAVAIL || error == EMFILE || error == ENFILE || error == ENOBUFS ||
@@ -66,7 +60,12 @@ void RelayEngine::update_listener(std::shared_ptr<const ListenerConfig> config) 
   if (config->policy.balance != listener.config->policy.balance) {
     listener.picker = balance::make_picker(config->policy.balance, worker_index_);
   }
+  const bool retune = listener.fd.valid() && config->tuning != listener.config->tuning;
   listener.config = std::move(config);
+  if (retune && !tune_again(listener.fd.get(), listener.config->tuning,
+                            listener.config->address.address.family(), Protocol::kTcp)) {
+    add(counters_.untuned);
+  }
   const auto& records = listener.config->records;
   for (Session* session : listener.sessions) {
     const bool kept = std::find(records.begin(), records.end(), session->backend) != records.end();

@@ -26,7 +26,7 @@ struct EngineCounters {
       connect_timeouts{0}, connect_errors{0}, retries{0}, no_backend{0}, resets_from_client{0},
       resets_from_backend{0}, drain_resets{0}, idle_timeouts{0}, accept_paused{0}, client_gone{0},
       copied{0}, spliced{0}, pipe_fallbacks{0}, ejections{0}, dead_peers{0}, source_refused{0},
-      killed{0}, limit_refused{0}, proxy_headers_refused{0};
+      killed{0}, limit_refused{0}, proxy_headers_refused{0}, untuned{0};
 };
 
 // What every watched socket of a session waits for, once and for all.

@@ -76,9 +76,11 @@ Result<net::Fd> open_listener(const Endpoint& where, bool freebind) {
   return fd;
 }
 
-net::Fd start_connect(const Endpoint& where, uint32_t source_v4) {
+net::Fd start_connect(const Endpoint& where, uint32_t source_v4, const SocketTuning& tuning,
+                      bool* tuned) {
   net::Fd fd = tcp_socket(where);
   if (!fd.valid()) return fd;
+  if (tuning.any() && !tune(fd.get(), tuning) && tuned != nullptr) *tuned = false;
   if (source_v4 != 0 && where.address.is_v4()) bind_source(fd.get(), source_v4);
   const auto address = net::to_sockaddr(where);
   if (connect(fd.get(), address.get(), address.length) == 0 || errno == EINPROGRESS) return fd;

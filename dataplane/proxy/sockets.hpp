@@ -7,6 +7,7 @@
 #include "common/model/address.hpp"
 #include "common/model/result.hpp"
 #include "common/net/fd.hpp"
+#include "dataplane/proxy/socket_tuning.hpp"
 
 namespace lb::proxy {
 
@@ -20,8 +21,10 @@ Status probe_port(const Endpoint& where, bool freebind);
 Result<net::Fd> open_listener(const Endpoint& where, bool freebind);
 
 // A non-blocking connect under way. On failure the descriptor is invalid and errno says why.
-// `source_v4`: the IPv4 address to leave from, in host order; 0: as routed.
-net::Fd start_connect(const Endpoint& where, uint32_t source_v4 = 0);
+// `source_v4`: the IPv4 address to leave from, in host order; 0: as routed. A connection that
+// cannot be tuned is made nevertheless; *tuned then becomes false.
+net::Fd start_connect(const Endpoint& where, uint32_t source_v4 = 0,
+                      const SocketTuning& tuning = {}, bool* tuned = nullptr);
 
 int take_error(int fd);       // SO_ERROR, cleared by reading
 int unsent_bytes(int fd);     // SIOCOUTQ: not yet acknowledged by the peer

@@ -36,6 +36,8 @@ struct UdpCounters {
   // Datagrams that the kernel dropped because a listener's receive buffer was full; read in tick().
   Count queue_overflows{0};
 
+  Count untuned{0};  // sockets that the kernel would not tune as the policy asks
+
   Count refused{0};       // ECONNREFUSED from a backend
   Count resent{0};        // datagrams that were sent again after one, to the next backend
   Count lost_refused{0};  // datagrams_in that are known to have been refused and were not resent

@@ -1,7 +1,7 @@
 // Who a UDP session belongs to: the client's address and port, and on a wildcard listener the
 // local address that the client asked. With the hash that finds it.
 //
-// The hash is keyed (see sip_hash.hpp): whoever chooses source addresses cannot choose where they
+// The hash is keyed (see hash_seed.hpp): whoever chooses source addresses cannot choose where they
 // land. Values; any thread.
 #pragma once
 
@@ -12,7 +12,7 @@
 #include <cstdint>
 
 #include "common/model/address.hpp"
-#include "dataplane/proxy/sip_hash.hpp"
+#include "dataplane/proxy/hash_seed.hpp"
 
 namespace lb::proxy {
 

@@ -1,4 +1,5 @@
 #include "dataplane/proxy/udp_relay.hpp"
+#include "dataplane/proxy/clock.hpp"
 
 #include <linux/sock_diag.h>
 #include <sys/epoll.h>
@@ -20,15 +21,8 @@ constexpr uint64_t kListenerBit = 1;
 constexpr uint64_t kOverflowLookMs = 1000;
 constexpr size_t kMovesPerTurn = 256;  // each costs about ten microseconds
 
-uint64_t steady_ms() {
-  using std::chrono::steady_clock;
-  return static_cast<uint64_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now().time_since_epoch())
-          .count());
-}
-
 UdpHooks with_clock(UdpHooks hooks) {
-  if (!hooks.now_ms) hooks.now_ms = steady_ms;
+  if (!hooks.now_ms) hooks.now_ms = monotonic_ms;
   return hooks;
 }
 
@@ -110,9 +104,14 @@ void UdpRelay::apply(UdpListener& listener, std::shared_ptr<const ListenerConfig
   }
   const bool told_otherwise =
       listener.config && listener.config->policy.proxy_protocol != config->policy.proxy_protocol;
+  const bool retune = listener.config && listener.config->tuning != config->tuning;
   listener.config = std::move(config);
   const auto& stats = listener.config->counts->stats;
   listener.stats = stats[worker_index_ % stats.size()];
+  if (retune && !tune_again(listener.fd.get(), listener.config->tuning,
+                            listener.config->address.address.family(), Protocol::kUdp)) {
+    add(counters_.untuned);
+  }
   std::unordered_set<const BackendRecord*> records;
   for (const auto& record : listener.config->records) records.insert(record.get());
   for (UdpSession* session : listener.table.all()) {

@@ -61,11 +61,11 @@ bool UdpRelay::attach(UdpSession& session, const BackendRecord* avoid, uint64_t 
   const int known = remembered(session, avoid);
   if (known >= 0 && connect(session, config.records[size_t(known)])) return true;
   auto& candidates = pick_inputs_.candidates(
-      config, [&](const BackendRecord& record) { return &record == avoid; });
+      config, [&](const BackendRecord& record) { return &record == avoid; }, now_);
   const auto input =
       pick_inputs_.input(config.policy.balance, [&] { return address_of(session.client); });
   for (uint32_t i = 0; i < std::max(config.policy.connect_attempts, 1u); ++i) {
-    const auto picked = listener.picker->pick(candidates, input, {});
+    const auto picked = listener.picker->pick(candidates, input, config.options);
     if (!picked) {
       add(counters_.no_backend, datagrams);
       add(listener.stats->no_backend, datagrams);
@@ -91,7 +91,10 @@ int UdpRelay::remembered(const UdpSession& session, const BackendRecord* avoid) 
 
 // False: see errno.
 bool UdpRelay::connect(UdpSession& session, const std::shared_ptr<BackendRecord>& backend) {
-  net::Fd fd = connect_udp(backend->endpoint, backend->source_v4.load(std::memory_order_relaxed));
+  bool tuned = true;
+  net::Fd fd = connect_udp(backend->endpoint, session.listener->config->tuning, &tuned,
+                           backend->source_v4.load(std::memory_order_relaxed));
+  if (!tuned) add(counters_.untuned);
   if (!fd.valid()) return false;
   watch(fd.get(), reinterpret_cast<uint64_t>(&session));
   session.fd = std::move(fd);
@@ -114,13 +117,14 @@ bool UdpRelay::connect(UdpSession& session, const std::shared_ptr<BackendRecord>
 // with its own backend counted as ejected, or, when all others of that state are used up, for
 // somebody sound of the next.
 bool UdpRelay::has_another(const UdpSession& session) {
-  const auto& records = session.listener->config->records;
-  auto& candidates =
-      pick_inputs_.candidates(*session.listener->config, [](const auto&) { return false; });
+  const ListenerConfig& config = *session.listener->config;
+  const auto& records = config.records;
+  auto& candidates = pick_inputs_.candidates(
+      config, [](const auto&) { return false; }, now_);
   const auto own =
       size_t(std::find(records.begin(), records.end(), session.backend) - records.begin());
   const auto selects_another = [&](bool sound) {
-    const balance::Selection selection(candidates, {});
+    const balance::Selection selection(candidates, config.options);
     for (size_t i = 0; i < candidates.size(); ++i) {
       if (i == own || !selection.has(candidates[i])) continue;
       if (!sound || !records[i]->unfit()) return true;

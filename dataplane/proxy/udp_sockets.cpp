@@ -88,10 +88,12 @@ Result<net::Fd> open_udp_listener(const Endpoint& where, bool freebind) {
   return fd;
 }
 
-net::Fd connect_udp(const Endpoint& where, uint32_t source_v4) {
+net::Fd connect_udp(const Endpoint& where, const SocketTuning& tuning, bool* tuned,
+                    uint32_t source_v4) {
   net::Fd fd = udp_socket(where);
   if (!fd.valid()) return fd;
   if (source_v4 != 0) bind_source(fd.get(), source_v4);
+  if (tuning.any() && !tune(fd.get(), tuning) && tuned != nullptr) *tuned = false;
   setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &kSessionBufferBytes, sizeof(int));
   const auto address = net::to_sockaddr(where);
   if (connect(fd.get(), address.get(), address.length) == 0) return fd;

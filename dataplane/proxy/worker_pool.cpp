@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "dataplane/proxy/clock.hpp"
 #include "dataplane/proxy/sockets.hpp"
 #include "dataplane/proxy/udp_sockets.hpp"
 
@@ -15,13 +16,6 @@ constexpr std::chrono::milliseconds kRetry{1'000};
 constexpr std::chrono::milliseconds kDrainCheck{10};
 constexpr std::chrono::milliseconds kSweep{1'000};
 constexpr size_t kSweepBudget = 10'000;
-
-uint64_t monotonic_ms() {
-  using std::chrono::steady_clock;
-  return static_cast<uint64_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now().time_since_epoch())
-          .count());
-}
 
 uint64_t descriptor_limit() {
   rlimit limit{};
@@ -42,15 +36,18 @@ void post_to(Worker& worker, Protocol protocol, Task task) {
   }
 }
 
-Result<net::Fd> open_socket(const ListenerId& id, bool freebind) {
-  return id.protocol == Protocol::kUdp ? open_udp_listener(id.at, freebind)
-                                       : open_listener(id.at, freebind);
+Result<net::Fd> open_socket(const ListenerId& id, const SocketTuning& tuning, bool freebind) {
+  auto opened = id.protocol == Protocol::kUdp ? open_udp_listener(id.at, freebind)
+                                              : open_listener(id.at, freebind);
+  if (!opened) return opened;
+  if (const auto tuned = tune(opened->get(), tuning); !tuned) return tuned.error();
+  return opened;
 }
 
 }  // namespace
 
 WorkerPool::WorkerPool(DataPathOptions options)
-    : options_(std::move(options)), planner_(std::max(1U, options_.workers)) {
+    : options_(std::move(options)), planner_(std::max(1U, options_.workers), options_.zone) {
   for (unsigned i = 0; i < std::max(1U, options_.workers); ++i) {
     EngineHooks hooks;
     hooks.on_eject = [this](auto backend, const Policy& policy) {
@@ -97,7 +94,7 @@ void WorkerPool::apply(std::shared_ptr<const DesiredState> state,
                        std::function<void(std::vector<Failure>)> done) {
   if (draining_) return done({});
   auto failed = std::make_shared<std::vector<Failure>>();
-  auto wanted = planner_.plan(*state, *failed);
+  auto wanted = planner_.plan(*state, *failed, monotonic_ms());
   state_ = std::move(state);
   applying_ = true;
   close_unwanted(wanted);
@@ -108,6 +105,7 @@ void WorkerPool::apply(std::shared_ptr<const DesiredState> state,
       if (draining_) return done({});
       failed_ = *failed;
       applying_ = false;
+      look_for_panic_soon();
       retry_later();
       done(*failed);
     });
@@ -140,8 +138,9 @@ void WorkerPool::open_all(const PlannedListeners& wanted, std::vector<Failure>& 
   unopened_.clear();
   for (const auto& [id, planned] : wanted) {
     if (const auto held = serving_.find(id); held != serving_.end()) {
-      held->second.planned = planned;
-      update(id, planned);
+      if (const auto tuned = update(id, held->second, planned); !tuned) {
+        failed.push_back(listener_failure(planned.key, id, tuned.error()));
+      }
     } else if (const auto opened = open(id, planned); !opened) {
       failed.push_back(listener_failure(planned.key, id, opened.error()));
       unopened_.push_back(planned);
@@ -149,11 +148,24 @@ void WorkerPool::open_all(const PlannedListeners& wanted, std::vector<Failure>& 
   }
 }
 
-void WorkerPool::update(const ListenerId& id, const PlannedListener& planned) {
+// A listener whose sockets cannot be tuned as is now asked goes on as it was in that.
+Status WorkerPool::update(const ListenerId& id, Served& served, const PlannedListener& planned) {
+  const SocketTuning before = served.planned.config->tuning;
+  Status tuned = Done{};
+  if (planned.config->tuning != before) {
+    tuned = try_tuning(planned.config->tuning, id.at.address.family(), id.protocol);
+  }
+  served.planned = planned;
+  if (!tuned) {
+    auto config = std::make_shared<ListenerConfig>(*planned.config);
+    config->tuning = before;
+    served.planned.config = std::move(config);
+  }
   for (const auto& worker : workers_) {
     post_to(*worker, id.protocol,
-            [config = planned.config](auto& engine) { engine.update_listener(config); });
+            [config = served.planned.config](auto& engine) { engine.update_listener(config); });
   }
+  return tuned;
 }
 
 // On a node whose addresses we make, whoever has the port is the node.
@@ -178,6 +190,9 @@ Status WorkerPool::probe(const ListenerId& id) const {
 }
 
 Status WorkerPool::open(const ListenerId& id, const PlannedListener& planned) {
+  const SocketTuning& tuning = planned.config->tuning;
+  // First: a socket that must be closed again has listened for a moment.
+  if (const auto fit = try_tuning(tuning, id.at.address.family(), id.protocol); !fit) return fit;
   if (const auto free = probe(id); !free) return explained(free);
   const bool grouped = workers_.size() > 1 && groups() < options_.max_groups;
   const auto opened = grouped ? open_group(id, planned) : open_shared(id, planned);
@@ -189,7 +204,7 @@ Status WorkerPool::open(const ListenerId& id, const PlannedListener& planned) {
 Status WorkerPool::open_group(const ListenerId& id, const PlannedListener& planned) {
   std::vector<std::shared_ptr<net::Fd>> sockets;
   for (size_t i = 0; i < workers_.size(); ++i) {
-    auto opened = open_socket(id, options_.announcing);
+    auto opened = open_socket(id, planned.config->tuning, options_.announcing);
     if (!opened) return opened.error();
     sockets.push_back(std::make_shared<net::Fd>(std::move(opened).value()));
   }
@@ -203,7 +218,7 @@ Status WorkerPool::open_group(const ListenerId& id, const PlannedListener& plann
 
 // The other workers know a TCP listener without a socket of it: connections are handed to them.
 Status WorkerPool::open_shared(const ListenerId& id, const PlannedListener& planned) {
-  auto opened = open_socket(id, options_.announcing);
+  auto opened = open_socket(id, planned.config->tuning, options_.announcing);
   if (!opened) return opened.error();
   const size_t owner = id.at.port % workers_.size();
   for (size_t i = 0; i < workers_.size(); ++i) {
@@ -233,52 +248,6 @@ bool WorkerPool::pass_on(size_t from, const Endpoint& listener, int client) {
   return true;
 }
 
-// Every worker moves what waits for it elsewhere, and one asks whether it is back. A UDP backend
-// cannot be asked: it is tried again when its time is over.
-void WorkerPool::ejected(const std::shared_ptr<BackendRecord>& backend, const Policy& policy) {
-  if (workers_.empty()) return;
-  const auto pause = std::chrono::seconds(std::max(1U, policy.ejection.seconds));
-  const auto readmitted = [this, where = backend->endpoint] {
-    ++readmissions_;
-    options_.post([this, where] {
-      if (options_.on_ejection) options_.on_ejection(where, {});
-      changed();
-    });
-  };
-  if (options_.on_ejection) options_.on_ejection(backend->endpoint, reason(backend->ejected));
-  if (backend->protocol == Protocol::kUdp) {
-    workers_.front()->after(pause, [weak = std::weak_ptr(backend), readmitted] {
-      const auto alive = weak.lock();
-      if (!alive) return;
-      alive->readmit();
-      readmitted();
-    });
-    return changed();
-  }
-  move_dials(backend);
-  workers_.front()->readmit(backend,
-                            {.pause = pause,
-                             .timeout = std::chrono::milliseconds(policy.connect_timeout_ms),
-                             .readmitted = readmitted});
-  changed();
-}
-
-void WorkerPool::move_dials(const std::shared_ptr<BackendRecord>& backend) {
-  for (const auto& worker : workers_) {
-    worker->post([backend](RelayEngine& engine) { engine.move_dials(backend); });
-  }
-}
-
-void WorkerPool::set_health(const BackendId& id, Health health, std::string reason) {
-  const auto backend = planner_.find(id);
-  if (!backend) return;
-  backend->health_reason = std::move(reason);
-  const Health before = backend->health.exchange(health, std::memory_order_relaxed);
-  if (health == Health::kDown && before != health && id.protocol == Protocol::kTcp) {
-    move_dials(backend);
-  }
-}
-
 void WorkerPool::changed() {
   if (options_.on_change) options_.on_change();
 }
@@ -298,18 +267,22 @@ void WorkerPool::retry_later() {
 
 void WorkerPool::retry() {
   std::vector<Failure> still;
-  const auto wanted = planner_.plan(*state_, still);
+  const auto wanted = planner_.plan(*state_, still, monotonic_ms());
   for (const auto& failure : failed_) {
     const ListenerId id{{failure.address, failure.port}, failure.protocol};
     const auto found = wanted.find(id);
     if (!retryable(failure) || found == wanted.end()) continue;
-    if (const auto opened = open(id, found->second); !opened) {
+    const auto held = serving_.find(id);
+    const auto opened =
+        held == serving_.end() ? open(id, found->second) : update(id, held->second, found->second);
+    if (!opened) {
       still.push_back(listener_failure(failure.key, id, opened.error()));
     }
   }
   const bool news = still != failed_;
   failed_ = std::move(still);
   retry_later();
+  look_for_panic_soon();
   if (news) barrier([this] { changed(); });
 }
 
@@ -317,13 +290,12 @@ void WorkerPool::set_drains(std::set<Drain> drains, std::function<void()> done) 
   planner_.set_drains(std::move(drains));
   if (!state_ || draining_) return done();
   std::vector<Failure> known;  // told already
-  const auto wanted = planner_.plan(*state_, known);
+  const auto wanted = planner_.plan(*state_, known, monotonic_ms());
   for (auto& [id, served] : serving_) {
     const auto found = wanted.find(id);
-    if (found == wanted.end()) continue;
-    served.planned = found->second;
-    update(id, served.planned);
+    if (found != wanted.end()) (void)update(id, served, found->second);
   }
+  look_for_panic_soon();
   barrier([this, done = std::move(done)] {
     changed();
     done();

@@ -56,7 +56,7 @@ class WorkerPool : public DataPath {
   Status probe(const ListenerId& id) const;
   Status open_group(const ListenerId& id, const PlannedListener& planned);
   Status open_shared(const ListenerId& id, const PlannedListener& planned);
-  void update(const ListenerId& id, const PlannedListener& planned);
+  Status update(const ListenerId& id, Served& served, const PlannedListener& planned);
   Status explained(const Status& status) const;
   size_t groups() const;
 
@@ -64,6 +64,8 @@ class WorkerPool : public DataPath {
   void ejected(const std::shared_ptr<BackendRecord>& backend, const Policy& policy);
   void move_dials(const std::shared_ptr<BackendRecord>& backend);
   void changed();
+  void look_for_panic_soon();
+  void look_for_panic();
   void sweep_later();
   void sweep();
   void retry_later();
@@ -86,6 +88,8 @@ class WorkerPool : public DataPath {
   std::map<ListenerId, Served> serving_;
   std::vector<PlannedListener> unopened_;  // keeps what is known of their backends
   std::vector<Failure> failed_;
+  std::set<ListenerId> panicking_;
+  bool panic_look_due_ = false;
 };
 
 }  // namespace lb::proxy

@@ -3,6 +3,7 @@
 #include <mutex>
 #include <tuple>
 
+#include "dataplane/proxy/panic.hpp"
 #include "dataplane/proxy/worker_pool.hpp"
 
 namespace lb::proxy {
@@ -40,6 +41,7 @@ constexpr Sum kSums[] = {
     {&DataPathCounters::killed, &EngineCounters::killed},
     {&DataPathCounters::limit_refused, &EngineCounters::limit_refused},
     {&DataPathCounters::proxy_headers_refused, &EngineCounters::proxy_headers_refused},
+    {&DataPathCounters::untuned, &EngineCounters::untuned},
 };
 
 struct UdpSum {
@@ -56,6 +58,7 @@ constexpr UdpSum kUdpSums[] = {
     {&DataPathCounters::bytes_out, &UdpCounters::bytes_out},
     {&DataPathCounters::ejections, &UdpCounters::ejections},
     {&DataPathCounters::drain_resets, &UdpCounters::drain_ends},
+    {&DataPathCounters::untuned, &UdpCounters::untuned},
     {&DataPathCounters::udp_moved, &UdpCounters::moved},
     {&DataPathCounters::udp_refused, &UdpCounters::refused},
     {&DataPathCounters::udp_idle_timeouts, &UdpCounters::idle_timeouts},
@@ -131,6 +134,7 @@ PortStatus WorkerPool::port_status(const std::string& key, const ListenerId& id)
   }
   const ListenerConfig& config = *held->second.planned.config;
   out.connections = config.counts->connections;
+  out.panic = in_panic(config);
   for (const auto& backend : config.records) {
     const Ejection ejection = backend->ejected;
     const bool out_of_use = ejection != Ejection::kNone;
@@ -211,6 +215,7 @@ std::vector<PortTotals> WorkerPool::totals() const {
     port.port = id.at.port;
     port.protocol = id.protocol;
     sum_up(port, *config.counts);
+    if (in_panic(config)) port.panic = 1;
     // Backends are the port's, whatever the address.
     if (!first) continue;
     for (const auto& record : config.records) port.backends.push_back(totals_of(*record));

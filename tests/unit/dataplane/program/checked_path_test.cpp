@@ -106,5 +106,20 @@ TEST_F(CheckedPathTest, ADrainEndsTheChecks) {
   EXPECT_EQ(checked->check_counters().probes, before);
 }
 
+TEST_F(CheckedPathTest, AProbeBeginsAsTheServicesConnectionsDo) {
+  std::string heard;
+  test::FakeTarget target(io, [&](const test::Connection& connection) {
+    const auto got = std::make_shared<std::string>(15, '\0');
+    asio::async_read(*connection, asio::buffer(*got),
+                     [&heard, got, connection](const auto&, size_t) { heard = *got; });
+  });
+  Service behind = checking("file/a", target.endpoint().port);
+  behind.ports[0].policy.proxy_protocol = ProxyProtocol::kV1;
+  apply({behind, checking("file/b", target.endpoint().port)});
+  EXPECT_TRUE(run_until([&] { return heard == "PROXY UNKNOWN\r\n"; }));
+  EXPECT_TRUE(run_until([&] { return checked->check_counters().transitions == 2; }))
+      << "services that begin differently have a probe each";
+}
+
 }  // namespace
 }  // namespace lb::dataplane

@@ -31,6 +31,14 @@ TEST(DataplaneConfig, TakesFlagsAndEnvironment) {
   EXPECT_EQ(config.observe, parse_endpoint("127.0.0.1:99").value());
 }
 
+TEST(DataplaneConfig, TakesTheZoneFromAFlagOrTheEnvironment) {
+  EXPECT_EQ(std::get<Config>(parse({})).zone, "");
+  EXPECT_EQ(std::get<Config>(parse({"--zone", "eu-1a"})).zone, "eu-1a");
+  ::setenv("EMPALME_ZONE", "eu-1b", 1);
+  EXPECT_EQ(std::get<Config>(parse({})).zone, "eu-1b");
+  ::unsetenv("EMPALME_ZONE");
+}
+
 TEST(DataplaneConfig, TcpAdminOnlyOnInsecureLoopback) {
   EXPECT_THAT(refusal({"--admin", "tcp:127.0.0.1:99"}), HasSubstr("--tls-cert"));
   EXPECT_THAT(refusal({"--admin", "tcp:10.0.0.1:99", "--insecure-loopback"}),

@@ -274,14 +274,14 @@ TEST(PeerState, SeesWhatIsNotAcknowledged) {
 TEST(Features, ADefaultServiceAsksForNothingThatIsNotServed) {
   ServicePort port;
   EXPECT_EQ(unsupported(port), std::nullopt);
-  port.policy.hedge_ms = 1;
+  port.policy.mode = Mode::kKernel;
   EXPECT_NE(unsupported(port), std::nullopt);
 }
 
 TEST(Features, NamesNothingThatIsRefused) {
   for (const auto& feature : served_features()) {
     EXPECT_EQ(feature.find("hedge"), std::string::npos);
-    EXPECT_EQ(feature.find("busy_poll_us"), std::string::npos);
+    EXPECT_EQ(feature.find("kernel"), std::string::npos);
   }
   const auto all = served_features();
   EXPECT_TRUE(std::is_sorted(all.begin(), all.end()));

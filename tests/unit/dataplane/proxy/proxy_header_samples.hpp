@@ -72,8 +72,8 @@ inline std::string with_crc(const std::string& header) {
 inline std::vector<std::string> good_headers() {
   const Endpoint four = endpoint("192.0.2.1:56324");
   const Endpoint six = endpoint("[2001:db8::1]:443");
-  std::vector<std::string> out = {encode_proxy_v1_local(),
-                                  encode_proxy_v2_local(),
+  std::vector<std::string> out = {std::string(proxy_local_header(ProxyProtocol::kV1)),
+                                  std::string(proxy_local_header(ProxyProtocol::kV2)),
                                   "PROXY UNKNOWN something else\r\n",
                                   "PROXY TCP4 0.0.0.0 0.0.0.0 0 0\r\n",
                                   "PROXY TCP4 255.255.255.255 255.255.255.255 65535 65535\r\n",

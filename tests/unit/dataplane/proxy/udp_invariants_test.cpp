@@ -115,7 +115,7 @@ TEST_F(UdpInvariantsTest, TheBooksBalanceWhateverHappens) {
         pass_time(random() % 30'000);
         break;
       case 5:
-        record(endpoints[which])->readmit();
+        record(endpoints[which])->readmit(now_);
         break;
       default:
         const size_t burst = random() % 8;
