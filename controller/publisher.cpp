@@ -39,8 +39,8 @@ void Publisher::stop() {
 void Publisher::set(const std::string& key, std::optional<Service> service) {
   const auto found = wanted_.find(key);
   if (service) {
-    if (found != wanted_.end() && found->second == *service) return;
-    wanted_.insert_or_assign(key, std::move(*service));
+    if (found != wanted_.end() && *found->second == *service) return;
+    wanted_.insert_or_assign(key, std::make_shared<Service>(std::move(*service)));
   } else {
     if (found == wanted_.end()) return;
     wanted_.erase(found);
@@ -104,7 +104,9 @@ void Publisher::take_over(const net::HttpResponse& response) {
   generation_ = 0;
   whole_ = true;
   if (!contacted_) {
-    for (const auto& service : held->services) wanted_.try_emplace(service.key, service);
+    for (auto each = held->services.begin(); each != held->services.end(); ++each) {
+      wanted_.try_emplace(each->key, each.element());
+    }
   }
   contacted_ = true;
   observer_.held(*held);
@@ -126,7 +128,8 @@ void Publisher::schedule() {
 DesiredState Publisher::wanted_state() const {
   DesiredState out;
   out.version = {epoch_, generation_};
-  for (const auto& [key, service] : wanted_) out.services.push_back(service);
+  out.services.reserve(wanted_.size());
+  for (const auto& [key, service] : wanted_) out.services.share_back(service);
   return out;
 }
 

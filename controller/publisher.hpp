@@ -101,7 +101,7 @@ class Publisher {
   kube::Backoff poll_backoff_{std::chrono::milliseconds(100), std::chrono::milliseconds(2'000)};
   PublisherCounters counters_;
 
-  std::map<std::string, Service> wanted_;
+  std::map<std::string, ServiceList::Element> wanted_;
   DesiredState acknowledged_;
   uint64_t epoch_ = 0;
   uint64_t generation_ = 0;
