@@ -54,7 +54,7 @@ class Coordinator {
   Result<DesiredState> judge(Change& change) const;
 
   proxy::DataPath& path_;
-  const OwnSockets own_;
+  Admitter admitter_;
   const std::function<void(Held)> on_held_;
   Held held_ = std::make_shared<const DesiredState>();
   std::vector<Failure> refused_;  // at admission, of the last applied state

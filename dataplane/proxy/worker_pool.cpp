@@ -93,37 +93,46 @@ void WorkerPool::sweep() {
 void WorkerPool::apply(std::shared_ptr<const DesiredState> state,
                        std::function<void(std::vector<Failure>)> done) {
   if (draining_) return done({});
-  auto failed = std::make_shared<std::vector<Failure>>();
-  auto wanted = planner_.plan(*state, *failed, monotonic_ms());
+  auto touched = planner_.plan(state, monotonic_ms());
+  touched.merge(std::exchange(unopened_, {}));
   state_ = std::move(state);
   applying_ = true;
-  close_unwanted(wanted);
-  barrier([this, wanted = std::move(wanted), failed, done = std::move(done)] {
+  const bool any = close_unwanted(touched);
+  auto open = [this, touched = std::move(touched), done = std::move(done)] {
     if (draining_) return done({});
-    open_all(wanted, *failed);
-    barrier([this, failed, done] {
+    auto failed = open_all(touched);
+    barrier([this, failed = std::move(failed), done] {
       if (draining_) return done({});
-      failed_ = *failed;
+      failed_ = failed;
       applying_ = false;
       look_for_panic_soon();
       retry_later();
-      done(*failed);
+      done(failed);
     });
-  });
+  };
+  if (any) return barrier(std::move(open));
+  open();
 }
 
 // A listener that goes over to another service is closed too: its connections are the former one's.
-void WorkerPool::close_unwanted(const PlannedListeners& wanted) {
-  std::erase_if(serving_, [&](const auto& each) {
-    const auto found = wanted.find(each.first);
-    if (found != wanted.end() && found->second.key == each.second.planned.key) return false;
-    close(each.first, each.second);
-    return true;
-  });
+bool WorkerPool::close_unwanted(const std::set<ListenerId>& touched) {
+  const auto& wanted = planner_.planned();
+  bool any = false;
+  for (const auto& id : touched) {
+    const auto held = serving_.find(id);
+    if (held == serving_.end()) continue;
+    const auto found = wanted.find(id);
+    if (found != wanted.end() && found->second.key == held->second.planned.key) continue;
+    close(id, held->second);
+    serving_.erase(held);
+    any = true;
+  }
+  return any;
 }
 
 void WorkerPool::close(const ListenerId& id, const Served& served) {
   note_closing(id, served);
+  if (served.grouped) --groups_;
   for (const auto& worker : workers_) {
     post_to(*worker, id.protocol, [at = id.at](auto& engine) { engine.remove_listener(at); });
   }
@@ -134,18 +143,22 @@ void WorkerPool::note_closing(const ListenerId& id, const Served& served) {
   closing_.emplace_back(id, served.planned.config->counts);
 }
 
-void WorkerPool::open_all(const PlannedListeners& wanted, std::vector<Failure>& failed) {
-  unopened_.clear();
-  for (const auto& [id, planned] : wanted) {
+std::vector<Failure> WorkerPool::open_all(const std::set<ListenerId>& touched) {
+  std::vector<Failure> failed = planner_.failures();
+  for (const auto& id : touched) {
+    const auto found = planner_.planned().find(id);
+    if (found == planner_.planned().end()) continue;
+    const PlannedListener& planned = found->second;
     if (const auto held = serving_.find(id); held != serving_.end()) {
       if (const auto tuned = update(id, held->second, planned); !tuned) {
         failed.push_back(listener_failure(planned.key, id, tuned.error()));
       }
     } else if (const auto opened = open(id, planned); !opened) {
       failed.push_back(listener_failure(planned.key, id, opened.error()));
-      unopened_.push_back(planned);
+      unopened_.insert(id);
     }
   }
+  return failed;
 }
 
 // A listener whose sockets cannot be tuned as is now asked goes on as it was in that.
@@ -175,11 +188,6 @@ Status WorkerPool::explained(const Status& status) const {
   return error;
 }
 
-size_t WorkerPool::groups() const {
-  return static_cast<size_t>(std::count_if(serving_.begin(), serving_.end(),
-                                           [](const auto& each) { return each.second.grouped; }));
-}
-
 // Sessions of ours that drain hold a UDP port: it is not somebody else's.
 Status WorkerPool::probe(const ListenerId& id) const {
   if (id.protocol == Protocol::kTcp) return probe_port(id.at, options_.announcing);
@@ -194,9 +202,10 @@ Status WorkerPool::open(const ListenerId& id, const PlannedListener& planned) {
   // First: a socket that must be closed again has listened for a moment.
   if (const auto fit = try_tuning(tuning, id.at.address.family(), id.protocol); !fit) return fit;
   if (const auto free = probe(id); !free) return explained(free);
-  const bool grouped = workers_.size() > 1 && groups() < options_.max_groups;
+  const bool grouped = workers_.size() > 1 && groups_ < options_.max_groups;
   const auto opened = grouped ? open_group(id, planned) : open_shared(id, planned);
   if (!opened) return explained(opened);
+  if (grouped) ++groups_;
   serving_[id] = {planned, grouped};
   return Done{};
 }
@@ -266,8 +275,8 @@ void WorkerPool::retry_later() {
 }
 
 void WorkerPool::retry() {
-  std::vector<Failure> still;
-  const auto wanted = planner_.plan(*state_, still, monotonic_ms());
+  std::vector<Failure> still = planner_.failures();
+  const auto& wanted = planner_.planned();
   for (const auto& failure : failed_) {
     const ListenerId id{{failure.address, failure.port}, failure.protocol};
     const auto found = wanted.find(id);
@@ -277,6 +286,8 @@ void WorkerPool::retry() {
         held == serving_.end() ? open(id, found->second) : update(id, held->second, found->second);
     if (!opened) {
       still.push_back(listener_failure(failure.key, id, opened.error()));
+    } else {
+      unopened_.erase(id);
     }
   }
   const bool news = still != failed_;
@@ -287,10 +298,9 @@ void WorkerPool::retry() {
 }
 
 void WorkerPool::set_drains(std::set<Drain> drains, std::function<void()> done) {
-  planner_.set_drains(std::move(drains));
+  planner_.set_drains(std::move(drains), monotonic_ms());
   if (!state_ || draining_) return done();
-  std::vector<Failure> known;  // told already
-  const auto wanted = planner_.plan(*state_, known, monotonic_ms());
+  const auto& wanted = planner_.planned();
   for (auto& [id, served] : serving_) {
     const auto found = wanted.find(id);
     if (found != wanted.end()) (void)update(id, served, found->second);

@@ -48,17 +48,16 @@ class WorkerPool : public DataPath {
     bool grouped = true;  // a socket on every worker
   };
 
-  void close_unwanted(const PlannedListeners& wanted);
+  bool close_unwanted(const std::set<ListenerId>& touched);
   void close(const ListenerId& id, const Served& served);
   void note_closing(const ListenerId& id, const Served& served);
-  void open_all(const PlannedListeners& wanted, std::vector<Failure>& failed);
+  std::vector<Failure> open_all(const std::set<ListenerId>& touched);
   Status open(const ListenerId& id, const PlannedListener& planned);
   Status probe(const ListenerId& id) const;
   Status open_group(const ListenerId& id, const PlannedListener& planned);
   Status open_shared(const ListenerId& id, const PlannedListener& planned);
   Status update(const ListenerId& id, Served& served, const PlannedListener& planned);
   Status explained(const Status& status) const;
-  size_t groups() const;
 
   bool pass_on(size_t from, const Endpoint& listener, int client);
   void ejected(const std::shared_ptr<BackendRecord>& backend, const Policy& policy);
@@ -86,7 +85,8 @@ class WorkerPool : public DataPath {
   std::vector<std::pair<ListenerId, std::shared_ptr<ListenerCounts>>> closing_;
   std::shared_ptr<const DesiredState> state_;
   std::map<ListenerId, Served> serving_;
-  std::vector<PlannedListener> unopened_;  // keeps what is known of their backends
+  size_t groups_ = 0;              // listeners of them with a socket on every worker
+  std::set<ListenerId> unopened_;  // wanted, but not served
   std::vector<Failure> failed_;
   std::set<ListenerId> panicking_;
   bool panic_look_due_ = false;

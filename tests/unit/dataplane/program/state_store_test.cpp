@@ -37,7 +37,9 @@ class StateStoreTest : public testing::Test {
   static std::shared_ptr<const DesiredState> state(uint64_t generation) {
     DesiredState out;
     out.version = {1, generation};
-    out.services.emplace_back().key = "file/a";
+    Service service;
+    service.key = "file/a";
+    out.services.push_back(service);
     return std::make_shared<const DesiredState>(std::move(out));
   }
 
