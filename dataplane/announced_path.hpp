@@ -48,6 +48,9 @@ class AnnouncedPath : public proxy::DataPath {
   }
   void stop() override;
 
+  // Another process announces from now on: addresses and filter are left as they are.
+  void leave();
+
   // The path has opened or lost a listener outside an apply().
   void path_changed();
 
@@ -65,6 +68,7 @@ class AnnouncedPath : public proxy::DataPath {
   std::shared_ptr<const DesiredState> state_;
   std::vector<announce::Vip> asked_;
   asio::steady_timer tick_;
+  bool left_ = false;
   bool applying_ = false;  // a change is under way, and its set() must not be superseded
 };
 
