@@ -160,9 +160,8 @@ Protocol protocol_of(const std::string& text) {
 
 }  // namespace
 
-handoff::Counters encode_totals(const proxy::DataPathCounters& path,
-                                const std::vector<proxy::PortTotals>& ports) {
-  handoff::Counters out;
+void encode_totals(const proxy::DataPathCounters& path, const std::vector<proxy::PortTotals>& ports,
+                   handoff::Counters& out) {
   for (const auto& row : kPathRows) put(out, std::string("path|") + row.name, path.*row.value);
   for (const auto& port : ports) {
     const std::string prefix = place("port", port.port, port.protocol);
@@ -179,7 +178,6 @@ handoff::Counters encode_totals(const proxy::DataPathCounters& path,
       }
     }
   }
-  return out;
 }
 
 void encode_down(const std::vector<proxy::ServiceStatus>& status, handoff::Counters& out) {

@@ -23,10 +23,10 @@
 
 namespace lb::dataplane {
 
-// Totals as shown, those of earlier processes included.
-handoff::Counters encode_totals(const proxy::DataPathCounters& path,
-                                const std::vector<proxy::PortTotals>& ports);
-// Into `out`, as are the drains.
+// Into `out`, as is all that follows; what a message cannot hold is left out. Totals are those that
+// are shown, with those of earlier processes.
+void encode_totals(const proxy::DataPathCounters& path, const std::vector<proxy::PortTotals>& ports,
+                   handoff::Counters& out);
 void encode_down(const std::vector<proxy::ServiceStatus>& status, handoff::Counters& out);
 std::vector<proxy::BackendId> decode_down(const handoff::Counters& from);
 void encode_drained(const std::set<proxy::Drain>& drains, handoff::Counters& out);

@@ -72,11 +72,9 @@ void Program::use_taken_sockets() {
   handover_->take(deal_out(taken_->listeners, std::max(1U, config_.workers)));
 }
 
-// Without a folder drains are kept nowhere else; with one they are on the disk already.
+// With the same folder they are what is on the disk.
 void Program::use_taken_drains() {
-  if (taken_ && config_.state_dir.empty()) {
-    drains_->take(decode_drained(taken_->counters));
-  }
+  if (taken_) drains_->take(decode_drained(taken_->counters));
 }
 
 // A listener that would be lost is a reason to leave things as they are.
@@ -181,7 +179,7 @@ handoff::Counters Program::counts_to_carry() const {
   carried_.encode_own(out, own);
   encode_drained(drains_->all(), out);
   encode_down(path_->status(), out);
-  out.merge(encode_totals(carried_.with(own), carried_.with(path_->totals())));
+  encode_totals(carried_.with(own), carried_.with(path_->totals()), out);
   return out;
 }
 

@@ -89,6 +89,23 @@ class EchoServer(threading.Thread):
                 ready.close()
 
 
+class FullServer:
+    """Its queue is full: connects to it hang."""
+
+    def __init__(self):
+        self.sockets = [socket.create_server(("127.0.0.1", 0), backlog=0)]
+        self.port = self.sockets[0].getsockname()[1]
+        for _ in range(4):
+            client = socket.socket()
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.1", self.port))
+            self.sockets.append(client)
+
+    def close(self):
+        for each in self.sockets:
+            each.close()
+
+
 class Load(threading.Thread):
     """New connections and datagrams without a pause. Each connection says one word, hears it back
     and stays open for a while; there are `depth` of them at any time."""
@@ -303,10 +320,11 @@ def metric(text, name, **labels):
 class Peer:
     """Speaks the handoff's protocol by hand, to say what no program of ours would."""
 
-    def __init__(self, path):
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    def __init__(self, path=None, connection=None):
+        self.socket = connection or socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.settimeout(PATIENCE)
-        self.socket.connect(path)
+        if path:
+            self.socket.connect(path)
 
     def say(self, **document):
         text = json.dumps(document).encode()

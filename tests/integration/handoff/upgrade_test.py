@@ -17,7 +17,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from upgrade_support import (DataPlane, EchoServer, Load, PATIENCE, Peer, UnixHttp, await_true,
+from upgrade_support import (DataPlane, EchoServer, FullServer, Load, PATIENCE, Peer, UnixHttp, await_true,
                              free_port, metric, raise_descriptor_limit)
 
 PROGRAM = None
@@ -45,12 +45,15 @@ class UpgradeTest(unittest.TestCase):
 
     policy = {}
     address = "127.0.0.1"
+    dead_backends = ()
 
     def state(self, generation=1):
         def port(number, protocol, port_of):
+            ports = [port_of(each) for each in self.backends]
+            if protocol == "tcp":
+                ports += self.dead_backends
             return {"port": number, "protocol": protocol,
-                    "backends": [{"address": "127.0.0.1", "port": port_of(each)}
-                                 for each in self.backends]}
+                    "backends": [{"address": "127.0.0.1", "port": each} for each in ports]}
         return {"schema": "empalme.io/v1", "epoch": 1, "generation": generation, "services": [
             {"key": KEY, "addresses": [self.address], "policy": self.policy, "ports": [
                 port(self.tcp_port, "tcp", lambda each: each.tcp_port),
@@ -155,7 +158,7 @@ class Swap(UpgradeTest):
         self.assertEqual(metric(self.metrics(new), "empalme_dataplane_handoffs_total",
                                 result="taken"), 1)
 
-    def test_drains_and_backends_that_are_down_are_known_to_the_new_process(self):
+    def test_drains_are_known_to_the_new_process(self):
         old = self.first_plane()
         where = "127.0.0.1:%d" % self.backends[0].tcp_port
         self.assertEqual(old.ask("POST", "/v1/drain", json.dumps({"backend": where}))[0], 200)
@@ -214,6 +217,30 @@ class Swap(UpgradeTest):
             connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             heard = b"".join(iter(lambda: connection.recv(65536), b""))
         self.assertIn(b'empalme_dataplane_handoffs_total{result="taken"} 1', heard)
+
+
+class Health(UpgradeTest):
+    policy = {"health": {"type": "tcp", "interval_ms": 700, "timeout_ms": 500, "fall": 3},
+              "connect_timeout_ms": 200, "ejection": {"timeouts": 0}}
+
+    def timed_out(self, plane):
+        return metric(self.metrics(plane), "empalme_backend_connect_failures_total",
+                      cause="timeout")
+
+    def test_what_is_down_stays_out_before_it_has_been_checked_again(self):
+        full = FullServer()
+        self.addCleanup(full.close)
+        self.dead_backends = [full.port]
+        where = "127.0.0.1:%d" % full.port
+        old = self.first_plane()
+        await_true("it is found to be down", lambda: metric(
+            self.metrics(old), "empalme_backend_up", backend=where) == 0)
+        before = self.timed_out(old)
+        new = self.run_plane()
+        for _ in range(12):
+            self.connected()
+        self.assertEqual(self.timed_out(new), before)
+        self.assertEqual(metric(self.metrics(new), "empalme_backend_up", backend=where), 0)
 
 
 class Datagrams(UpgradeTest):
@@ -426,6 +453,20 @@ class Failure(UpgradeTest):
             peer.say(handoff=2, version="9.9", want="listeners")
             self.assertIn("HandoffProtocol", peer.hear()["refused"])
         self.unharmed_by(trouble, "HandoffProtocol")
+
+    def test_an_old_process_that_speaks_another_version_is_left_alone(self):
+        os.mkdir(self.folder + "/private", 0o700)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as old:
+            old.bind(self.folder + "/private/handoff.sock")
+            old.listen()
+            old.settimeout(PATIENCE)
+            new = self.run_plane(serving=False)
+            peer = Peer(connection=old.accept()[0])
+            self.assertEqual(peer.hear()["handoff"], 1)
+            peer.say(handoff=2, version="9.9")
+            self.assertEqual(new.wait(), 1)
+        self.assertIn("HandoffProtocol", new.log())
+        self.assertFalse(os.path.exists(self.folder + "/state"))
 
     def test_a_new_process_that_declines(self):
         def trouble(old):
