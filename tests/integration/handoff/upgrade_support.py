@@ -192,7 +192,7 @@ class Load(threading.Thread):
     def datagram_loop(self):
         clients = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(64)]
         for client in clients:
-            client.settimeout(2)
+            client.settimeout(10)
             client.connect(("127.0.0.1", self.udp_port))
         number = 0
         while not self.ending:

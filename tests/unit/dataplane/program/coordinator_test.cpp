@@ -42,6 +42,7 @@ TEST_F(CoordinatorTest, IsSettledOnlyWhileNothingIsBeingApplied) {
   EXPECT_FALSE(coordinator.settled());
   path.complete();
   EXPECT_TRUE(coordinator.settled());
+  last.reset();
   EXPECT_FALSE(put({1, 2}));
   EXPECT_FALSE(coordinator.settled());
 }

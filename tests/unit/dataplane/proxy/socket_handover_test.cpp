@@ -7,6 +7,8 @@
 #include <memory>
 #include <set>
 
+#include "dataplane/proxy/relay_engine.hpp"
+#include "dataplane/proxy/sockets.hpp"
 #include "tests/unit/dataplane/proxy/data_path_fixture.hpp"
 
 namespace lb::proxy {
@@ -132,7 +134,44 @@ TEST_F(SocketHandoverTest, WhatWasQueuedWhenOneLeftIsServedByTheOther) {
   }
 }
 
-// A closed descriptor stays in an epoll set while another process has the socket (epoll(7), Q6).
+// A closed descriptor stays in an epoll set while another process has the socket (epoll(7), Q6),
+// and would wake its engine without an end.
+class EngineHandoverTest : public testing::Test {
+ protected:
+  EngineHandoverTest() {
+    auto made = std::make_shared<ListenerConfig>();
+    made->address = {*IpAddress::parse("127.0.0.1"), 0};
+    socket = std::move(open_listener(made->address, false)).value();
+    made->address.port = port_of(socket.get());
+    config = made;
+    std::vector<Fd> copies;
+    copies.emplace_back(fcntl(socket.get(), F_DUPFD_CLOEXEC, 0));
+    engine.hold_listener(std::move(copies), config, Sharing::kOwnSocket);
+    engine.start_held();
+  }
+
+  RelayEngine engine{0};
+  Fd socket;  // the other process's
+  std::shared_ptr<const ListenerConfig> config;
+};
+
+TEST_F(EngineHandoverTest, IsWokenByWhatConnects) {
+  const Fd client = dial(config->address.port);
+  EXPECT_TRUE(engine.poll());
+}
+
+TEST_F(EngineHandoverTest, IsNotWokenAfterARelease) {
+  engine.release_sockets();
+  const Fd client = dial(config->address.port);
+  EXPECT_FALSE(engine.poll());
+}
+
+TEST_F(EngineHandoverTest, IsNotWokenByAListenerThatItHasRemoved) {
+  engine.remove_listener(config->address);
+  const Fd client = dial(config->address.port);
+  EXPECT_FALSE(engine.poll());
+}
+
 TEST_F(SocketHandoverTest, OneThatHasLeftNeverAcceptsAgain) {
   Server server;
   ASSERT_TRUE(serve({server.port}).empty());
