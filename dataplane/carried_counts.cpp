@@ -52,6 +52,8 @@ constexpr Row<Path> kPathRows[] = {
     {"udp_no_backend", &Path::udp_no_backend},
     {"udp_source_refused", &Path::udp_source_refused},
     {"udp_session_limit", &Path::udp_session_limit},
+    {"udp_limit_refused", &Path::udp_limit_refused},
+    {"udp_too_large", &Path::udp_too_large},
     {"udp_queue_overflows", &Path::udp_queue_overflows},
     {"udp_own_wants", &Path::udp_own_wants},
     {"udp_dropped", &Path::udp_dropped},

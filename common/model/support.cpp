@@ -20,13 +20,9 @@ constexpr Rule kUnsupported[] = {
 };
 
 constexpr Rule kTcpOnly[] = {
-    {"policy.affinity_seconds", [](const Policy& p) { return p.affinity_seconds != 0; }},
-    {"policy.proxy_protocol",
-     [](const Policy& p) { return p.proxy_protocol != ProxyProtocol::kOff; }},
-    {"policy.max_connections", [](const Policy& p) { return p.max_connections != 0; }},
-    {"policy.max_connections_per_source",
-     [](const Policy& p) { return p.max_connections_per_source != 0; }},
-    {"policy.max_rate_per_source", [](const Policy& p) { return p.max_rate_per_source != 0; }},
+    {"policy.proxy_protocol=v1",
+     [](const Policy& p) { return p.proxy_protocol == ProxyProtocol::kV1; }},
+    {"policy.accept_proxy_from", [](const Policy& p) { return !p.accept_proxy_from.empty(); }},
 };
 
 // The field whose value asks for more than there is, or null.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "dataplane/proxy/affinity.hpp"
 #include "dataplane/proxy/relay_engine.hpp"
 #include "dataplane/proxy/sockets.hpp"
 
@@ -36,20 +37,8 @@ void RelayEngine::dial_next(Session& session) {
 
 // Where the client was sent last, if that may still be used; else -1.
 int RelayEngine::remembered(const Session& session) {
-  const ListenerConfig& config = *session.listener->config;
-  if (!config.affinity || session.attempts() > 0 || !session.details || !session.details->client) {
-    return -1;
-  }
-  const auto backend = config.affinity->find(session.details->client->address, now_);
-  if (!backend) return -1;
-  for (size_t i = 0; i < config.records.size(); ++i) {
-    if (config.records[i]->endpoint != *backend) continue;
-    const auto& candidate = config.candidates[i];
-    const bool usable = candidate.weight > 0 && candidate.state == BackendState::kReady &&
-                        !config.records[i]->unfit();
-    return usable ? static_cast<int>(i) : -1;
-  }
-  return -1;
+  if (session.attempts() > 0 || !session.details || !session.details->client) return -1;
+  return remembered_backend(*session.listener->config, session.details->client->address, now_);
 }
 
 std::optional<IpAddress> RelayEngine::client_address(const Session& session) {
@@ -181,10 +170,9 @@ void RelayEngine::connected(Session& session) {
   add(stats_of(session).connections);
   session.listener->stats->connect.observe(now_ - session.began, kConnectBounds);
   if (session.details) session.details->connect_ms = static_cast<uint32_t>(now_ - session.began);
-  const ListenerConfig& config = *session.listener->config;
-  if (config.affinity && session.details && session.details->client) {
-    config.affinity->remember(session.details->client->address, session.backend->endpoint, now_,
-                              uint64_t{config.policy.affinity_seconds} * 1000);
+  if (session.details && session.details->client) {
+    remember_backend(*session.listener->config, session.details->client->address,
+                     session.backend->endpoint, now_);
   }
   session.check_at = now_ + kFirstLookMs;
   rearm(session);
