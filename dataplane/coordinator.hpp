@@ -39,6 +39,8 @@ class Coordinator {
   std::vector<Failure> failed() const;
   // Whether a state has been applied since start.
   bool applied() const { return applied_; }
+  // Whether what is held is what is served: nothing is being applied or waits to be.
+  bool settled() const { return applied_ && !busy_ && queue_.empty(); }
 
  private:
   struct Change {

@@ -214,7 +214,7 @@ Result<Serving> decode_serving(std::string_view text) {
 }
 
 Result<Released> decode_released(std::string_view text) {
-  return decode<Released>(text, kMaxMessageBytes, [](wire::ObjectReader& reader) {
+  return decode<Released>(text, kMaxReleasedBytes, [](wire::ObjectReader& reader) {
     bool released = false;
     reader.require("released");
     reader.flag("released", released);

@@ -135,9 +135,14 @@ struct PortTotals {
   std::vector<BackendTotals> backends;
 };
 
+class SocketHandover;
+
 class DataPath {
  public:
   virtual ~DataPath() = default;
+
+  // Null where listening sockets cannot go over to another process; see socket_handover.hpp.
+  virtual SocketHandover* handover() { return nullptr; }
 
   // Makes `state` what is served: closes before it opens, touches only what changed. `done` gets
   // the listeners and backends that could not be programmed, after every worker has applied it.

@@ -93,7 +93,8 @@ void RelayEngine::close_listener(const Listener& listener, uint64_t grace_ms) {
   by_pointer_.erase(listener.get());
   while (accept_from(listener)) {
   }
-  listener->fd.reset();
+  unwatch_listener(*listener);
+  close_sockets(*listener);
   std::erase_if(closed_, [](const Listener& each) { return each->sessions.empty(); });
   closed_.push_back(listener);
   limit_sessions(*listener, grace_ms);
@@ -169,17 +170,36 @@ void RelayEngine::watch_listener(const LiveListener& listener) {
   event.events = EPOLLIN;
   event.data.u64 = reinterpret_cast<uint64_t>(&listener) | kListenerBit;
   epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, listener.fd.get(), &event);
+  for (const auto& other : listener.others) {
+    epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, other.get(), &event);
+  }
+}
+
+// Closing is not enough where another process has the socket too: it would stay in the set.
+void RelayEngine::unwatch_listener(const LiveListener& listener) {
+  if (!listener.fd.valid()) return;
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener.fd.get(), nullptr);
+  for (const auto& other : listener.others) {
+    epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, other.get(), nullptr);
+  }
 }
 
 // True when the turn is used up and more may be waiting.
 bool RelayEngine::accept_from(const Listener& listener) {
+  if (!listener->fd.valid()) return false;
+  bool more = accept_from(listener, listener->fd.get());
+  for (const auto& other : listener->others) more |= accept_from(listener, other.get());
+  return more;
+}
+
+bool RelayEngine::accept_from(const Listener& listener, int socket) {
   for (int i = 0; i < kAcceptsPerTurn; ++i) {
-    const int fd = accept4(listener->fd.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    const int fd = accept4(socket, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
       accepted(listener, fd);
     } else if (is_ours(errno)) {
       add(counters_.accept_paused);
-      epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener->fd.get(), nullptr);
+      unwatch_listener(*listener);
       paused_.emplace_back(now_ + kAcceptPauseMs, listener);
       return false;
     } else if (errno != ECONNABORTED && errno != EINTR) {

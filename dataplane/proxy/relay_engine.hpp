@@ -57,6 +57,12 @@ class RelayEngine {
   // `fd` is invalid on a worker that is only handed connections.
   void add_listener(net::Fd fd, std::shared_ptr<const ListenerConfig> config,
                     Sharing sharing = Sharing::kOwnSocket);
+  // The same with sockets of another process, none of which is accepted from before start_held().
+  void hold_listener(std::vector<net::Fd> sockets, std::shared_ptr<const ListenerConfig> config,
+                     Sharing sharing);
+  void start_held();
+  // Leaves every listening socket, and what is queued on it, to another process that has it too.
+  void release_sockets();
   // Serves a connection that another worker has accepted.
   void adopt(const Endpoint& listener, net::Fd client);
   void update_listener(std::shared_ptr<const ListenerConfig> config);
@@ -87,7 +93,10 @@ class RelayEngine {
   using Listener = std::shared_ptr<LiveListener>;
 
   void watch_listener(const LiveListener& listener);
+  void unwatch_listener(const LiveListener& listener);
+  static void close_sockets(LiveListener& listener);
   bool accept_from(const Listener& listener);
+  bool accept_from(const Listener& listener, int socket);
   void accepted(const Listener& listener, int client);
   void adopt_late(const Endpoint& address, net::Fd client);
   void welcome(const Listener& listener, int client);
@@ -151,6 +160,7 @@ class RelayEngine {
   std::map<LiveListener*, Listener> by_pointer_;
   std::vector<Listener> closed_;  // with connections that still drain
   std::vector<std::pair<uint64_t, Listener>> paused_;
+  std::vector<Listener> held_;  // not accepted from yet
   std::vector<Session*> queue_;
   std::vector<Session*> dead_;
   size_t live_ = 0;

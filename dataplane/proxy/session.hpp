@@ -77,7 +77,8 @@ struct Session : TimerEntry {
 };
 
 struct LiveListener {
-  net::Fd fd;  // invalid: another worker accepts
+  net::Fd fd;                   // invalid: another worker accepts
+  std::vector<net::Fd> others;  // of the same address, from a process with more workers
   bool one_socket = false;
   std::shared_ptr<const ListenerConfig> config;
   std::shared_ptr<ListenerCounts> counts;

@@ -6,8 +6,7 @@
 #include <algorithm>
 
 #include "dataplane/proxy/clock.hpp"
-#include "dataplane/proxy/sockets.hpp"
-#include "dataplane/proxy/udp_sockets.hpp"
+#include "dataplane/proxy/pool_sockets.hpp"
 
 namespace lb::proxy {
 namespace {
@@ -24,24 +23,6 @@ uint64_t descriptor_limit() {
 
 bool retryable(const Failure& failure) {
   return failure.reason != "Unsupported" && failure.reason != "Conflict";
-}
-
-// To the engine that serves the protocol.
-template <class Task>
-void post_to(Worker& worker, Protocol protocol, Task task) {
-  if (protocol == Protocol::kUdp) {
-    worker.post_udp(std::move(task));
-  } else {
-    worker.post(std::move(task));
-  }
-}
-
-Result<net::Fd> open_socket(const ListenerId& id, const SocketTuning& tuning, bool freebind) {
-  auto opened = id.protocol == Protocol::kUdp ? open_udp_listener(id.at, freebind)
-                                              : open_listener(id.at, freebind);
-  if (!opened) return opened;
-  if (const auto tuned = tune(opened->get(), tuning); !tuned) return tuned.error();
-  return opened;
 }
 
 }  // namespace
@@ -198,48 +179,59 @@ Status WorkerPool::probe(const ListenerId& id) const {
 }
 
 Status WorkerPool::open(const ListenerId& id, const PlannedListener& planned) {
-  const SocketTuning& tuning = planned.config->tuning;
+  if (auto taken = taken_.extract(id)) {
+    Served& served = serving_[id] = {planned};
+    add_taken(id, served, std::move(taken.mapped()));
+    if (served.grouped) ++groups_;
+    return Done{};
+  }
   // First: a socket that must be closed again has listened for a moment.
-  if (const auto fit = try_tuning(tuning, id.at.address.family(), id.protocol); !fit) return fit;
+  if (const auto fit = try_tuning(planned.config->tuning, id.at.address.family(), id.protocol);
+      !fit) {
+    return fit;
+  }
   if (const auto free = probe(id); !free) return explained(free);
-  const bool grouped = workers_.size() > 1 && groups_ < options_.max_groups;
-  const auto opened = grouped ? open_group(id, planned) : open_shared(id, planned);
+  Served served{planned, workers_.size() > 1 && groups_ < options_.max_groups};
+  const auto opened = served.grouped ? open_group(id, served) : open_shared(id, served);
   if (!opened) return explained(opened);
-  if (grouped) ++groups_;
-  serving_[id] = {planned, grouped};
+  if (served.grouped) ++groups_;
+  serving_[id] = std::move(served);
   return Done{};
 }
 
-Status WorkerPool::open_group(const ListenerId& id, const PlannedListener& planned) {
+Status WorkerPool::open_group(const ListenerId& id, Served& served) {
   std::vector<std::shared_ptr<net::Fd>> sockets;
   for (size_t i = 0; i < workers_.size(); ++i) {
-    auto opened = open_socket(id, planned.config->tuning, options_.announcing);
+    auto opened = open_socket(id, served.planned.config->tuning, options_.announcing);
     if (!opened) return opened.error();
     sockets.push_back(std::make_shared<net::Fd>(std::move(opened).value()));
   }
   for (size_t i = 0; i < workers_.size(); ++i) {
-    post_to(*workers_[i], id.protocol, [fd = sockets[i], config = planned.config](auto& engine) {
-      engine.add_listener(std::move(*fd), config);
-    });
+    served.sockets.push_back({static_cast<unsigned>(i), sockets[i]->get()});
+    post_to(*workers_[i], id.protocol,
+            [fd = sockets[i], config = served.planned.config](auto& engine) {
+              engine.add_listener(std::move(*fd), config);
+            });
   }
   return Done{};
 }
 
 // The other workers know a TCP listener without a socket of it: connections are handed to them.
-Status WorkerPool::open_shared(const ListenerId& id, const PlannedListener& planned) {
-  auto opened = open_socket(id, planned.config->tuning, options_.announcing);
+Status WorkerPool::open_shared(const ListenerId& id, Served& served) {
+  auto opened = open_socket(id, served.planned.config->tuning, options_.announcing);
   if (!opened) return opened.error();
   const size_t owner = id.at.port % workers_.size();
+  const auto& config = served.planned.config;
+  served.sockets.push_back({static_cast<unsigned>(owner), opened.value().get()});
   for (size_t i = 0; i < workers_.size(); ++i) {
     auto fd = std::make_shared<net::Fd>(i == owner ? opened.value().release() : -1);
     if (id.protocol == Protocol::kTcp) {
-      workers_[i]->post([fd, config = planned.config](RelayEngine& engine) {
+      workers_[i]->post([fd, config](RelayEngine& engine) {
         engine.add_listener(std::move(*fd), config, Sharing::kOneSocket);
       });
     } else if (i == owner) {
-      workers_[i]->post_udp([fd, config = planned.config](UdpRelay& relay) {
-        relay.add_listener(std::move(*fd), config);
-      });
+      workers_[i]->post_udp(
+          [fd, config](UdpRelay& relay) { relay.add_listener(std::move(*fd), config); });
     }
   }
   return Done{};

@@ -35,6 +35,18 @@ TEST_F(CoordinatorTest, HoldsNothingAtStart) {
   EXPECT_FALSE(coordinator.applied());
 }
 
+TEST_F(CoordinatorTest, IsSettledOnlyWhileNothingIsBeingApplied) {
+  EXPECT_FALSE(coordinator.settled());
+  path.at_once = false;
+  EXPECT_FALSE(put({1, 1}));
+  EXPECT_FALSE(coordinator.settled());
+  path.complete();
+  EXPECT_TRUE(coordinator.settled());
+  last.reset();
+  EXPECT_FALSE(put({1, 2}));
+  EXPECT_FALSE(coordinator.settled());
+}
+
 TEST_F(CoordinatorTest, PutMustGrowOrRepeat) {
   EXPECT_TRUE(put({1, 2})->ok());
   EXPECT_TRUE(put({1, 2})->ok());
