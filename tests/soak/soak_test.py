@@ -60,5 +60,26 @@ class PatternTest(unittest.TestCase):
                 wire.check(connection, down, offset, good)
 
 
+class ProxyTest(unittest.TestCase):
+    def test_a_header_names_the_connection_it_belongs_to(self):
+        service = {"address": "127.0.0.1", "port": 80}
+        self.assertEqual(wire.proxy_header(258, service, 1),
+                         b"PROXY TCP4 198.18.1.2 127.0.0.1 1282 80\r\n")
+        header = wire.proxy_header(258, service, 2)
+        self.assertEqual(header[12:24].hex(), "21110013" + "c6120102" + "7f000001")
+
+
+class DatagramTest(unittest.TestCase):
+    def test_the_right_datagram_is_taken_with_its_backend(self):
+        self.assertEqual(wire.check_datagram(wire.datagram(7, 3, (2, 9))), (7, 3, [2, 9]))
+
+    def test_a_changed_cut_or_longer_datagram_is_seen(self):
+        good = wire.datagram(7, 3)
+        changed = bytes([good[0] ^ 1]) + good[1:]
+        for bad in (changed, good[:-1], good + b"x", good[:10], b""):
+            with self.assertRaises(wire.Corrupt):
+                wire.check_datagram(bad)
+
+
 if __name__ == "__main__":
     unittest.main()
