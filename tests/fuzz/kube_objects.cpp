@@ -51,8 +51,9 @@ void check_published(const Service& service) {
 
 class Cluster {
  public:
-  Cluster(ServiceObject service, std::vector<EndpointSliceObject> slices)
-      : object_(std::move(service)), slices_(std::move(slices)) {
+  Cluster(ServiceObject service, std::vector<EndpointSliceObject> slices,
+          std::vector<NodeObject> nodes)
+      : object_(std::move(service)), slices_(std::move(slices)), nodes_(std::move(nodes)) {
     world_.settings.claim_unclassed = true;
   }
 
@@ -66,7 +67,7 @@ class Cluster {
 
  private:
   bool step() {
-    const SourceService source = from_kubernetes(object_, slices_);
+    const SourceService source = from_kubernetes(object_, slices_, nodes_);
     world_.services[source.key] = source;
     const ServicePlan plan = plan_service(world_, allocator_, source.key);
     if (plan.desired) check_published(*plan.desired);
@@ -86,6 +87,7 @@ class Cluster {
 
   ServiceObject object_;
   const std::vector<EndpointSliceObject> slices_;
+  const std::vector<NodeObject> nodes_;
   World world_;
   Allocator allocator_{
       {AddressRange::parse("192.0.2.0/28").value(), AddressRange::parse("2001:db8::/124").value()}};
@@ -96,15 +98,18 @@ class Cluster {
 int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto lines = lines_of(fuzz::as_text(data, size));
   std::vector<EndpointSliceObject> slices;
+  std::vector<NodeObject> nodes;
   for (const auto line : lines) {
     check_tolerance(line, decode_service);
     check_tolerance(line, decode_endpoint_slice);
     check_tolerance(line, decode_node);
     auto slice = decode_endpoint_slice(line);
     if (slice) slices.push_back(std::move(slice).value());
+    auto node = decode_node(line);
+    if (node) nodes.push_back(std::move(node).value());
   }
   if (lines.empty()) return 0;
   auto service = decode_service(lines.front());
-  if (service) Cluster(std::move(service).value(), std::move(slices)).settle();
+  if (service) Cluster(std::move(service).value(), std::move(slices), std::move(nodes)).settle();
   return 0;
 }
