@@ -152,7 +152,8 @@ class Crowd:
                 if time.monotonic() > self.end or client.corrupt:
                     break
                 self.sums["datagrams"] += 1
-                self.sums["answers"] += await client.ask(transport)
+                answered = await client.ask(transport)  # others count meanwhile
+                self.sums["answers"] += answered
                 await asyncio.sleep(0.02)
             transport.close()
             if client.corrupt:

@@ -12,7 +12,7 @@ def failure(**changes):
 
 
 def kill(at, backend=(1, 4)):
-    return {"kind": "kill", "backend": list(backend), "at": at}
+    return {"kind": "kill", "backend": list(backend), "begin": at, "end": at}
 
 
 class ExplainTest(unittest.TestCase):
@@ -21,6 +21,12 @@ class ExplainTest(unittest.TestCase):
         self.assertIsNone(judge.explain(failure(), [kill(11.0, (1, 3))]))
         self.assertIsNone(judge.explain(failure(), [kill(11.0, (2, 4))]))
         self.assertIsNone(judge.explain(failure(), [kill(9.0), kill(13.0)]))
+
+    def test_a_kill_lasts_until_the_backend_is_dead(self):
+        slow = {**kill(5.0), "end": 11.0}
+        self.assertEqual(judge.explain(failure(), [slow]), "kill")
+        self.assertEqual(judge.explain(failure(), [{**slow, "end": None}]), "kill")
+        self.assertIsNone(judge.explain(failure(), [{**slow, "end": 9.0}]))
 
     def test_any_kill_explains_who_was_not_greeted_yet(self):
         early = failure(backend=None, phase="greeting")

@@ -126,9 +126,11 @@ class Storm:
             return
         self.dead = self.chance.choice([b for b in self.crowd if b is not self.stalled])
         victim = self.dead
-        self.events.append({"kind": "kill", "backend": [victim.number, victim.life],
-                            "at": time.monotonic()})
+        event = {"kind": "kill", "backend": [victim.number, victim.life],
+                 "begin": time.monotonic(), "end": None}
+        self.events.append(event)
         victim.kill()
+        event["end"] = time.monotonic()  # on a busy machine it takes a process a while to die
         self.later(self.chance.uniform(0.1, 1.5), self.revive)
 
     def revive(self):
