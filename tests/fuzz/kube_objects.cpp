@@ -71,18 +71,23 @@ class Cluster {
     world_.services[source.key] = source;
     const ServicePlan plan = plan_service(world_, allocator_, source.key);
     if (plan.desired) check_published(*plan.desired);
-    const auto held = world_.acknowledged.find(source.key);
-    const bool published = held == world_.acknowledged.end()
-                               ? plan.desired.has_value()
-                               : !plan.desired || *plan.desired != held->second;
-    world_.acknowledged.erase(source.key);
-    if (plan.desired) world_.acknowledged[source.key] = *plan.desired;
+    const bool published = publish(source.key, plan.desired);
     if (plan.patch && !plan.patch->empty()) {
       must(nlohmann::json::accept(encode_service_patch(*plan.patch, "t")), "a patch is valid JSON");
       apply(*plan.patch, object_);
       return true;
     }
     return published;
+  }
+
+  // The one data plane holds what is wanted. Returns whether that is something new.
+  bool publish(const std::string& key, const std::optional<Service>& wanted) {
+    auto& held = world_.published;
+    const auto found = held.find(key);
+    const bool same = found == held.end() ? !wanted : wanted && *found->second.service == *wanted;
+    held.erase(key);
+    if (wanted) held[key].service = std::make_shared<const Service>(*wanted);
+    return !same;
   }
 
   ServiceObject object_;
