@@ -16,8 +16,10 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     return 0;
   }
   must(epoch_of(*lease) < uint64_t{1} << 53, "an epoch is a number that JSON keeps");
-  const auto body = encode_lease("ns", "name", lease->resource_version, lease->record);
-  const auto again = decode_lease(body);
+  auto body =
+      nlohmann::json::parse(encode_lease("ns", "name", lease->resource_version, lease->record));
+  body["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z";  // the API server adds it
+  const auto again = decode_lease(body.dump());
   must(again.ok(), "a Lease that we write can be read");
   must(again->record == lease->record && again->resource_version == lease->resource_version,
        "a Lease that we write means the same");
