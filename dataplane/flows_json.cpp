@@ -78,7 +78,8 @@ std::string encode_flow_record(const proxy::FlowRecord& record, const std::strin
   out["duration_ms"] = record.flow.age_ms;
   out["bytes_in"] = record.flow.bytes_in;
   out["bytes_out"] = record.flow.bytes_out;
-  return out.dump(-1, ' ', false, Json::error_handler_t::replace);
+  // ASCII only, as in the log of events: a terminal may show it.
+  return out.dump(-1, ' ', true, Json::error_handler_t::replace);
 }
 
 Result<uint64_t> parse_flow_id(std::string_view text) {

@@ -12,13 +12,6 @@ constexpr unsigned kWorkerShift = 48;  // serial numbers of a worker fit below
 
 }  // namespace
 
-const char* to_string(EndReason value) {
-  constexpr const char* kNames[] = {"client_fin",  "backend_fin", "client_reset", "backend_reset",
-                                    "client_gone", "no_backend",  "idle",         "drained",
-                                    "dead_peer",   "killed",      "refused"};
-  return kNames[static_cast<size_t>(value)];
-}
-
 uint64_t RelayEngine::flow_id(const Session& session) const {
   return uint64_t{worker_index_} << kWorkerShift | session.serial;
 }

@@ -111,5 +111,11 @@ TEST(FlowLogTest, DropsAndCountsRatherThanGrowing) {
   close(ends[1]);
 }
 
+TEST(FlowRecords, ShowATerminalNothingThatItWouldObey) {
+  proxy::FlowRecord record;
+  record.flow.service = "file/\n\x1b[2J\x7f\u009b";
+  for (const char c : encode_flow_record(record, "t")) EXPECT_TRUE(c >= ' ' && c < '\x7f');
+}
+
 }  // namespace
 }  // namespace lb::dataplane
