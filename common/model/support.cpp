@@ -10,9 +10,6 @@ struct Rule {
 
 // What is not served yet. A field that is not here is served, and listed below.
 constexpr Rule kUnsupported[] = {
-    {"policy.hedge_ms", [](const Policy& p) { return p.hedge_ms != 0; }},
-    {"policy.retry_before_first_byte", [](const Policy& p) { return p.retry_before_first_byte; }},
-    {"policy.when_empty", [](const Policy& p) { return p.when_empty != WhenEmpty::kReset; }},
     {"policy.slow_start_s", [](const Policy& p) { return p.slow_start_s != 0; }},
     {"policy.congestion", [](const Policy& p) { return !p.congestion.empty(); }},
     {"policy.busy_poll_us", [](const Policy& p) { return p.busy_poll_us != 0; }},
@@ -21,6 +18,9 @@ constexpr Rule kUnsupported[] = {
 
 constexpr Rule kTcpOnly[] = {
     {"policy.affinity_seconds", [](const Policy& p) { return p.affinity_seconds != 0; }},
+    {"policy.hedge_ms", [](const Policy& p) { return p.hedge_ms != 0; }},
+    {"policy.retry_before_first_byte", [](const Policy& p) { return p.retry_before_first_byte; }},
+    {"policy.when_empty=wait", [](const Policy& p) { return p.when_empty == WhenEmpty::kWait; }},
     {"policy.proxy_protocol",
      [](const Policy& p) { return p.proxy_protocol != ProxyProtocol::kOff; }},
     {"policy.max_connections", [](const Policy& p) { return p.max_connections != 0; }},
@@ -72,6 +72,7 @@ std::vector<std::string> served_features() {
           "policy.delete_drain_s",
           "policy.drain_s",
           "policy.ejection",
+          "policy.empty_wait_ms",
           "policy.half_close",
           "policy.half_closed_timeout_s",
           "policy.health.type=http",
@@ -79,6 +80,7 @@ std::vector<std::string> served_features() {
           "policy.health.type=send_expect",
           "policy.health.type=tcp",
           "policy.health.type=tls",
+          "policy.hedge_ms",
           "policy.idle_timeout_s",
           "policy.max_connections",
           "policy.max_connections_per_source",
@@ -87,9 +89,11 @@ std::vector<std::string> served_features() {
           "policy.proxy_protocol=off",
           "policy.proxy_protocol=v1",
           "policy.proxy_protocol=v2",
+          "policy.retry_before_first_byte",
           "policy.source_ranges",
           "policy.udp_idle_s",
           "policy.when_empty=reset",
+          "policy.when_empty=wait",
           "protocol=tcp",
           "protocol=udp"};
 }

@@ -237,6 +237,7 @@ void WorkerPool::ejected(const std::shared_ptr<BackendRecord>& backend, const Po
     ++readmissions_;
     options_.post([this, where] {
       if (options_.on_ejection) options_.on_ejection(where, {});
+      dial_waiting();
       changed();
     });
   };
@@ -256,22 +257,6 @@ void WorkerPool::ejected(const std::shared_ptr<BackendRecord>& backend, const Po
                              .timeout = std::chrono::milliseconds(policy.connect_timeout_ms),
                              .readmitted = readmitted});
   changed();
-}
-
-void WorkerPool::move_dials(const std::shared_ptr<BackendRecord>& backend) {
-  for (const auto& worker : workers_) {
-    worker->post([backend](RelayEngine& engine) { engine.move_dials(backend); });
-  }
-}
-
-void WorkerPool::set_health(const BackendId& id, Health health, std::string reason) {
-  const auto backend = planner_.find(id);
-  if (!backend) return;
-  backend->health_reason = std::move(reason);
-  const Health before = backend->health.exchange(health, std::memory_order_relaxed);
-  if (health == Health::kDown && before != health && id.protocol == Protocol::kTcp) {
-    move_dials(backend);
-  }
 }
 
 void WorkerPool::changed() {
