@@ -24,6 +24,7 @@ const char* phase_of(const proxy::Flow& flow) {
 Json to_json(const proxy::Flow& flow) {
   return {{"id", std::to_string(flow.id)},
           {"service", flow.service},
+          {"protocol", to_string(flow.protocol)},
           {"listener", flow.listener.to_string()},
           {"client", text_of(flow.client)},
           {"backend", text_of(flow.backend)},
@@ -74,7 +75,7 @@ std::string encode_flows(const std::vector<proxy::Flow>& flows) {
 std::string encode_flow_record(const proxy::FlowRecord& record, const std::string& time) {
   Json out{{"time", time}};
   const Json flow = to_json(record.flow);
-  for (const char* name : {"id", "service", "listener", "client", "backend"})
+  for (const char* name : {"id", "service", "protocol", "listener", "client", "backend"})
     out[name] = flow[name];
   out["end"] = to_string(record.reason);
   out["retries"] = record.retries;

@@ -102,6 +102,8 @@ constexpr UdpDrop kUdpDrops[] = {
     {"no_backend", &proxy::DataPathCounters::udp_no_backend},
     {"source_refused", &proxy::DataPathCounters::udp_source_refused},
     {"session_limit", &proxy::DataPathCounters::udp_session_limit},
+    {"limit", &proxy::DataPathCounters::udp_limit_refused},
+    {"too_large", &proxy::DataPathCounters::udp_too_large},
     {"queue_overflow", &proxy::DataPathCounters::udp_queue_overflows},
     {"own_want", &proxy::DataPathCounters::udp_own_wants},
     {"other", &proxy::DataPathCounters::udp_dropped},

@@ -17,16 +17,12 @@ constexpr Rule kUnsupported[] = {
 };
 
 constexpr Rule kTcpOnly[] = {
-    {"policy.affinity_seconds", [](const Policy& p) { return p.affinity_seconds != 0; }},
     {"policy.hedge_ms", [](const Policy& p) { return p.hedge_ms != 0; }},
     {"policy.retry_before_first_byte", [](const Policy& p) { return p.retry_before_first_byte; }},
     {"policy.when_empty=wait", [](const Policy& p) { return p.when_empty == WhenEmpty::kWait; }},
-    {"policy.proxy_protocol",
-     [](const Policy& p) { return p.proxy_protocol != ProxyProtocol::kOff; }},
-    {"policy.max_connections", [](const Policy& p) { return p.max_connections != 0; }},
-    {"policy.max_connections_per_source",
-     [](const Policy& p) { return p.max_connections_per_source != 0; }},
-    {"policy.max_rate_per_source", [](const Policy& p) { return p.max_rate_per_source != 0; }},
+    {"policy.proxy_protocol=v1",
+     [](const Policy& p) { return p.proxy_protocol == ProxyProtocol::kV1; }},
+    {"policy.accept_proxy_from", [](const Policy& p) { return !p.accept_proxy_from.empty(); }},
 };
 
 // The field whose value asks for more than there is, or null.

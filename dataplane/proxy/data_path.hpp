@@ -104,6 +104,7 @@ struct DataPathCounters {
   uint64_t udp_datagrams_in = 0, udp_datagrams_out = 0;
   uint64_t udp_moved = 0, udp_refused = 0, udp_idle_timeouts = 0;
   uint64_t udp_no_backend = 0, udp_source_refused = 0, udp_session_limit = 0;
+  uint64_t udp_limit_refused = 0, udp_too_large = 0;
   uint64_t udp_queue_overflows = 0, udp_own_wants = 0, udp_dropped = 0;
 };
 
@@ -155,7 +156,8 @@ class DataPath {
   // Replaces what operators have drained; connections go on. `done` once every worker knows.
   virtual void set_drains(std::set<Drain> drains, std::function<void()> done) = 0;
 
-  // Live connections of TCP that the filter lets pass, the newest first, at most filter.limit.
+  // Live connections and UDP sessions that the filter lets pass, the newest first, at most
+  // filter.limit.
   virtual void flows(FlowFilter filter, std::function<void(std::vector<Flow>)> done) = 0;
   // Ends one; false: there is none with that id.
   virtual void kill(uint64_t id, std::function<void(bool)> done) = 0;

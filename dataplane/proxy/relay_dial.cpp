@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "dataplane/balance/selection.hpp"
+#include "dataplane/proxy/affinity.hpp"
 #include "dataplane/proxy/relay_engine.hpp"
 #include "dataplane/proxy/sockets.hpp"
 
@@ -25,19 +26,8 @@ void RelayEngine::dial_next(Session& session) {
 
 // Where the client was sent last, if that may still be used; else -1.
 int RelayEngine::remembered(const Session& session) {
-  const ListenerConfig& config = *session.listener->config;
-  if (!config.affinity || !is_first_dial(session)) return -1;
-  if (!session.details || !session.details->client) return -1;
-  const auto backend = config.affinity->find(session.details->client->address, now_);
-  if (!backend) return -1;
-  for (size_t i = 0; i < config.records.size(); ++i) {
-    if (config.records[i]->endpoint != *backend) continue;
-    const auto& candidate = config.candidates[i];
-    const bool usable = candidate.weight > 0 && candidate.state == BackendState::kReady &&
-                        !config.records[i]->unfit();
-    return usable ? static_cast<int>(i) : -1;
-  }
-  return -1;
+  if (!is_first_dial(session) || !session.details || !session.details->client) return -1;
+  return remembered_backend(*session.listener->config, session.details->client->address, now_);
 }
 
 std::optional<IpAddress> RelayEngine::client_address(const Session& session) {
@@ -198,10 +188,9 @@ void RelayEngine::connected(Session& session) {
   }
   drop_hedge(session);
   begin_keeping(session);
-  const ListenerConfig& config = *session.listener->config;
-  if (config.affinity && session.details && session.details->client) {
-    config.affinity->remember(session.details->client->address, session.backend->endpoint, now_,
-                              uint64_t{config.policy.affinity_seconds} * 1000);
+  if (session.details && session.details->client) {
+    remember_backend(*session.listener->config, session.details->client->address,
+                     session.backend->endpoint, now_);
   }
   session.check_at = now_ + kFirstLookMs;
   rearm(session);

@@ -10,12 +10,6 @@ namespace {
 
 constexpr unsigned kWorkerShift = 48;  // serial numbers of a worker fit below
 
-bool matches(const FlowFilter& filter, const Flow& flow) {
-  if (!filter.service.empty() && flow.service != filter.service) return false;
-  if (filter.backend && flow.backend != filter.backend) return false;
-  return !filter.source || (flow.client && flow.client->address == *filter.source);
-}
-
 }  // namespace
 
 const char* to_string(EndReason value) {

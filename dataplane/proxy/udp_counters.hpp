@@ -20,14 +20,15 @@ struct UdpCounters {
   // Drops of datagrams from clients that never got a session.
   Count no_backend{0};      // nobody to pick
   Count source_refused{0};  // outside source_ranges
-  Count session_limit{0};   // the listener has as many sessions as it may
+  Count session_limit{0};   // the listener, or the worker, has as many sessions as it may
+  Count limit_refused{0};   // above max_connections or a limit by source
   Count closing{0};         // a new client of a listener that drains
 
   // Drops of datagrams in either direction, by cause.
   Count truncated{0};      // larger than UDP can be; does not happen by the RFC
   Count own_wants{0};      // no descriptor, port or memory left here
   Count send_full{0};      // the socket's send buffer was full
-  Count too_large{0};      // the other family or the path cannot carry it
+  Count too_large{0};      // the other family or the path cannot carry it, or not with a header
   Count unreachable{0};    // no route
   Count send_failed{0};    // anything else
   Count refused_twice{0};  // from a client; its session was refused while it was in hand, twice
@@ -42,6 +43,7 @@ struct UdpCounters {
   Count moved{0};         // sessions that went on with another backend
   Count idle_timeouts{0};
   Count drain_ends{0};  // sessions that a drain's end has ended
+  Count killed{0};      // sessions that an operator has ended
 };
 
 }  // namespace lb::proxy

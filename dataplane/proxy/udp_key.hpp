@@ -37,6 +37,10 @@ struct UdpKey {
 
 UdpKey make_udp_key(const UdpPeer& client, const RawAddress& local);
 IpAddress address_of(const UdpPeer& client);
+inline uint16_t port_of(const UdpPeer& client) {  // v4 and v6 have it in the same place
+  return ntohs(client.v4.sin_port);
+}
+IpAddress address_of(const RawAddress& address, Family family);
 inline socklen_t length_of(const UdpPeer& peer) {
   return peer.base.sa_family == AF_INET ? sizeof peer.v4 : sizeof peer.v6;
 }

@@ -108,12 +108,17 @@ void UdpRelay::apply(UdpListener& listener, std::shared_ptr<const ListenerConfig
   if (!listener.picker || listener.config->policy.balance != policy) {
     listener.picker = balance::make_picker(policy, worker_index_);
   }
+  const bool told_otherwise =
+      listener.config && listener.config->policy.proxy_protocol != config->policy.proxy_protocol;
   listener.config = std::move(config);
+  const auto& stats = listener.config->counts->stats;
+  listener.stats = stats[worker_index_ % stats.size()];
   std::unordered_set<const BackendRecord*> records;
   for (const auto& record : listener.config->records) records.insert(record.get());
   for (UdpSession* session : listener.table.all()) {
+    if (told_otherwise) introduce(*session);
     if (!admitted(listener, session->client)) {
-      finish(*session);
+      finish(*session, EndReason::kRefused);
     } else if (records.contains(session->backend.get())) {
       rearm(*session);
     } else if (!session->stranded) {
@@ -142,7 +147,7 @@ void UdpRelay::close_listener(Listener listener, uint64_t grace_ms) {
     on_reply(*session);
     if (session->dead) continue;
     if (grace_ms == 0) {
-      finish(*session);
+      finish(*session, EndReason::kDrained);
     } else {
       rearm(*session);
     }
@@ -166,7 +171,7 @@ void UdpRelay::drain(uint64_t grace_ms) {
 void UdpRelay::reset_everything() {
   drain(0);
   for (const auto& listener : closed_) {
-    for (UdpSession* session : listener->table.all()) finish(*session);
+    for (UdpSession* session : listener->table.all()) finish(*session, EndReason::kDrained);
   }
   bury();
   move_stranded(stranded_.size());
@@ -222,12 +227,12 @@ void UdpRelay::on_timer(UdpSession& session) {
   const uint64_t drain_ends = session.listener->drain_ends;
   if (drain_ends != 0 && now_ >= drain_ends) {
     add(counters_.drain_ends);
-    return finish(session);
+    return finish(session, EndReason::kDrained);
   }
   const uint64_t idle = uint64_t{session.listener->config->policy.udp_idle_s} * 1000;
   if (idle != 0 && now_ >= session.last_active + idle) {
     add(counters_.idle_timeouts);
-    return finish(session);
+    return finish(session, EndReason::kIdle);
   }
   rearm(session);
 }

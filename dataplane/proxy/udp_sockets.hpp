@@ -20,8 +20,9 @@ Status probe_udp_port(const Endpoint& where, bool freebind);
 Result<net::Fd> open_udp_listener(const Endpoint& where, bool freebind);
 
 // A non-blocking socket that hears one peer only. On failure the descriptor is invalid and errno
-// says why; EAGAIN then means that net.ipv4.ip_local_port_range has no port left.
-net::Fd connect_udp(const Endpoint& where);
+// says why; EAGAIN then means that net.ipv4.ip_local_port_range has no port left. `source_v4` (host
+// order, 0: as routed) is the address that it sends from, where it is one of ours.
+net::Fd connect_udp(const Endpoint& where, uint32_t source_v4 = 0);
 
 // Lets the kernel hand over a train of equal datagrams as one (UDP_GRO). Best effort.
 void receive_trains(int fd);

@@ -1,10 +1,9 @@
 #include "dataplane/proxy/worker_pool.hpp"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <iterator>
-#include <mutex>
 
 #include "dataplane/proxy/sockets.hpp"
 #include "dataplane/proxy/udp_sockets.hpp"
@@ -22,6 +21,11 @@ uint64_t monotonic_ms() {
   return static_cast<uint64_t>(
       std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now().time_since_epoch())
           .count());
+}
+
+uint64_t descriptor_limit() {
+  rlimit limit{};
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : RLIM_INFINITY;
 }
 
 bool retryable(const Failure& failure) {
@@ -57,7 +61,8 @@ WorkerPool::WorkerPool(DataPathOptions options)
     hooks.pass_on = [this, i](const Endpoint& listener, int client) {
       return pass_on(i, listener, client);
     };
-    workers_.push_back(std::make_unique<Worker>(i, std::move(hooks)));
+    workers_.push_back(std::make_unique<Worker>(
+        i, std::move(hooks), udp_share(descriptor_limit(), std::max(1U, options_.workers))));
   }
   sweep_later();
 }
@@ -308,40 +313,6 @@ void WorkerPool::set_drains(std::set<Drain> drains, std::function<void()> done) 
     changed();
     done();
   });
-}
-
-void WorkerPool::flows(FlowFilter filter, std::function<void(std::vector<Flow>)> done) {
-  struct Gathering {
-    std::mutex mutex;
-    std::vector<Flow> flows;
-  };
-  auto all = std::make_shared<Gathering>();
-  for (const auto& worker : workers_) {
-    worker->post([all, filter](RelayEngine& engine) {
-      std::vector<Flow> mine;
-      engine.list_flows(filter, mine);
-      const std::lock_guard lock(all->mutex);
-      all->flows.insert(all->flows.end(), std::make_move_iterator(mine.begin()),
-                        std::make_move_iterator(mine.end()));
-    });
-  }
-  barrier([all, filter, done = std::move(done)] {
-    auto& flows = all->flows;
-    std::sort(flows.begin(), flows.end(),
-              [](const Flow& a, const Flow& b) { return a.age_ms < b.age_ms; });
-    if (flows.size() > filter.limit) flows.resize(filter.limit);
-    done(std::move(flows));
-  });
-}
-
-void WorkerPool::kill(uint64_t id, std::function<void(bool)> done) {
-  auto found = std::make_shared<std::atomic<bool>>(false);
-  for (const auto& worker : workers_) {
-    worker->post([id, found](RelayEngine& engine) {
-      if (engine.kill(id)) *found = true;
-    });
-  }
-  barrier([found, done = std::move(done)] { done(*found); });
 }
 
 void WorkerPool::avoid_sources(const std::set<IpAddress>& ours) { planner_.avoid_sources(ours); }

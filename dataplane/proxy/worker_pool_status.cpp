@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <iterator>
+#include <mutex>
 #include <tuple>
 
 #include "dataplane/proxy/worker_pool.hpp"
@@ -68,13 +71,15 @@ constexpr UdpSum kUdpSums[] = {
     {&DataPathCounters::udp_no_backend, &UdpCounters::no_backend},
     {&DataPathCounters::udp_source_refused, &UdpCounters::source_refused},
     {&DataPathCounters::udp_session_limit, &UdpCounters::session_limit},
+    {&DataPathCounters::udp_limit_refused, &UdpCounters::limit_refused},
+    {&DataPathCounters::killed, &UdpCounters::killed},
     {&DataPathCounters::udp_queue_overflows, &UdpCounters::queue_overflows},
     {&DataPathCounters::udp_own_wants, &UdpCounters::own_wants},
+    {&DataPathCounters::udp_too_large, &UdpCounters::too_large},
     // The rest of what was dropped, whatever the cause.
     {&DataPathCounters::udp_dropped, &UdpCounters::closing},
     {&DataPathCounters::udp_dropped, &UdpCounters::truncated},
     {&DataPathCounters::udp_dropped, &UdpCounters::send_full},
-    {&DataPathCounters::udp_dropped, &UdpCounters::too_large},
     {&DataPathCounters::udp_dropped, &UdpCounters::unreachable},
     {&DataPathCounters::udp_dropped, &UdpCounters::send_failed},
     {&DataPathCounters::udp_dropped, &UdpCounters::refused_twice},
@@ -235,6 +240,44 @@ std::vector<PortTotals> WorkerPool::totals() const {
   std::vector<PortTotals> list;
   for (auto& [id, port] : out) list.push_back(std::move(port));
   return list;
+}
+
+void WorkerPool::flows(FlowFilter filter, std::function<void(std::vector<Flow>)> done) {
+  struct Gathering {
+    std::mutex mutex;
+    std::vector<Flow> flows;
+  };
+  auto all = std::make_shared<Gathering>();
+  const auto list = [all, filter](auto& engine) {
+    std::vector<Flow> mine;
+    engine.list_flows(filter, mine);
+    const std::lock_guard lock(all->mutex);
+    all->flows.insert(all->flows.end(), std::make_move_iterator(mine.begin()),
+                      std::make_move_iterator(mine.end()));
+  };
+  for (const auto& worker : workers_) {
+    worker->post(list);
+    worker->post_udp(list);
+  }
+  barrier([all, filter, done = std::move(done)] {
+    auto& flows = all->flows;
+    std::sort(flows.begin(), flows.end(),
+              [](const Flow& a, const Flow& b) { return a.age_ms < b.age_ms; });
+    if (flows.size() > filter.limit) flows.resize(filter.limit);
+    done(std::move(flows));
+  });
+}
+
+void WorkerPool::kill(uint64_t id, std::function<void(bool)> done) {
+  auto found = std::make_shared<std::atomic<bool>>(false);
+  const auto kill = [id, found](auto& engine) {
+    if (engine.kill(id)) *found = true;
+  };
+  for (const auto& worker : workers_) {
+    worker->post(kill);
+    worker->post_udp(kill);
+  }
+  barrier([found, done = std::move(done)] { done(*found); });
 }
 
 }  // namespace lb::proxy

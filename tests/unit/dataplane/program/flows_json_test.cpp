@@ -46,6 +46,15 @@ TEST(FlowsJson, IdsAreTextSoThatNoReaderRoundsThem) {
   EXPECT_THAT(encode_flows({flow()}), HasSubstr(R"("id":"281474976710657")"));
 }
 
+TEST(FlowsJson, SaysWhichProtocol) {
+  proxy::Flow session = flow();
+  EXPECT_THAT(encode_flows({session}), HasSubstr(R"("protocol":"tcp")"));
+  session.protocol = Protocol::kUdp;
+  EXPECT_THAT(encode_flows({session}), HasSubstr(R"("protocol":"udp")"));
+  EXPECT_THAT(encode_flow_record({session, proxy::EndReason::kIdle, 0, {}}, "now"),
+              HasSubstr(R"("protocol":"udp")"));
+}
+
 TEST(FlowsJson, WithoutABackendThereIsNone) {
   proxy::Flow dialling = flow();
   dialling.backend.reset();
