@@ -16,6 +16,11 @@ std::string text_of(const std::optional<Endpoint>& endpoint) {
   return endpoint ? endpoint->to_string() : std::string{};
 }
 
+const char* phase_of(const proxy::Flow& flow) {
+  if (flow.waiting) return "waiting";
+  return flow.dialling ? "dialling" : "relaying";
+}
+
 Json to_json(const proxy::Flow& flow) {
   return {{"id", std::to_string(flow.id)},
           {"service", flow.service},
@@ -23,7 +28,7 @@ Json to_json(const proxy::Flow& flow) {
           {"listener", flow.listener.to_string()},
           {"client", text_of(flow.client)},
           {"backend", text_of(flow.backend)},
-          {"phase", flow.dialling ? "dialling" : "relaying"},
+          {"phase", phase_of(flow)},
           {"bytes_in", flow.bytes_in},
           {"bytes_out", flow.bytes_out},
           {"age_ms", flow.age_ms},
@@ -74,6 +79,9 @@ std::string encode_flow_record(const proxy::FlowRecord& record, const std::strin
     out[name] = flow[name];
   out["end"] = to_string(record.reason);
   out["retries"] = record.retries;
+  if (record.replays != 0) out["replays"] = record.replays;
+  if (record.hedge_won) out["hedge_won"] = true;
+  if (record.waited_ms != 0) out["waited_ms"] = record.waited_ms;
   if (record.connect_ms) out["connect_ms"] = *record.connect_ms;
   out["duration_ms"] = record.flow.age_ms;
   out["bytes_in"] = record.flow.bytes_in;

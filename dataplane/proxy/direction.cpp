@@ -31,6 +31,11 @@ PumpResult Direction::pump(int source, int sink, RelayResources& resources) {
   return PumpResult::kMore;
 }
 
+void Direction::repeat(const std::string& bytes, RelayResources& resources) {
+  abandon(resources);
+  if (!bytes.empty()) pending_ = std::make_unique<std::string>(bytes);
+}
+
 void Direction::abandon(RelayResources& resources) {
   pending_.reset();
   // A dirty pipe is destroyed by the pool, never lent again.
@@ -71,6 +76,7 @@ Direction::Step Direction::fill_by_copy(int source, int sink, RelayResources& re
   resources.copied += size;
   bytes_ += size;
   note_copy(size, resources.scratch.size());
+  if (resources.kept != nullptr) resources.kept->add(resources.scratch.data(), size);
   return send_now(sink, resources.scratch.data(), size);
 }
 

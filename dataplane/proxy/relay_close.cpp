@@ -61,6 +61,7 @@ void RelayEngine::end_both(Session& session) {
   for (int side : {kClient, kBackend}) session.from[side].abandon(resources_);
   session.listener->counts->lingering.fetch_add(1, std::memory_order_relaxed);
   session.checked_bytes = UINT64_MAX;
+  session.backend->succeeded();
   release_counts(session);
   continue_lingering(session);
 }
@@ -100,6 +101,7 @@ void RelayEngine::reset_both(Session& session) {
 void RelayEngine::finish(Session& session) {
   if (session.phase == Phase::kDead) return;
   const bool lingered = session.phase == Phase::kLingering;
+  if (session.phase == Phase::kWaiting) leave_queue(session);
   session.phase = Phase::kDead;
   record_end(session);
   leave(session);
@@ -109,6 +111,7 @@ void RelayEngine::finish(Session& session) {
     session.from[side].abandon(resources_);
     session.side[side].reset();
   }
+  drop_hedge(session);
   // Last: whoever counts may take the address away, and no reset leaves after that.
   release_counts(session);
   if (lingered) session.listener->counts->lingering.fetch_sub(1, std::memory_order_release);

@@ -28,6 +28,7 @@ Flow RelayEngine::describe(const Session& session) const {
   }
   if (session.backend) out.backend = session.backend->endpoint;
   out.dialling = session.phase == Phase::kDialling;
+  out.waiting = session.phase == Phase::kWaiting;
   out.bytes_in = session.from[kClient].bytes();
   out.bytes_out = session.from[kBackend].bytes();
   out.age_ms = now_ - session.began;
@@ -87,6 +88,9 @@ void RelayEngine::record_end(const Session& session) {
   record.flow.backend = session.details->backend;
   record.reason = session.end;
   record.retries = session.details->retries;
+  record.replays = session.details->replays;
+  record.hedge_won = session.details->hedge_won;
+  record.waited_ms = session.details->waited_ms;
   record.connect_ms = session.details->connect_ms;
   hooks_.on_close(record);
 }

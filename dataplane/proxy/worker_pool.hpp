@@ -77,6 +77,7 @@ class WorkerPool : public DataPath, public SocketHandover {
   bool pass_on(size_t from, const Endpoint& listener, int client);
   void ejected(const std::shared_ptr<BackendRecord>& backend, const Policy& policy);
   void move_dials(const std::shared_ptr<BackendRecord>& backend);
+  void dial_waiting();
   void changed();
   void look_for_panic_soon();
   void look_for_panic();
