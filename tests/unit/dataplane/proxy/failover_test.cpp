@@ -1,31 +1,13 @@
 // Backends that fail: ejection, moving on, coming back; and limits on who and how long.
-#include "tests/unit/dataplane/proxy/data_path_fixture.hpp"
-
 #include <algorithm>
 
 #include "common/model/support.hpp"
 #include "dataplane/proxy/sockets.hpp"
+#include "tests/unit/dataplane/proxy/black_hole.hpp"
+#include "tests/unit/dataplane/proxy/data_path_fixture.hpp"
 
 namespace lb::proxy {
 namespace {
-
-// A port on which every connect hangs: its queue is full, so the kernel drops what comes.
-struct BlackHole {
-  BlackHole() : fd(socket(AF_INET, SOCK_STREAM, 0)) {
-    const auto address = loopback(0);
-    bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
-    listen(fd.get(), 0);
-    port = port_of(fd.get());
-    for (int i = 0; i < 4; ++i) {
-      fill.push_back(Fd(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0)));
-      const auto where = loopback(port);
-      connect(fill.back().get(), reinterpret_cast<const sockaddr*>(&where), sizeof where);
-    }
-  }
-  Fd fd;
-  uint16_t port = 0;
-  std::vector<Fd> fill;
-};
 
 using FailoverTest = DataPathTest;
 
