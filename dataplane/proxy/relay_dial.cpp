@@ -119,6 +119,10 @@ bool RelayEngine::dial(Session& session, std::shared_ptr<BackendRecord> backend)
   session.backend = std::move(backend);
   session.backend->connections.fetch_add(1, std::memory_order_relaxed);
   session.phase_ends = now_ + session.listener->config->policy.connect_timeout_ms;
+  // The drain of a backend that was left behind; a listener that closes keeps its own deadline.
+  if (session.drain_ends != 0 && by_pointer_.contains(session.listener.get())) {
+    session.drain_ends = 0;
+  }
   rearm(session);
   return true;
 }

@@ -69,7 +69,9 @@ void RelayEngine::update_listener(std::shared_ptr<const ListenerConfig> config) 
   listener.config = std::move(config);
   const auto& records = listener.config->records;
   for (Session* session : listener.sessions) {
-    const bool kept = std::find(records.begin(), records.end(), session->backend) != records.end();
+    // Who has no backend (yet, or any more) does not lose one.
+    const bool kept = !session->backend ||
+                      std::find(records.begin(), records.end(), session->backend) != records.end();
     if (kept) {
       session->drain_ends = 0;
     } else if (session->drain_ends == 0) {
@@ -228,6 +230,10 @@ void RelayEngine::on_event(Session& session, int side, uint32_t events) {
   // recv(2) stops at the mark of an urgent byte (tcp(7)): a short read there empties nothing.
   const bool short_reads_lie = failing || (events & (EPOLLRDHUP | EPOLLPRI)) != 0;
   if ((events & EPOLLIN) != 0 || short_reads_lie) session.from[side].source_ready(short_reads_lie);
+  // A dial that is refused looks like a FIN too.
+  const bool may_end = side == kClient || session.phase != Phase::kDialling;
+  const bool first_fin = may_end && (events & EPOLLRDHUP) != 0 && !session.fin_seen;
+  session.fin_seen = session.fin_seen || first_fin;
   if (session.phase == Phase::kGreeting) return continue_greeting(session);
   if (session.phase == Phase::kDialling) return on_dialling_event(session, side, events);
   session.last_active = now_;
@@ -238,6 +244,7 @@ void RelayEngine::on_event(Session& session, int side, uint32_t events) {
   // A source that has ended, or whose bytes wait for a sink that does not take them, is not read
   // now, so its reset would go unseen.
   const Direction& from = session.from[side];
+  if (first_fin && !from.ended()) rearm(session);
   if ((events & EPOLLERR) != 0 && (from.ended() || from.has_pending())) {
     return on_failure(session, side);
   }
@@ -255,6 +262,7 @@ void RelayEngine::on_dialling_event(Session& session, int side, uint32_t events)
     return dial_failed(session, take_error(session.side[kBackend].get()));
   }
   if ((events & EPOLLOUT) == 0) return;
+  session.fin_seen = session.fin_seen || (events & EPOLLRDHUP) != 0;
   connected(session);
   if (!introduce(session)) return on_failure(session, kBackend);
   run(session, kClient);

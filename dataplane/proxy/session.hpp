@@ -58,6 +58,7 @@ struct Session : TimerEntry {
   bool end_known = false;
   uint8_t survivor = 0;         // while resetting: who is still there
   bool queued = false;          // has used up its turn
+  bool fin_seen = false;        // of either side, though bytes before it may still wait
   bool counted = false;         // in the listener's connections
   bool unacknowledged = false;  // at the last look something was still on its way
   bool nodelay = false;         // set on the backend's socket
