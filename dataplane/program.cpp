@@ -17,6 +17,7 @@
 #include "common/ops/log.hpp"
 #include "common/ops/utc_time.hpp"
 #include "dataplane/flows_json.hpp"
+#include "dataplane/listen_queue.hpp"
 #include "dataplane/metrics.hpp"
 #include "dataplane/service_metrics.hpp"
 
@@ -234,6 +235,7 @@ std::string Program::metrics() const {
                  ops::MetricType::kGauge,
                  {{1, {{"program", "dataplane"}, {"version", EMPALME_VERSION}}}}});
   add_path_metrics(out, path_->counters());
+  add_queue_metrics(out, listen_overflows());
   add_service_metrics(out, path_->totals());
   add_check_metrics(out, checked_->check_counters());
   if (flow_log_) add_log_metrics(out, *flow_log_);

@@ -1,11 +1,14 @@
 #include "dataplane/proxy/relay_engine.hpp"
 
+#include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <climits>
 #include <utility>
 
 #include "dataplane/proxy/sockets.hpp"
@@ -24,6 +27,17 @@ uint64_t monotonic_ms() {
           .count());
 }
 
+// The lowest free number is the next one: a high one tells that few are left. What is kept serves
+// the admin API, probes, pipes and dials that are under way. A limit that is lifted later is not
+// noticed; being out of descriptors always is.
+int last_descriptor_for_clients() {
+  constexpr rlim_t kMostKept = 128;
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return INT_MAX;
+  const rlim_t kept = std::min(limit.rlim_cur / 8, kMostKept);
+  return static_cast<int>(std::min<rlim_t>(limit.rlim_cur - kept, INT_MAX));
+}
+
 bool is_ours(int error) {
   return error == EADDRNOTAVAIL || error == EMFILE || error == ENFILE || error == ENOBUFS ||
          error == ENOMEM;
@@ -37,7 +51,8 @@ RelayEngine::RelayEngine(size_t worker_index, EngineHooks hooks)
       hooks_(std::move(hooks)),
       now_(monotonic_ms()),
       wheel_(now_),
-      pick_inputs_(worker_index) {}
+      pick_inputs_(worker_index),
+      last_descriptor_(last_descriptor_for_clients()) {}
 
 RelayEngine::~RelayEngine() { reset_everything(); }
 
@@ -176,20 +191,38 @@ void RelayEngine::watch_listener(const LiveListener& listener) {
 
 // True when the turn is used up and more may be waiting.
 bool RelayEngine::accept_from(const Listener& listener) {
-  for (int i = 0; i < kAcceptsPerTurn; ++i) {
+  if (accept_again_ != 0 && short_of_descriptors()) {
+    pause_accepting(listener);
+    return false;
+  }
+  for (int i = 0; i < kAcceptsPerTurn && accept_again_ == 0; ++i) {
     const int fd = accept4(listener->fd.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
+      if (fd >= last_descriptor_) accept_again_ = now_ + kAcceptPauseMs;
       accepted(listener, fd);
     } else if (is_ours(errno)) {
-      add(counters_.accept_paused);
-      epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener->fd.get(), nullptr);
-      paused_.emplace_back(now_ + kAcceptPauseMs, listener);
+      pause_accepting(listener);
       return false;
     } else if (errno != ECONNABORTED && errno != EINTR) {
       return false;
     }
   }
   return true;
+}
+
+void RelayEngine::pause_accepting(const Listener& listener) {
+  add(counters_.accept_paused);
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener->fd.get(), nullptr);
+  paused_.emplace_back(now_ + kAcceptPauseMs, listener);
+}
+
+// Asks again only when the pause is over, since it costs two calls.
+bool RelayEngine::short_of_descriptors() {
+  if (now_ < accept_again_) return true;
+  const net::Fd next(fcntl(epoll_.get(), F_DUPFD_CLOEXEC, 0));
+  const bool short_of = !next.valid() || next.get() >= last_descriptor_;
+  accept_again_ = short_of ? now_ + kAcceptPauseMs : 0;
+  return short_of;
 }
 
 // The last connections of a listener that closes stay here: elsewhere it may be closed already.

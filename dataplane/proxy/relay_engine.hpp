@@ -88,6 +88,8 @@ class RelayEngine {
 
   void watch_listener(const LiveListener& listener);
   bool accept_from(const Listener& listener);
+  void pause_accepting(const Listener& listener);
+  bool short_of_descriptors();
   void accepted(const Listener& listener, int client);
   void adopt_late(const Endpoint& address, net::Fd client);
   void welcome(const Listener& listener, int client);
@@ -151,6 +153,8 @@ class RelayEngine {
   std::map<LiveListener*, Listener> by_pointer_;
   std::vector<Listener> closed_;  // with connections that still drain
   std::vector<std::pair<uint64_t, Listener>> paused_;
+  const int last_descriptor_;  // above it they are kept for the admin API and for checks
+  uint64_t accept_again_ = 0;  // ms; 0: descriptors were never short
   std::vector<Session*> queue_;
   std::vector<Session*> dead_;
   size_t live_ = 0;
