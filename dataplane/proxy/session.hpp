@@ -1,7 +1,7 @@
 // One relayed connection: a client's socket, a backend's, and a Direction each way.
 //
-// A record without behaviour of its own; RelayEngine owns it, drives it and deletes it at the end
-// of the batch of events in which it died. It lives on one worker's thread.
+// A record without behaviour of its own; RelayEngine owns it, drives it (STATES.md draws how) and
+// deletes it at the end of the batch of events in which it died. It lives on one worker's thread.
 #pragma once
 
 #include <memory>

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "dataplane/listen_queue.hpp"
 #include "dataplane/proxy/relay_engine.hpp"
@@ -27,7 +28,8 @@ std::vector<Fd> unconnected(int count) {
 void connect_all(const std::vector<Fd>& clients, uint16_t port) {
   const auto address = loopback(port);
   for (const Fd& each : clients) {
-    ASSERT_EQ(connect(each.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    ASSERT_EQ(connect(each.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0)
+        << std::strerror(errno);
   }
 }
 
@@ -46,12 +48,6 @@ class DescriptorLimit {
  private:
   rlimit before_{};
 };
-
-int lowest_free() {
-  const int fd = dup(0);
-  close(fd);
-  return fd;
-}
 
 TEST_F(Checklist, Q_out_of_descriptors_accepting_pauses_and_goes_on) {
   Server server;
@@ -74,14 +70,14 @@ TEST_F(Checklist, Q_the_last_descriptors_are_kept_for_others_than_clients) {
   Server server;
   const std::vector<Fd> clients = unconnected(200);
   on_control([&] { path_.reset(); });
-  const rlim_t most = rlim_t(lowest_free()) + 120;
+  const rlim_t most = rlim_t(open_descriptors().back()) + 120;
   const DescriptorLimit limit(most);
   on_control([&] {
     path_ = make_data_path({.workers = 2, .post = [this](std::function<void()> task) {
                               asio::post(control_, std::move(task));
                             }});
   });
-  serve({server.port});
+  for (const auto& failure : serve({server.port})) ADD_FAILURE() << failure.message;
   connect_all(clients, port_);
   ASSERT_TRUE(eventually([&] { return counters().accept_paused >= 6; }));
   std::vector<Fd> others;

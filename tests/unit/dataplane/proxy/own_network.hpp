@@ -20,7 +20,7 @@ class OwnNetwork {
  public:
   OwnNetwork() : before_(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)) {
     made_ = unshare(CLONE_NEWNET) == 0;
-    if (made_) raise_loopback();
+    if (made_) set_loopback(IFF_UP | IFF_RUNNING);
   }
   ~OwnNetwork() {
     if (made_) setns(before_.get(), CLONE_NEWNET);
@@ -29,6 +29,8 @@ class OwnNetwork {
   OwnNetwork& operator=(const OwnNetwork&) = delete;
 
   bool made() const { return made_; }
+  // From now on nothing arrives anywhere, and nobody is told.
+  static void cut() { set_loopback(0); }
   // What connects may leave from; false where the files of the kernel cannot be written.
   static bool local_ports(unsigned first, unsigned last) {
     std::ofstream range("/proc/sys/net/ipv4/ip_local_port_range");
@@ -37,11 +39,11 @@ class OwnNetwork {
   }
 
  private:
-  static void raise_loopback() {
+  static void set_loopback(short flags) {
     const net::Fd any(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     ifreq request{};
     std::strcpy(request.ifr_name, "lo");
-    request.ifr_flags = IFF_UP | IFF_RUNNING;
+    request.ifr_flags = flags;
     ioctl(any.get(), SIOCSIFFLAGS, &request);
   }
 
