@@ -1,6 +1,7 @@
 #include "controller/config.hpp"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <sstream>
 
 #include "controller/auto_pool.hpp"
@@ -21,11 +22,17 @@ constexpr char kExamples[] =
 struct Typed {
   std::vector<std::string> sources;
   std::vector<std::string> pools;
-  std::string dataplane = "unix:" + net::default_socket_folder() + "/dataplane.sock";
+  std::vector<std::string> dataplanes;
   std::string observe;
+  std::string admin;
+  std::string lease;
   std::string file;
   Config config;
 };
+
+std::string default_dataplane() {
+  return "unix:" + net::default_socket_folder() + "/dataplane.sock";
+}
 
 void add_flags(CLI::App& app, Typed& typed) {
   Config& config = typed.config;
@@ -47,10 +54,14 @@ void add_flags(CLI::App& app, Typed& typed) {
       ->capture_default_str();
   app.add_flag("--claim-unclassed", config.claim_unclassed, "Take Services without a class too")
       ->envname("EMPALME_CLAIM_UNCLASSED");
-  app.add_option("--dataplane", typed.dataplane,
-                 "The data plane's admin API: unix:/path or tcp:HOST:PORT")
+  app.add_option(
+         "--dataplane", typed.dataplanes,
+         "A data plane's admin API: unix:/path or tcp:HOST:PORT; may be repeated; default: " +
+             default_dataplane())
       ->envname("EMPALME_DATAPLANE")
-      ->capture_default_str();
+      ->delimiter(',')
+      ->take_all()
+      ->allow_extra_args(false);
   app.add_option("--tls-cert", config.tls.certificate,
                  "Our certificate (PEM), for a data plane over TCP")
       ->envname("EMPALME_TLS_CERT");
@@ -64,8 +75,17 @@ void add_flags(CLI::App& app, Typed& typed) {
                  "How to reach the cluster; default: the service account, KUBECONFIG, "
                  "~/.kube/config")
       ->envname("EMPALME_KUBECONFIG");
+  app.add_option(
+         "--lease", typed.lease,
+         "NAMESPACE/NAME of a Lease: of the controllers that share it one leads, the others "
+         "stand by")
+      ->envname("EMPALME_LEASE");
   app.add_option("--observe", typed.observe, "HOST:PORT for /healthz, /readyz and /metrics")
       ->envname("EMPALME_OBSERVE");
+  app.add_option("--admin", typed.admin,
+                 "unix:/path of our own admin socket, for empalme explain; default: unix:" +
+                     net::default_socket_folder() + "/controller.sock")
+      ->envname("EMPALME_CONTROLLER_ADMIN");
   app.add_flag("--check", config.check, "Say whether flags and files are sound, and end");
   app.add_option("--log-level", config.log_level, "Least level that is logged")
       ->envname("EMPALME_LOG_LEVEL")
@@ -108,26 +128,66 @@ Status judge_pools(Typed& typed) {
   return Done{};
 }
 
-Status judge_dataplane(Typed& typed) {
-  auto dataplane = net::parse_socket_address(typed.dataplane);
+Status judge_dataplane(Config& config, const std::string& text) {
+  auto dataplane = net::parse_socket_address(text);
   if (!dataplane) return Error{"Flag", "--dataplane: " + dataplane.error().message};
+  for (const auto& other : config.dataplanes) {
+    if (other == *dataplane) return Error{"Flag", "--dataplane " + text + " is given twice"};
+  }
+  config.dataplanes.push_back(*dataplane);
+  const auto* tcp = std::get_if<Endpoint>(&*dataplane);
+  if (tcp == nullptr || tcp->address.is_loopback() || config.tls.all()) return Done{};
+  return Error{"Flag", "--dataplane over TCP needs --tls-cert, --tls-key and --tls-ca"};
+}
+
+Status judge_dataplanes(Typed& typed) {
   Config& config = typed.config;
-  config.dataplane = std::move(dataplane).value();
-  const auto* tcp = std::get_if<Endpoint>(&config.dataplane);
   if (config.tls.any() && !config.tls.all()) {
     return Error{"Flag", "--tls-cert, --tls-key and --tls-ca belong together"};
   }
-  if (config.tls.any() && tcp == nullptr) {
-    return Error{"Flag", "--tls-cert, --tls-key and --tls-ca are for --dataplane tcp:HOST:PORT"};
+  if (typed.dataplanes.empty()) typed.dataplanes.push_back(default_dataplane());
+  for (const auto& text : typed.dataplanes) {
+    if (const auto sound = judge_dataplane(config, text); !sound) return sound;
   }
-  if (tcp == nullptr || tcp->address.is_loopback() || config.tls.all()) return Done{};
-  return Error{"Flag", "--dataplane over TCP needs --tls-cert, --tls-key and --tls-ca"};
+  const bool tcp = std::any_of(config.dataplanes.begin(), config.dataplanes.end(),
+                               [](auto& each) { return std::holds_alternative<Endpoint>(each); });
+  if (!config.tls.any() || tcp) return Done{};
+  return Error{"Flag", "--tls-cert, --tls-key and --tls-ca are for --dataplane tcp:HOST:PORT"};
+}
+
+Status judge_lease(Typed& typed) {
+  if (typed.lease.empty()) return Done{};
+  const size_t slash = typed.lease.find('/');
+  Config& config = typed.config;
+  if (!config.kubernetes) return Error{"Flag", "--lease needs --source kubernetes"};
+  if (slash == 0 || slash + 1 >= typed.lease.size() || slash != typed.lease.rfind('/')) {
+    return Error{"Flag", "--lease takes NAMESPACE/NAME, not '" + typed.lease + "'"};
+  }
+  config.lease_namespace = typed.lease.substr(0, slash);
+  config.lease_name = typed.lease.substr(slash + 1);
+  return Done{};
+}
+
+Status judge_admin(Typed& typed) {
+  Config& config = typed.config;
+  config.admin = net::UnixPath{net::default_socket_folder() + "/controller.sock"};
+  if (typed.admin.empty()) return Done{};
+  auto admin = net::parse_socket_address(typed.admin);
+  if (!admin) return Error{"Flag", "--admin: " + admin.error().message};
+  if (!std::holds_alternative<net::UnixPath>(*admin)) {
+    return Error{"Flag", "--admin takes unix:/path, not '" + typed.admin + "'"};
+  }
+  config.admin = std::move(admin).value();
+  config.admin_given = true;
+  return Done{};
 }
 
 Status judge(Typed& typed) {
   if (const auto sound = judge_sources(typed); !sound) return sound;
   if (const auto sound = judge_pools(typed); !sound) return sound;
-  if (const auto sound = judge_dataplane(typed); !sound) return sound;
+  if (const auto sound = judge_dataplanes(typed); !sound) return sound;
+  if (const auto sound = judge_admin(typed); !sound) return sound;
+  if (const auto sound = judge_lease(typed); !sound) return sound;
   const auto observe = net::parse_observe(typed.observe);
   if (!observe) return observe.error();
   typed.config.observe = *observe;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -21,11 +22,16 @@ struct Config {
   std::vector<AddressRange> pools;
   std::string load_balancer_class;
   bool claim_unclassed = false;
-  net::SocketAddress dataplane;
+  std::set<std::string> privileged;  // namespaces
+  std::vector<net::SocketAddress> dataplanes;
   net::TlsFiles tls;            // for a data plane over TCP
   std::string tls_server_name;  // empty: its address
   std::string kubeconfig;
+  std::string lease_namespace;  // with the next one: what is led by; empty: no election
+  std::string lease_name;
   std::optional<Endpoint> observe;
+  net::SocketAddress admin;
+  bool admin_given = false;  // false: it is the default, and does without where it cannot be
   std::string log_level = "info";
   bool check = false;  // say whether this could start, and end
 };

@@ -24,6 +24,37 @@ Failure failure_of(const json& item) {
   return out;
 }
 
+void add_backend(plan::HealthView& view, const json& backend) {
+  const std::string health = text_or_empty(backend, "health");
+  if (text_or_empty(backend, "state") != "ready") return;
+  ++view.ready;
+  if (health != "down" && health != "ejected") {
+    ++view.usable;
+  } else if (view.reason.empty()) {
+    view.reason = text_or_empty(backend, "backend") + " is " + health + " (" +
+                  text_or_empty(backend, "reason") + ")";
+  }
+}
+
+bool worse(const plan::HealthView& a, const plan::HealthView& b) {
+  return a.ready > 0 &&
+         (b.ready == 0 || uint64_t{a.usable} * b.ready < uint64_t{b.usable} * a.ready);
+}
+
+// The port that fares worst speaks for the service.
+plan::HealthView health_of(const json& service) {
+  plan::HealthView out;
+  for (const auto& port : list_or_empty(service, "ports")) {
+    plan::HealthView view;
+    if (!port.is_object()) continue;
+    for (const auto& backend : list_or_empty(port, "backends")) {
+      if (backend.is_object()) add_backend(view, backend);
+    }
+    if (worse(view, out)) out = view;
+  }
+  return out;
+}
+
 }  // namespace
 
 Result<DataplaneStatus> decode_status(std::string_view body) {
@@ -42,6 +73,12 @@ Result<DataplaneStatus> decode_status(std::string_view body) {
   }
   for (const auto& each : list_or_empty(root, "failed")) {
     if (each.is_object()) out.failed.push_back(failure_of(each));
+  }
+  for (const auto& each : list_or_empty(root, "services")) {
+    if (each.is_object()) out.health[text_or_empty(each, "key")] = health_of(each);
+  }
+  for (const auto& each : list_or_empty(root, "removed")) {
+    if (each.is_string()) out.removed.insert(each.get<std::string>());
   }
   return out;
 }

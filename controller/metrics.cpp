@@ -14,6 +14,8 @@ void counter(Metrics& out, const char* name, const char* help, uint64_t value) {
   add(out, name, help, ops::MetricType::kCounter, value);
 }
 
+double number(uint64_t value) { return static_cast<double>(value); }
+
 void gauge(Metrics& out, const char* name, const char* help, uint64_t value) {
   add(out, name, help, ops::MetricType::kGauge, value);
 }
@@ -35,6 +37,15 @@ void add_reconciler_metrics(Metrics& out, const Reconciler& reconciler) {
   gauge(out, "addresses_quarantined", "Addresses that rest after use", usage.quarantined);
   gauge(out, "addresses_conflicting", "Addresses that another host answers for", usage.conflicts);
   gauge(out, "services_waiting", "Services without an address", usage.waiting);
+  uint64_t unfit = 0, hopeless = 0;
+  for (const auto& [key, view] : reconciler.world().health) {
+    unfit += view.ready - view.usable;
+    hopeless += view.hopeless() ? 1 : 0;
+  }
+  gauge(out, "backends_unfit", "Ready backends that a data plane finds down or has left out",
+        unfit);
+  gauge(out, "services_without_fit_backend", "Services all of whose ready backends are unfit",
+        hopeless);
   ops::Metric problems{std::string(kPrefix) + "problems",
                        "What is not as asked, by reason, over all Services.",
                        ops::MetricType::kGauge,
@@ -45,21 +56,60 @@ void add_reconciler_metrics(Metrics& out, const Reconciler& reconciler) {
   if (!problems.samples.empty()) out.push_back(std::move(problems));
 }
 
-void add_publisher_metrics(Metrics& out, const Publisher& publisher) {
-  const auto& counters = publisher.counters();
-  counter(out, "puts_total", "Whole states sent", counters.puts);
-  counter(out, "state_patches_total", "Changes sent", counters.patches);
-  counter(out, "acknowledged_total", "Answers that everything is applied", counters.acknowledged);
-  counter(out, "state_conflicts_total", "States that the data plane found outdated",
-          counters.conflicts);
-  counter(out, "state_refused_total", "States that the data plane refused", counters.refused);
-  counter(out, "dataplane_errors_total", "Times the data plane could not be reached",
-          counters.errors);
-  gauge(out, "superseded", "1: another controller publishes with a higher epoch",
-        counters.superseded);
-  gauge(out, "state_epoch", "Epoch of what is acknowledged", publisher.version().epoch);
-  gauge(out, "state_generation", "Generation of what is acknowledged",
-        publisher.version().generation);
+// One row for each data plane.
+static void add_member_rows(Metrics& out, const Fleet& fleet) {
+  struct Row {
+    const char* name;
+    const char* help;
+    ops::MetricType type;
+    double (*value)(const Publisher&);
+  };
+  using enum ops::MetricType;
+  static const Row kRows[] = {
+      {"puts_total", "Whole states sent", kCounter,
+       [](const Publisher& p) { return number(p.counters().puts); }},
+      {"state_patches_total", "Changes sent", kCounter,
+       [](const Publisher& p) { return number(p.counters().patches); }},
+      {"acknowledged_total", "Answers that everything is applied", kCounter,
+       [](const Publisher& p) { return number(p.counters().acknowledged); }},
+      {"state_conflicts_total", "States that the data plane found outdated", kCounter,
+       [](const Publisher& p) { return number(p.counters().conflicts); }},
+      {"state_refused_total", "States that the data plane refused", kCounter,
+       [](const Publisher& p) { return number(p.counters().refused); }},
+      {"dataplane_errors_total", "Times the data plane could not be reached", kCounter,
+       [](const Publisher& p) { return number(p.counters().errors); }},
+      {"dataplane_answers", "1: the data plane answers", kGauge,
+       [](const Publisher& p) { return p.reach() == plan::Reach::kAnswers ? 1.0 : 0.0; }},
+      {"superseded", "1: another controller publishes with a higher epoch", kGauge,
+       [](const Publisher& p) { return p.superseded() ? 1.0 : 0.0; }},
+      {"state_epoch", "Epoch of what is acknowledged", kGauge,
+       [](const Publisher& p) { return number(p.version().epoch); }},
+      {"state_generation", "Generation of what is acknowledged", kGauge,
+       [](const Publisher& p) { return number(p.version().generation); }},
+  };
+  for (const Row& row : kRows) {
+    ops::Metric metric{std::string(kPrefix) + row.name, std::string(row.help) + ".", row.type, {}};
+    for (const auto& [name, member] : fleet.members()) {
+      metric.samples.push_back({row.value(*member), {{"dataplane", name}}});
+    }
+    if (!metric.samples.empty()) out.push_back(std::move(metric));
+  }
+}
+
+void add_fleet_metrics(Metrics& out, const Fleet& fleet) {
+  gauge(out, "dataplanes", "Data planes that are published to", fleet.members().size());
+  gauge(out, "dataplanes_answering", "Those of them that answer", fleet.answering());
+  add_member_rows(out, fleet);
+}
+
+void add_lease_metrics(Metrics& out, const kube::LeaseCounters& counters) {
+  gauge(out, "leading", "1: this controller holds the Lease", counters.leading ? 1 : 0);
+  gauge(out, "lease_transitions", "Times the Lease changed hands", counters.transitions);
+  counter(out, "lease_taken_total", "Times this controller began to lead", counters.taken);
+  counter(out, "lease_lost_total", "Times it ceased to", counters.lost);
+  counter(out, "lease_renewals_total", "Writes of the Lease that succeeded", counters.renewals);
+  counter(out, "lease_failures_total", "Reads and writes of the Lease that failed",
+          counters.failures);
 }
 
 void add_writer_metrics(Metrics& out, const kube::ApiWriterCounters& counters) {

@@ -5,9 +5,10 @@
 
 #include "common/net/http_server.hpp"
 #include "common/ops/metrics.hpp"
+#include "controller/fleet.hpp"
 #include "controller/kube/api_writer.hpp"
+#include "controller/kube/lease_keeper.hpp"
 #include "controller/kube/reflector.hpp"
-#include "controller/publisher.hpp"
 #include "controller/reconciler.hpp"
 #include "controller/sources/file_source.hpp"
 
@@ -16,7 +17,8 @@ namespace lb::controller {
 using Metrics = std::vector<ops::Metric>;
 
 void add_reconciler_metrics(Metrics& out, const Reconciler& reconciler);
-void add_publisher_metrics(Metrics& out, const Publisher& publisher);
+void add_fleet_metrics(Metrics& out, const Fleet& fleet);
+void add_lease_metrics(Metrics& out, const kube::LeaseCounters& counters);
 void add_writer_metrics(Metrics& out, const kube::ApiWriterCounters& counters);
 void add_server_metrics(Metrics& out, const net::HttpServerCounters& observe);
 void add_file_metrics(Metrics& out, const std::vector<const sources::FileSource*>& files);

@@ -4,6 +4,7 @@
 
 #include "common/ops/log.hpp"
 #include "common/ops/shutdown.hpp"
+#include "controller/admin.hpp"
 #include "controller/kube/http_client_cpprest.hpp"
 #include "controller/metrics.hpp"
 
@@ -29,17 +30,23 @@ int Program::run() {
     return 1;
   }
   ops::log(ops::Level::kInfo, "starting",
-           {{"version", EMPALME_VERSION},
-            {"dataplane", to_string(config_.dataplane)},
-            {"pools", joined(config_.pools)}});
-  if (writer_) writer_->start();
-  reconciler_->start();
-  publisher_->start();
-  for (auto& source : sources_) source->start();
+           {{"version", EMPALME_VERSION}, {"pools", joined(config_.pools)}});
+  start();
   ops::Shutdown shutdown(io_, [this] { io_.stop(); });
   io_.run();
   end();
   return 0;
+}
+
+void Program::start() {
+  if (writer_) writer_->start();
+  reconciler_->start();
+  if (lease_) {
+    lease_->start();
+  } else {
+    fleet_->start();
+  }
+  for (auto& source : sources_) source->start();
 }
 
 int Program::check() const {
@@ -58,25 +65,39 @@ Status Program::prepare() {
   }
   Reconciler::Options options;
   options.settings = {config_.load_balancer_class, config_.claim_unclassed,
-                      plan::finalizer_of(config_.load_balancer_class)};
+                      plan::finalizer_of(config_.load_balancer_class), config_.privileged};
   options.pools = config_.pools;
   if (config_.kubernetes) options.sources.insert("kubernetes/");
   if (!config_.files.empty()) options.sources.insert("file/");
+  options.leading = config_.lease_name.empty();
   options.on_held = [this](const DesiredState& state) {
     for (auto& source : sources_) source->held(state);
   };
   reconciler_ = std::make_unique<Reconciler>(io_, std::move(options), writer_.get());
-  net::HttpServerAddress dataplane(config_.dataplane);
+  fleet_ = std::make_unique<Fleet>(io_, Publisher::Options{}, *reconciler_);
+  reconciler_->set_fleet(*fleet_);
+  auto members = dataplanes();
+  if (!members) return members.error();
+  fleet_->list(std::move(members).value());
+  make_sources();
+  make_lease();
+  if (const auto open = open_admin(); !open) return open;
+  return open_observe();
+}
+
+Result<std::vector<Publisher::Target>> Program::dataplanes() const {
+  std::shared_ptr<net::TlsIdentity> identity;
   if (config_.tls.all()) {
     auto tls = net::TlsIdentity::load(config_.tls, net::TlsRole::kClient, config_.tls_server_name);
     if (!tls) return tls.error();
-    dataplane.tls = std::move(tls).value();
+    identity = std::move(tls).value();
   }
-  publisher_ = std::make_unique<Publisher>(
-      io_, Publisher::Options{.dataplane = std::move(dataplane)}, *reconciler_);
-  reconciler_->set_publisher(*publisher_);
-  make_sources();
-  return open_observe();
+  std::vector<Publisher::Target> out;
+  for (const auto& address : config_.dataplanes) {
+    const bool tcp = std::holds_alternative<Endpoint>(address);
+    out.push_back({to_string(address), {address, tcp ? identity : nullptr}});
+  }
+  return out;
 }
 
 Status Program::connect_to_cluster() {
@@ -108,33 +129,99 @@ void Program::make_sources() {
   }
 }
 
+void Program::make_lease() {
+  if (config_.lease_name.empty()) return;
+  kube::LeaseKeeper::Options options;
+  options.make_client = [credentials = credentials_] {
+    return kube::make_cpprest_client(credentials, {.request = kube::kLeaseRequest});
+  };
+  options.on_unauthorized = [c = credentials_] { c->refused(); };
+  options.ns = config_.lease_namespace;
+  options.name = config_.lease_name;
+  options.election.identity = kube::lease_identity();
+  options.on_leading = [this](std::optional<uint64_t> epoch) {
+    asio::post(io_, [this, epoch] { lead(epoch); });
+  };
+  lease_ = std::make_unique<kube::LeaseKeeper>(std::move(options));
+  fleet_->on_superseded = [this](uint64_t held_epoch) { outbid(held_epoch); };
+}
+
+// Whoever no longer leads takes nothing back: what is served goes on.
+void Program::lead(std::optional<uint64_t> epoch) {
+  leading_ = epoch.has_value();
+  if (epoch) {
+    ops::log(ops::Level::kInfo, "leading", {{"epoch", *epoch}});
+    reconciler_->lead(true);
+    return fleet_->start(epoch);
+  }
+  ops::log(ops::Level::kWarning, "no longer leading: standing by");
+  fleet_->stop();
+  reconciler_->lead(false);
+}
+
+// Either somebody else leads and we have not noticed, or the Lease was made anew with a younger
+// date: only the Lease can tell.
+void Program::outbid(uint64_t held_epoch) {
+  lease_->recheck([this, held_epoch](bool leading) {
+    if (!leading) return;
+    asio::post(io_, [this, held_epoch] {
+      if (!leading_) return;
+      ops::log(ops::Level::kWarning,
+               "a data plane holds a higher epoch than that of our Lease: going on above it",
+               {{"held_epoch", held_epoch}, {"reason", "EpochRaised"}});
+      fleet_->raise(held_epoch + 1);
+    });
+  });
+}
+
 Status Program::open_observe() {
   if (!config_.observe) return Done{};
   auto server = net::HttpServer::start(
       io_, {.listen = *config_.observe, .body_limit = {}},
-      [this](const auto& request, auto respond) { observe(request, std::move(respond)); });
+      [this](const auto& request, auto respond) { respond(observe(request)); });
   if (!server) return server.error();
   observe_server_ = std::move(server).value();
   return Done{};
 }
 
-void Program::observe(const net::HttpRequest& request, net::HttpServer::Respond respond) const {
-  if (request.method != "GET" && request.method != "HEAD") {
-    return respond(net::text_response(405, "GET only\n"));
+Status Program::open_admin() {
+  auto server = net::HttpServer::start(
+      io_, {.listen = config_.admin, .body_limit = {}}, [this](const auto& request, auto respond) {
+        respond(answer_admin(request, *reconciler_, *fleet_,
+                             [this](const net::HttpRequest& asked) { return observe(asked); }));
+      });
+  if (server) {
+    admin_server_ = std::move(server).value();
+  } else if (config_.admin_given) {
+    return server.error();
+  } else {
+    ops::log(ops::Level::kWarning,
+             "no admin socket, so empalme explain cannot ask: " + server.error().message,
+             {{"reason", server.error().code}});
   }
-  if (request.target == "/healthz") return respond(net::text_response(200, "ok\n"));
-  if (request.target == "/readyz") return respond(readiness());
-  if (request.target != "/metrics") return respond(net::text_response(404, "no such page\n"));
+  return Done{};
+}
+
+net::HttpResponse Program::observe(const net::HttpRequest& request) const {
+  if (request.method != "GET" && request.method != "HEAD") {
+    return net::text_response(405, "GET only\n");
+  }
+  if (request.target == "/healthz") return net::text_response(200, "ok\n");
+  if (request.target == "/readyz") return readiness();
+  if (request.target != "/metrics") return net::text_response(404, "no such page\n");
   auto out = net::text_response(200, metrics());
   out.headers = {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}};
-  respond(std::move(out));
+  return out;
 }
 
 net::HttpResponse Program::readiness() const {
-  if (publisher_->superseded()) {
+  if (lease_ && !leading_) {
+    return net::text_response(200, "ok, standing by for " + lease_->holder() + "\n");
+  }
+  if (fleet_->superseded()) {
     return net::text_response(503, "another controller publishes to this data plane\n");
   }
-  if (!publisher_->contacted()) return net::text_response(503, "no data plane heard yet\n");
+  if (!fleet_->contacted()) return net::text_response(503, "no data plane heard yet\n");
   if (!reconciler_->ready()) return net::text_response(503, "sources have not synced yet\n");
   const auto stale = reconciler_->stale_sources();
   return net::text_response(200,
@@ -148,7 +235,8 @@ std::string Program::metrics() const {
                  ops::MetricType::kGauge,
                  {{1, {{"program", "controller"}, {"version", EMPALME_VERSION}}}}});
   add_reconciler_metrics(out, *reconciler_);
-  add_publisher_metrics(out, *publisher_);
+  add_fleet_metrics(out, *fleet_);
+  if (lease_) add_lease_metrics(out, lease_->counters());
   if (writer_) add_writer_metrics(out, writer_->counters());
   if (kubernetes_ != nullptr) add_reflector_metrics(out, kubernetes_->reflectors());
   if (!files_.empty()) add_file_metrics(out, files_);
@@ -160,10 +248,13 @@ std::string Program::metrics() const {
 void Program::end() {
   ops::log(ops::Level::kInfo, "stopping");
   if (observe_server_) observe_server_->stop();
+  if (admin_server_) admin_server_->stop();
   for (auto& source : sources_) source->stop();
   if (writer_) writer_->stop();
-  publisher_->stop();
+  fleet_->stop();
   reconciler_->stop();
+  // Last, so that whoever leads next finds nobody at work.
+  if (lease_) lease_->stop();
 }
 
 }  // namespace lb::controller

@@ -9,10 +9,11 @@
 #include "common/net/asio.hpp"
 #include "common/net/http_server.hpp"
 #include "controller/config.hpp"
+#include "controller/fleet.hpp"
 #include "controller/kube/api_writer.hpp"
 #include "controller/kube/credentials.hpp"
 #include "controller/kube/http_client.hpp"
-#include "controller/publisher.hpp"
+#include "controller/kube/lease_keeper.hpp"
 #include "controller/reconciler.hpp"
 #include "controller/sources/file_source.hpp"
 #include "controller/sources/kubernetes_source.hpp"
@@ -31,10 +32,16 @@ class Program {
  private:
   int check() const;
   Status prepare();
+  Result<std::vector<Publisher::Target>> dataplanes() const;
   Status connect_to_cluster();
   void make_sources();
+  void make_lease();
+  void start();
+  void lead(std::optional<uint64_t> epoch);
+  void outbid(uint64_t held_epoch);
   Status open_observe();
-  void observe(const net::HttpRequest& request, net::HttpServer::Respond respond) const;
+  Status open_admin();
+  net::HttpResponse observe(const net::HttpRequest& request) const;
   net::HttpResponse readiness() const;
   std::string metrics() const;
   void end();
@@ -45,11 +52,14 @@ class Program {
   kube::HttpClientFactory make_client_;
   std::unique_ptr<kube::ApiWriter> writer_;
   std::unique_ptr<Reconciler> reconciler_;
-  std::unique_ptr<Publisher> publisher_;
+  std::unique_ptr<Fleet> fleet_;
+  std::unique_ptr<kube::LeaseKeeper> lease_;  // null: nobody to share the work with
+  bool leading_ = false;
   std::vector<std::unique_ptr<sources::Source>> sources_;
   std::vector<const sources::FileSource*> files_;    // among sources_
   sources::KubernetesSource* kubernetes_ = nullptr;  // one of sources_
   std::unique_ptr<net::HttpServer> observe_server_;
+  std::unique_ptr<net::HttpServer> admin_server_;  // null: its default place could not be had
 };
 
 }  // namespace lb::controller

@@ -1,32 +1,57 @@
 #include "controller/publisher.hpp"
 
-#include "common/model/diff.hpp"
+#include <algorithm>
+
 #include "common/model/state_json.hpp"
 #include "common/ops/log.hpp"
+#include "common/ops/utc_time.hpp"
 #include "controller/dataplane_json.hpp"
 
 namespace lb::controller {
 namespace {
 
+using plan::Reach;
+using plan::ServicePtr;
+using Clock = asio::steady_timer::clock_type;
+
 // One publisher talks to one data plane: there is no herd to spread.
 constexpr double kNoJitter = 1.0;
+constexpr std::chrono::seconds kPollGrace{3};  // for an answer that is due
+
+bool same(const ServicePtr& a, const ServicePtr& b) { return a == b || (a && b && *a == *b); }
+
+ServicePtr find(const WantedServices& in, const std::string& key) {
+  const auto found = in.find(key);
+  return found == in.end() ? nullptr : found->second;
+}
 
 }  // namespace
 
-Publisher::Publisher(asio::io_context& io, Options options, PublisherObserver& observer)
+Publisher::Publisher(asio::io_context& io, Options options, Target target,
+                     const WantedServices& wanted, PublisherObserver& observer)
     : io_(io),
-      options_(std::move(options)),
+      options_(options),
+      target_(std::move(target)),
+      wanted_(wanted),
       observer_(observer),
-      writer_(io, options_.dataplane),
-      reader_(io, options_.dataplane),
+      writer_(io, target_.address),
+      reader_(io, target_.address),
       send_timer_(io),
       poll_timer_(io),
       silence_timer_(io) {}
 
-void Publisher::start() {
-  last_heard_ = asio::steady_timer::clock_type::now();
+void Publisher::start(std::optional<uint64_t> epoch) {
+  leadership_ = epoch;
+  last_heard_ = Clock::now();
   read_held();
   watch_silence();
+}
+
+void Publisher::restart(uint64_t epoch) {
+  if (stopped_) return;
+  leadership_ = epoch;
+  superseded_ = false;
+  read_held();
 }
 
 void Publisher::stop() {
@@ -36,44 +61,43 @@ void Publisher::stop() {
   silence_timer_.cancel();
 }
 
-void Publisher::set(const std::string& key, std::optional<Service> service) {
-  const auto found = wanted_.find(key);
-  if (service) {
-    if (found != wanted_.end() && found->second == *service) return;
-    wanted_.insert_or_assign(key, std::move(*service));
-  } else {
-    if (found == wanted_.end()) return;
-    wanted_.erase(found);
-  }
-  changed_ = true;
+void Publisher::touch(const std::string& key) {
+  dirty_.insert(key);
   schedule();
 }
 
+ServicePtr Publisher::held(const std::string& key) const { return find(held_, key); }
+
 void Publisher::note_error(const Error& error) {
   ++counters_.errors;
+  last_error_ = error.message;
   if (std::exchange(complained_, true)) return;
-  ops::log(ops::Level::kWarning, "the data plane cannot be reached: " + error.message,
-           {{"reason", error.code}});
+  ops::log(ops::Level::kWarning, "a data plane cannot be reached: " + error.message,
+           {{"dataplane", name()}, {"reason", error.code}});
 }
 
 void Publisher::heard() {
-  last_heard_ = asio::steady_timer::clock_type::now();
-  if (std::exchange(complained_, false))
-    ops::log(ops::Level::kInfo, "the data plane answers again");
-  if (std::exchange(lost_, false)) observer_.lost(false);
+  last_heard_ = Clock::now();
+  if (std::exchange(complained_, false)) {
+    ops::log(ops::Level::kInfo, "the data plane answers again", {{"dataplane", name()}});
+  }
+  set_reach(Reach::kAnswers);
+}
+
+void Publisher::set_reach(Reach reach) {
+  if (std::exchange(reach_, reach) != reach) observer_.reached(*this);
 }
 
 void Publisher::watch_silence() {
-  silence_timer_.expires_at(last_heard_ + options_.lost_after);
+  const auto silent = Clock::now() - last_heard_;
+  if (silent >= options_.lost_after) {
+    set_reach(Reach::kLost);
+  } else if (silent >= options_.silent_after) {
+    set_reach(Reach::kSilent);
+  }
+  silence_timer_.expires_after(std::chrono::seconds(1));
   silence_timer_.async_wait([this](const boost::system::error_code& error) {
-    if (error || stopped_) return;
-    const auto silent = asio::steady_timer::clock_type::now() - last_heard_;
-    if (silent < options_.lost_after) return watch_silence();
-    if (!std::exchange(lost_, true)) observer_.lost(true);
-    silence_timer_.expires_after(std::chrono::seconds(1));
-    silence_timer_.async_wait([this](const boost::system::error_code& again) {
-      if (!again && !stopped_) watch_silence();
-    });
+    if (!error && !stopped_) watch_silence();
   });
 }
 
@@ -98,108 +122,157 @@ void Publisher::take_over(const net::HttpResponse& response) {
     held = DesiredState{};
   }
   send_backoff_.reset();
-  heard();
-  acknowledged_ = *held;
-  epoch_ = held->version.epoch + 1;
-  generation_ = 0;
-  whole_ = true;
-  if (!contacted_) {
-    for (const auto& service : held->services) wanted_.try_emplace(service.key, service);
+  held_.clear();
+  for (const auto& service : held->services) {
+    held_[service.key] = std::make_shared<const Service>(service);
   }
-  contacted_ = true;
-  observer_.held(*held);
-  changed_ = true;
-  poll();
+  version_ = held->version;
+  epoch_ = leadership_.value_or(version_.epoch + 1);
+  generation_ = epoch_ == version_.epoch ? version_.generation : 0;
+  whole_ = true;
+  const bool first = !std::exchange(contacted_, true);
+  heard();
+  if (first) {
+    observer_.held(*this, *held);
+    poll();
+  }
   schedule();
 }
 
 void Publisher::schedule() {
-  if (!contacted_ || scheduled_ || in_flight_ || stopped_ || superseded()) return;
+  if (!contacted_ || scheduled_ || in_flight_ || stopped_ || superseded_) return;
+  wait_and_publish(options_.coalesce);
+}
+
+void Publisher::wait_and_publish(std::chrono::milliseconds pause) {
   scheduled_ = true;
-  send_timer_.expires_after(options_.coalesce);
+  send_timer_.expires_after(pause);
   send_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (error || stopped_) return;
     scheduled_ = false;
-    if (!error && !stopped_) publish();
+    publish();
   });
 }
 
-DesiredState Publisher::wanted_state() const {
-  DesiredState out;
-  out.version = {epoch_, generation_};
-  for (const auto& [key, service] : wanted_) out.services.push_back(service);
+void Publisher::publish() { return whole_ ? put() : patch(); }
+
+void Publisher::put() {
+  dirty_.clear();
+  ++counters_.puts;
+  DesiredState offered;
+  offered.version = {epoch_, ++generation_};
+  for (const auto& [key, service] : wanted_) offered.services.push_back(*service);
+  send({"PUT", "/v1/state", {}, encode_state(offered)}, offered.version,
+       [this, all = wanted_]() mutable { return now_held(std::move(all)); });
+}
+
+// What has changed back meanwhile is no change.
+Publisher::Changes Publisher::take_changes() {
+  Changes out;
+  for (const auto& key : std::exchange(dirty_, {})) {
+    auto wanted = find(wanted_, key);
+    if (!same(wanted, held(key))) out.emplace_back(key, std::move(wanted));
+  }
   return out;
 }
 
-void Publisher::publish() {
-  if (!changed_ && !whole_) return;
-  changed_ = false;
-  DesiredState offered = wanted_state();
-  const StateDiff difference = diff(acknowledged_, offered);
-  if (difference.empty() && !whole_) return;
-  offered.version.generation = ++generation_;
-  if (whole_) {
-    ++counters_.puts;
-    net::HttpRequest request{"PUT", "/v1/state", {}, encode_state(offered)};
-    return send(std::move(request), std::move(offered));
-  }
+void Publisher::patch() {
+  auto changes = take_changes();
+  if (changes.empty()) return;
   ++counters_.patches;
-  const auto patch = to_patch(difference, acknowledged_.version, generation_);
-  send({"PATCH", "/v1/state", {}, encode_patch(patch)}, std::move(offered));
+  StatePatch offered{version_.epoch, version_.generation, ++generation_, {}, {}};
+  for (const auto& [key, service] : changes) {
+    if (service) {
+      offered.changed.push_back(*service);
+    } else {
+      offered.removed.push_back(key);
+    }
+  }
+  send({"PATCH", "/v1/state", {}, encode_patch(offered)}, {epoch_, generation_},
+       [this, changes = std::move(changes)] { return now_held(changes); });
 }
 
-void Publisher::send(net::HttpRequest request, DesiredState offered) {
+std::set<std::string> Publisher::now_held(const Changes& changes) {
+  std::set<std::string> out;
+  for (const auto& [key, service] : changes) {
+    if (service) {
+      held_[key] = service;
+    } else {
+      held_.erase(key);
+    }
+    out.insert(key);
+  }
+  return out;
+}
+
+std::set<std::string> Publisher::now_held(WantedServices all) {
+  std::set<std::string> out;
+  for (const auto& [key, service] : all) {
+    if (!same(service, held(key))) out.insert(key);
+  }
+  for (const auto& [key, service] : held_) {
+    if (!all.contains(key)) out.insert(key);
+  }
+  held_ = std::move(all);
+  return out;
+}
+
+void Publisher::send(net::HttpRequest request, Version offered,
+                     std::function<std::set<std::string>()> done) {
   in_flight_ = true;
   request.headers.push_back({"Content-Type", "application/json"});
   writer_.request(std::move(request), options_.request_timeout,
-                  [this, offered = std::move(offered)](Result<net::HttpResponse> answer) mutable {
+                  [this, offered, done = std::move(done)](Result<net::HttpResponse> answer) {
                     if (stopped_) return;
                     in_flight_ = false;
-                    if (answer) return answered(*answer, std::move(offered));
+                    if (answer) return answered(*answer, offered, done);
                     note_error(answer.error());
                     retry_later();
                   });
 }
 
+// What became of the change is not known: only the whole state is sure to be right.
 void Publisher::retry_later() {
-  // What became of the change is not known: only the whole state is sure to be right.
   whole_ = true;
-  changed_ = true;
-  scheduled_ = true;
-  send_timer_.expires_after(send_backoff_.next(kNoJitter));
-  send_timer_.async_wait([this](const boost::system::error_code& error) {
-    scheduled_ = false;
-    if (!error && !stopped_) publish();
-  });
+  wait_and_publish(send_backoff_.next(kNoJitter));
 }
 
-void Publisher::answered(const net::HttpResponse& response, DesiredState offered) {
+void Publisher::answered(const net::HttpResponse& response, Version offered,
+                         const std::function<std::set<std::string>()>& done) {
   heard();
   if (response.status == 409) return conflict(response);
   if (response.status != 200) {
     ++counters_.refused;
     const Refusal refusal = decode_refusal(response.body);
+    last_error_ = refusal.reason + ": " + refusal.message;
     ops::log(ops::Level::kError, "the data plane refused the state: " + refusal.message,
-             {{"reason", refusal.reason}, {"pointer", refusal.pointer}});
+             {{"dataplane", name()}, {"reason", refusal.reason}, {"pointer", refusal.pointer}});
     return retry_later();
   }
   send_backoff_.reset();
   ++counters_.acknowledged;
+  acknowledged_at_ = ops::utc_milliseconds();
+  last_error_.clear();
   whole_ = false;
-  acknowledged_ = std::move(offered);
+  version_ = offered;
   const auto result = decode_apply_result(response.body);
-  observer_.acknowledged(acknowledged_, result ? result->failed : std::vector<Failure>{});
-  if (changed_) schedule();
+  observer_.acknowledged(*this, done(), result ? result->failed : std::vector<Failure>{});
+  if (!dirty_.empty() || whole_) schedule();
 }
 
 void Publisher::conflict(const net::HttpResponse& response) {
   ++counters_.conflicts;
   const Version held = decode_refusal(response.body).held;
   if (held.epoch > epoch_) {
-    counters_.superseded = 1;
-    return ops::log(ops::Level::kError,
-                    "another controller publishes to this data plane with a higher epoch: this one "
-                    "stops publishing; run one controller for each data plane",
-                    {{"epoch", epoch_}, {"held_epoch", held.epoch}, {"reason", "Superseded"}});
+    superseded_ = true;
+    ops::log(ops::Level::kError,
+             "another controller publishes to this data plane with a higher epoch: this one stops "
+             "publishing to it",
+             {{"dataplane", name()},
+              {"epoch", epoch_},
+              {"held_epoch", held.epoch},
+              {"reason", "Superseded"}});
+    return observer_.superseded(*this, held.epoch);
   }
   generation_ = std::max(generation_, held.epoch == epoch_ ? held.generation : 0);
   retry_later();
@@ -207,11 +280,11 @@ void Publisher::conflict(const net::HttpResponse& response) {
 
 void Publisher::poll() {
   if (stopped_) return;
-  asked_ = asio::steady_timer::clock_type::now();
+  asked_ = Clock::now();
   const std::string target =
       rev_.empty() ? "/v1/status"
                    : "/v1/status?since=" + rev_ + "&wait=" + std::to_string(options_.poll.count());
-  reader_.request({"GET", target, {}, {}}, options_.poll + std::chrono::seconds(10),
+  reader_.request({"GET", target, {}, {}}, options_.poll + kPollGrace,
                   [this](Result<net::HttpResponse> answer) {
                     if (stopped_) return;
                     if (answer && answer->status == 200) {
@@ -242,20 +315,18 @@ bool Publisher::polled(const net::HttpResponse& response) {
     note_error(status.error());
     return false;
   }
-  const auto waited = asio::steady_timer::clock_type::now() - asked_;
-  const bool early = rev_ == status->rev && waited < options_.poll / 2;
+  const bool early = rev_ == status->rev && Clock::now() - asked_ < options_.poll / 2;
   heard();
   rev_ = status->rev;
   const bool restarted = !instance_.empty() && instance_ != status->instance;
   instance_ = status->instance;
   // Another pair than ours is only news while nothing of ours is on its way.
-  const bool foreign = !in_flight_ && !whole_ && status->version != acknowledged_.version;
+  const bool foreign = !in_flight_ && !whole_ && status->version != version_;
   if (restarted || foreign) {
     whole_ = true;
-    changed_ = true;
     schedule();
   }
-  observer_.status(*status);
+  observer_.status(*this, *status);
   return !early;
 }
 

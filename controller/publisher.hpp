@@ -1,11 +1,12 @@
 // Brings one data plane to the desired state and keeps it there.
 //
-// Lives on the io_context's thread. Reads what is held before it first writes, and takes over what
-// it finds; changes are gathered for 20 ms and one request is in flight. A patch goes when the data
-// plane is known to hold what was acknowledged last, the whole state otherwise. A second connection
-// waits for news (status long poll): another instance or another pair there leads to a whole state.
-// Without a Lease the epoch is the held one + 1; a higher epoch held by the data plane means that
-// somebody else publishes: this one stops for good and says so.
+// Lives on the io_context's thread. Reads what is held before it first writes; changes are gathered
+// for 20 ms and one request is in flight. A patch goes when the data plane is known to hold what
+// was acknowledged last, the whole state otherwise; a patch costs what has changed, not what there
+// is. A second connection waits for news (status long poll): another instance or another pair there
+// leads to a whole state. The epoch is that of the leadership, or the held one + 1 where there is
+// none; a higher one held by the data plane means that somebody else publishes: this one stops and
+// says so, until restart() gives it a higher one.
 #pragma once
 
 #include <map>
@@ -18,6 +19,7 @@
 #include "common/model/state.hpp"
 #include "common/net/asio.hpp"
 #include "common/net/http_client.hpp"
+#include "controller/core/plan.hpp"
 #include "controller/kube/backoff.hpp"
 
 namespace lb::controller {
@@ -28,57 +30,90 @@ struct DataplaneStatus {
   std::set<std::string> features;
   Version version;
   std::vector<Failure> failed;
+  std::map<std::string, plan::HealthView> health;  // of the services that are told of
+  std::set<std::string> removed;
 };
+
+// What is to be published, by key; owned by whoever owns the publishers, and shared by them.
+using WantedServices = std::map<std::string, plan::ServicePtr>;
+
+class Publisher;
 
 class PublisherObserver {
  public:
   virtual ~PublisherObserver() = default;
   // First contact: what the data plane holds, before anything of ours.
-  virtual void held(const DesiredState& state) = 0;
-  // Every worker of the data plane has applied this.
-  virtual void acknowledged(const DesiredState& state, const std::vector<Failure>& failed) = 0;
-  virtual void status(const DataplaneStatus& status) = 0;
-  // Silent for longer than the limit (true), or heard again (false).
-  virtual void lost(bool lost) = 0;
+  virtual void held(Publisher& by, const DesiredState& state) = 0;
+  // Every worker of the data plane has applied what is wanted under these keys.
+  virtual void acknowledged(Publisher& by, const std::set<std::string>& keys,
+                            const std::vector<Failure>& failed) = 0;
+  virtual void status(Publisher& by, const DataplaneStatus& status) = 0;
+  virtual void reached(Publisher& by) = 0;  // reach() has changed
+  virtual void superseded(Publisher& by, uint64_t held_epoch) = 0;
 };
 
 struct PublisherCounters {
   uint64_t puts = 0, patches = 0, acknowledged = 0, conflicts = 0, refused = 0, errors = 0;
-  uint64_t superseded = 0;  // 1: somebody with a higher epoch publishes
 };
 
 class Publisher {
  public:
   struct Options {
-    net::HttpServerAddress dataplane;
     std::chrono::milliseconds coalesce{20};
     std::chrono::milliseconds request_timeout{30'000};
-    std::chrono::seconds poll{25};  // how long the data plane may wait for news
+    std::chrono::seconds poll{4};          // how long the data plane may wait for news
+    std::chrono::seconds silent_after{8};  // longer than a poll takes
     std::chrono::seconds lost_after{60};
   };
+  struct Target {
+    std::string name;  // for logs and metrics
+    net::HttpServerAddress address;
+  };
 
-  Publisher(asio::io_context& io, Options options, PublisherObserver& observer);
+  Publisher(asio::io_context& io, Options options, Target target, const WantedServices& wanted,
+            PublisherObserver& observer);
   Publisher(const Publisher&) = delete;
   Publisher& operator=(const Publisher&) = delete;
 
-  void start();
+  // `epoch` is that of a leadership, fixed while it lasts; nullopt: the held one + 1.
+  void start(std::optional<uint64_t> epoch = {});
+  void restart(uint64_t epoch);
   void stop();
 
-  // What is wanted under this key; nullopt: nothing. Cheap when nothing changes.
-  void set(const std::string& key, std::optional<Service> service);
+  // What is wanted under this key has changed.
+  void touch(const std::string& key);
 
+  // What the data plane is known to hold under this key; null: nothing.
+  plan::ServicePtr held(const std::string& key) const;
+  const WantedServices& held() const { return held_; }
+  plan::Reach reach() const { return reach_; }
   bool contacted() const { return contacted_; }
-  bool superseded() const { return counters_.superseded > 0; }
+  bool superseded() const { return superseded_; }
+  const std::string& name() const { return target_.name; }
+  const net::SocketAddress& address() const { return target_.address.address; }
   const PublisherCounters& counters() const { return counters_; }
-  Version version() const { return acknowledged_.version; }
+  Version version() const { return version_; }
+  // RFC 3339; empty: never.
+  const std::string& acknowledged_at() const { return acknowledged_at_; }
+  // Empty once something has worked since.
+  const std::string& last_error() const { return last_error_; }
 
  private:
+  using Changes = std::vector<std::pair<std::string, plan::ServicePtr>>;
+
   void read_held();
   void take_over(const net::HttpResponse& response);
   void schedule();
+  void wait_and_publish(std::chrono::milliseconds pause);
   void publish();
-  void send(net::HttpRequest request, DesiredState offered);
-  void answered(const net::HttpResponse& response, DesiredState offered);
+  void put();
+  void patch();
+  Changes take_changes();
+  void send(net::HttpRequest request, Version offered, std::function<std::set<std::string>()> done);
+  void answered(const net::HttpResponse& response, Version offered,
+                const std::function<std::set<std::string>()>& done);
+  std::set<std::string> now_held(const Changes& changes);
+  std::set<std::string> now_held(WantedServices all);
   void conflict(const net::HttpResponse& response);
   void retry_later();
   void poll();
@@ -86,11 +121,13 @@ class Publisher {
   bool polled(const net::HttpResponse& response);
   void heard();
   void watch_silence();
+  void set_reach(plan::Reach reach);
   void note_error(const Error& error);
-  DesiredState wanted_state() const;
 
   asio::io_context& io_;
   const Options options_;
+  const Target target_;
+  const WantedServices& wanted_;
   PublisherObserver& observer_;
   net::HttpClient writer_;
   net::HttpClient reader_;
@@ -101,20 +138,24 @@ class Publisher {
   kube::Backoff poll_backoff_{std::chrono::milliseconds(100), std::chrono::milliseconds(2'000)};
   PublisherCounters counters_;
 
-  std::map<std::string, Service> wanted_;
-  DesiredState acknowledged_;
+  WantedServices held_;
+  Version version_;  // of what is held
+  std::set<std::string> dirty_;
+  std::optional<uint64_t> leadership_;
   uint64_t epoch_ = 0;
   uint64_t generation_ = 0;
   std::string instance_;
   std::string rev_;
+  std::string acknowledged_at_;
+  std::string last_error_;
   asio::steady_timer::time_point last_heard_{};
   asio::steady_timer::time_point asked_{};  // the poll under way
+  plan::Reach reach_ = plan::Reach::kSilent;
   bool contacted_ = false;
-  bool whole_ = true;     // the next change must be a PUT
-  bool changed_ = false;  // wanted_ differs from what was sent last
+  bool superseded_ = false;
+  bool whole_ = true;  // the next change must be a PUT
   bool scheduled_ = false;
   bool in_flight_ = false;
-  bool lost_ = false;
   bool complained_ = false;
   bool stopped_ = false;
 };

@@ -51,7 +51,8 @@ Reconciler::Reconciler(asio::io_context& io, Options options, kube::ApiWriter* w
       writer_(writer),
       allocator_(options_.pools),
       age_timer_(io),
-      event_prefix_(random_prefix()) {
+      event_prefix_(random_prefix()),
+      leading_(options_.leading) {
   world_.settings = options_.settings;
 }
 
@@ -60,6 +61,25 @@ void Reconciler::start() { age(); }
 void Reconciler::stop() {
   stopped_ = true;
   age_timer_.cancel();
+}
+
+void Reconciler::lead(bool leading) {
+  if (std::exchange(leading_, leading) == leading) return;
+  if (leading) return touch_all();
+  if (writer_ != nullptr) writer_->clear();
+  const auto blocked = allocator_.blocked();
+  allocator_ = plan::Allocator(options_.pools);
+  allocator_.set_blocked(blocked);
+  world_.published.clear();
+  world_.failed.clear();
+  world_.health.clear();
+  world_.features.clear();
+  planned_sources_.clear();
+  dirty_.clear();
+  written_.clear();
+  said_.clear();
+  problems_.clear();
+  contacted_ = lost_ = false;
 }
 
 void Reconciler::upsert(plan::SourceService service) {
@@ -115,29 +135,31 @@ void Reconciler::freshness(const std::string& source, std::optional<Error> troub
 
 void Reconciler::held(const DesiredState& state) {
   if (options_.on_held) options_.on_held(state);
-  world_.acknowledged.clear();
-  for (const auto& service : state.services) world_.acknowledged[service.key] = service;
+  for (const auto& service : state.services) {
+    if (!source_ready(service.key)) fleet_->keep(service);
+  }
   contacted_ = true;
   touch_all();
 }
 
-void Reconciler::acknowledged(const DesiredState& state, const std::vector<Failure>& failed) {
-  std::map<std::string, Service> now;
-  for (const auto& service : state.services) now[service.key] = service;
-  for (const auto& [key, service] : now) {
-    const auto before = world_.acknowledged.find(key);
-    if (before == world_.acknowledged.end() || before->second != service) touch(key);
+void Reconciler::published(const std::set<std::string>& keys) {
+  for (const auto& key : keys) {
+    auto now = fleet_->publication(key);
+    const auto before = world_.published.find(key);
+    const bool known = before != world_.published.end();
+    if (known == now.has_value() && (!known || before->second == *now)) continue;
+    if (now) {
+      world_.published.insert_or_assign(key, std::move(*now));
+    } else {
+      world_.published.erase(before);
+    }
+    touch(key);
   }
-  for (const auto& [key, service] : world_.acknowledged) {
-    if (!now.contains(key)) touch(key);
-  }
-  world_.acknowledged = std::move(now);
-  set_failures(failed);
 }
 
-void Reconciler::set_failures(const std::vector<Failure>& failed) {
+void Reconciler::failed(std::vector<Failure> all) {
   std::map<std::string, std::vector<Failure>> now;
-  for (const auto& failure : failed) now[failure.key].push_back(failure);
+  for (const auto& failure : all) now[failure.key].push_back(failure);
   for (const auto& [key, list] : now) {
     const auto before = world_.failed.find(key);
     const bool known = before != world_.failed.end();
@@ -157,24 +179,35 @@ void Reconciler::set_failures(const std::vector<Failure>& failed) {
   world_.failed = std::move(now);
 }
 
-void Reconciler::status(const DataplaneStatus& status) {
-  if (world_.features != status.features) {
-    world_.features = status.features;
-    touch_all();
+// A status tells of the last backend only: of each that falls or rises, the metrics do.
+void Reconciler::health(const std::set<std::string>& keys) {
+  for (const auto& key : keys) {
+    const auto now = fleet_->health(key);
+    const bool was_hopeless = world_.health.contains(key) && world_.health.at(key).hopeless();
+    if (now) {
+      world_.health[key] = *now;
+    } else {
+      world_.health.erase(key);
+    }
+    if (was_hopeless != (now && now->hopeless())) touch(key);
   }
-  set_failures(status.failed);
+}
+
+void Reconciler::features(std::set<std::string> common) {
+  world_.features = std::move(common);
+  touch_all();
 }
 
 void Reconciler::lost(bool lost) {
   ops::log(
       lost ? ops::Level::kError : ops::Level::kInfo,
-      lost ? "no data plane answers: deletions no longer wait for it" : "the data plane is back");
-  world_.dataplane_lost = lost;
+      lost ? "no data plane answers: deletions no longer wait for one" : "a data plane is back");
+  lost_ = lost;
   touch_all();
 }
 
 bool Reconciler::may_plan() const {
-  return (contacted_ || world_.dataplane_lost) && !keys_of_source_.empty();
+  return leading_ && (contacted_ || lost_) && !keys_of_source_.empty();
 }
 
 // What belongs to a source that is configured and has not synced yet stays as it is.
@@ -195,7 +228,7 @@ void Reconciler::touch(const std::string& key) {
 
 void Reconciler::touch_all() {
   for (const auto& [key, service] : world_.services) dirty_.insert(key);
-  for (const auto& [key, service] : world_.acknowledged) dirty_.insert(key);
+  for (const auto& [key, service] : world_.published) dirty_.insert(key);
   schedule();
 }
 
@@ -239,7 +272,7 @@ void Reconciler::drain() {
 
 void Reconciler::carry_out(const std::string& key, plan::ServicePlan planned) {
   ++counters_.plans;
-  publisher_->set(key, std::move(planned.desired));
+  fleet_->set(key, std::move(planned.desired));
   log_news(key, planned.problems);
   problems_.erase(key);
   if (!planned.problems.empty()) problems_[key] = planned.problems;
@@ -331,6 +364,11 @@ void Reconciler::age() {
   age_timer_.async_wait([this](const boost::system::error_code& error) {
     if (!error && !stopped_) age();
   });
+}
+
+std::vector<plan::Problem> Reconciler::problems_of(const std::string& key) const {
+  const auto found = problems_.find(key);
+  return found == problems_.end() ? std::vector<plan::Problem>{} : found->second;
 }
 
 std::map<std::string, uint64_t> Reconciler::problems() const {

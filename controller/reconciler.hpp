@@ -2,9 +2,9 @@
 // out.
 //
 // Owns the world and its allocator, on the io_context's thread. No service is planned before its
-// own source has synced and the data plane was heard once (or given up): allocating earlier could
-// hand out an address that is in use. A source that is away keeps nobody else waiting. Carries out;
-// decides nothing itself.
+// own source has synced and a data plane was heard once (or all were given up): allocating earlier
+// could hand out an address that is in use. A source that is away keeps nobody else waiting.
+// Carries out; decides nothing itself.
 #pragma once
 
 #include <functional>
@@ -17,8 +17,8 @@
 
 #include "common/net/asio.hpp"
 #include "controller/core/plan.hpp"
+#include "controller/fleet.hpp"
 #include "controller/kube/api_writer.hpp"
-#include "controller/publisher.hpp"
 #include "controller/sources/source.hpp"
 
 namespace lb::controller {
@@ -27,12 +27,13 @@ struct ReconcilerCounters {
   uint64_t plans = 0, patches = 0, patch_conflicts = 0, patch_failures = 0, events = 0;
 };
 
-class Reconciler : public sources::SourceSink, public PublisherObserver {
+class Reconciler : public sources::SourceSink, public FleetObserver {
  public:
   struct Options {
     plan::Settings settings;
     std::vector<AddressRange> pools;
     std::set<std::string> sources;  // prefixes that are configured
+    bool leading = true;            // from the start; false: once lead(true) says so
     // First contact: what the data plane holds, before anything is planned on it.
     std::function<void(const DesiredState&)> on_held = {};
     std::chrono::seconds quarantine{60};
@@ -43,9 +44,12 @@ class Reconciler : public sources::SourceSink, public PublisherObserver {
   // `writer` is null where there is no cluster.
   Reconciler(asio::io_context& io, Options options, kube::ApiWriter* writer);
 
-  void set_publisher(Publisher& publisher) { publisher_ = &publisher; }
+  void set_fleet(Fleet& fleet) { fleet_ = &fleet; }
   void start();
   void stop();
+  // Whoever does not lead follows the sources, and does nothing else. Leading again begins with
+  // what statuses and data planes say, as after a restart.
+  void lead(bool leading);
 
   // SourceSink
   void upsert(plan::SourceService service) override;
@@ -53,10 +57,12 @@ class Reconciler : public sources::SourceSink, public PublisherObserver {
   void synced(const std::string& prefix, const std::set<std::string>& keys) override;
   void nodes(std::set<IpAddress> addresses) override;
   void freshness(const std::string& source, std::optional<Error> trouble) override;
-  // PublisherObserver
+  // FleetObserver
   void held(const DesiredState& state) override;
-  void acknowledged(const DesiredState& state, const std::vector<Failure>& failed) override;
-  void status(const DataplaneStatus& status) override;
+  void published(const std::set<std::string>& keys) override;
+  void features(std::set<std::string> common) override;
+  void failed(std::vector<Failure> all) override;
+  void health(const std::set<std::string>& keys) override;
   void lost(bool lost) override;
 
   // Every source has synced, and all is planned.
@@ -65,6 +71,8 @@ class Reconciler : public sources::SourceSink, public PublisherObserver {
   plan::Allocator::Usage usage() const { return allocator_.usage(); }
   const ReconcilerCounters& counters() const { return counters_; }
   size_t stale_sources() const { return stale_.size(); }
+  const plan::Allocator& allocator() const { return allocator_; }
+  std::vector<plan::Problem> problems_of(const std::string& key) const;
   // Refusals and degradations by reason, over all services.
   std::map<std::string, uint64_t> problems() const;
 
@@ -86,13 +94,12 @@ class Reconciler : public sources::SourceSink, public PublisherObserver {
   bool send_patch(const std::string& key, const plan::ServicePatch& patch);
   void patched(const std::string& key, const net::HttpResponse& response);
   void send_events(const std::string& key, const std::vector<plan::PlannedEvent>& events);
-  void set_failures(const std::vector<Failure>& failed);
   void age();
 
   asio::io_context& io_;
   const Options options_;
   kube::ApiWriter* const writer_;
-  Publisher* publisher_ = nullptr;
+  Fleet* fleet_ = nullptr;
   plan::World world_;
   plan::Allocator allocator_;
   ReconcilerCounters counters_;
@@ -108,7 +115,9 @@ class Reconciler : public sources::SourceSink, public PublisherObserver {
   asio::steady_timer age_timer_;
   uint64_t event_number_ = 0;
   std::string event_prefix_;
-  bool contacted_ = false;
+  bool contacted_ = false;  // a data plane was heard
+  bool lost_ = false;       // none is, and none was for long
+  bool leading_ = true;
   bool scheduled_ = false;
   bool stopped_ = false;
 };

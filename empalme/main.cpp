@@ -5,6 +5,7 @@
 
 #include "common/net/http_client.hpp"
 #include "common/net/query.hpp"
+#include "empalme/explanation.hpp"
 #include "empalme/flow_table.hpp"
 #include "empalme/programs.hpp"
 #include "empalme/status_table.hpp"
@@ -17,6 +18,7 @@ constexpr char kExamples[] =
     "  empalme validate lb.yaml               say what is wrong with a file, and where\n"
     "  empalme up --source file:lb.yaml       serve what the file says, until Ctrl-C\n"
     "  empalme status                         what is served, and how it is\n"
+    "  empalme explain default/web            why this address, why these backends, what is wrong\n"
     "  empalme flows --service file/web       who is connected to whom\n"
     "  empalme drain --backend 10.0.0.7:80    nothing new goes there, until drain --lift\n"
     "  empalme up --source kubernetes --pool 192.0.2.10-192.0.2.20 --announce auto\n"
@@ -33,9 +35,13 @@ struct Typed {
   bool lift = false;
   std::string file;
   std::string kubeconfig;
+  std::string controller;
+  std::string service;
+  std::function<int()> run;  // what was asked for
 };
 
-CLI::App* add_up(CLI::App& app, lb::cli::UpOptions& up) {
+void add_up(CLI::App& app, Typed& typed) {
+  lb::cli::UpOptions& up = typed.up;
   auto* out = app.add_subcommand("up", "run a controller and a data plane until a signal");
   const auto flag = [out](const char* name, auto& value, const char* help, const char* variable) {
     return out->add_option(name, value, help)->envname(variable);
@@ -65,7 +71,7 @@ CLI::App* add_up(CLI::App& app, lb::cli::UpOptions& up) {
       ->capture_default_str();
   flag("--log-level", up.log_level, "debug, info, warning or error", "EMPALME_LOG_LEVEL")
       ->capture_default_str();
-  return out;
+  out->callback([&typed] { typed.run = [&typed] { return lb::cli::up(typed.up); }; });
 }
 
 lb::Result<lb::net::HttpServerAddress> dataplane_of(const Typed& typed) {
@@ -96,17 +102,18 @@ void add_admin(CLI::App& command, Typed& typed) {
        "EMPALME_TLS_SERVER_NAME");
 }
 
+using Render = std::function<lb::Result<std::string>(std::string_view)>;
+
 // Asks and prints; the exit code.
-int ask(const Typed& typed, lb::net::HttpRequest request,
-        const std::function<lb::Result<std::string>(std::string_view)>& render) {
-  const auto server = dataplane_of(typed);
+int ask(const Typed& typed, const lb::Result<lb::net::HttpServerAddress>& server, const char* who,
+        lb::net::HttpRequest request, const Render& render) {
   if (!server) {
     std::cerr << server.error().message << "\n";
     return 2;
   }
   const auto answer = lb::net::ask(*server, std::move(request), std::chrono::seconds(5));
   if (!answer) {
-    std::cerr << answer.error().message << "\nIs a data plane running there? See empalme up.\n";
+    std::cerr << answer.error().message << "\nIs a " << who << " running there? See empalme up.\n";
     return 1;
   }
   if (answer->status != 200) {
@@ -116,6 +123,20 @@ int ask(const Typed& typed, lb::net::HttpRequest request,
   const auto text = typed.json ? lb::Result<std::string>(answer->body) : render(answer->body);
   std::cout << (text ? *text : text.error().message + "\n");
   return text ? 0 : 1;
+}
+
+int ask(const Typed& typed, lb::net::HttpRequest request, const Render& render) {
+  return ask(typed, dataplane_of(typed), "data plane", std::move(request), render);
+}
+
+int explain(const Typed& typed) {
+  const auto address = lb::net::parse_socket_address(typed.controller);
+  const auto server =
+      address ? lb::Result<lb::net::HttpServerAddress>(lb::net::HttpServerAddress(*address))
+              : lb::Error{"Flag", "--controller: " + address.error().message};
+  return ask(typed, server, "controller",
+             {"GET", "/v1/explain?service=" + lb::net::percent_encode(typed.service), {}, {}},
+             lb::cli::explanation);
 }
 
 int status(const Typed& typed) {
@@ -138,6 +159,67 @@ int drain(const Typed& typed) {
              lb::cli::drain_table);
 }
 
+// Everything, only where that was said.
+int drain_named(const Typed& typed) {
+  if (typed.flows.all || !typed.flows.service.empty() || !typed.flows.backend.empty()) {
+    return drain(typed);
+  }
+  std::cerr << "name a --service or a --backend, or say --all\n";
+  return 2;
+}
+
+int uninstall(const Typed& typed) {
+  std::vector<std::string> arguments{"uninstall"};
+  if (!typed.kubeconfig.empty()) arguments.push_back("--kubeconfig=" + typed.kubeconfig);
+  return lb::cli::become("empalme-controller", arguments);
+}
+
+CLI::App& add(CLI::App& app, Typed& typed, const char* name, const char* help,
+              int (*run)(const Typed&)) {
+  auto* out = app.add_subcommand(name, help);
+  out->callback([&typed, run] { typed.run = [&typed, run] { return run(typed); }; });
+  return *out;
+}
+
+void add_questions(CLI::App& app, Typed& typed) {
+  auto& show = add(app, typed, "status", "show what is served", status);
+  add_admin(show, typed);
+  show.add_flag("--json", typed.json, "As the data plane says it");
+  auto& why = add(app, typed, "explain", "why a service is as it is", explain);
+  why.add_option("SERVICE", typed.service, "NAMESPACE/NAME, or a key as status shows it")
+      ->required();
+  why.add_option("--controller", typed.controller, "The controller's admin socket")
+      ->envname("EMPALME_CONTROLLER_ADMIN")
+      ->capture_default_str();
+  why.add_flag("--json", typed.json, "As the controller says it");
+  auto& list = add(app, typed, "flows", "list connections, the newest first", flows);
+  add_admin(list, typed);
+  add_place(list, typed);
+  list.add_option("--source", typed.flows.source, "Only of this client's address");
+  list.add_option("--limit", typed.flows.limit, "At most so many")->capture_default_str();
+  list.add_flag("--json", typed.json, "As the data plane says it");
+}
+
+void add_deeds(CLI::App& app, Typed& typed) {
+  auto& end = add(app, typed, "kill", "end one connection, as listed by flows", kill);
+  add_admin(end, typed);
+  end.add_option("ID", typed.id, "Its id")->required();
+  auto& drained = add(app, typed, "drain", "send nothing new to a backend or service", drain_named);
+  add_admin(drained, typed);
+  add_place(drained, typed);
+  drained.add_flag("--lift", typed.lift, "End the drain of exactly this");
+  drained.add_flag("--all", typed.flows.all, "Of everything, where nothing is named");
+  drained.add_flag("--json", typed.json, "As the data plane says it");
+  auto& check = add(app, typed, "validate", "check a configuration file", [](const Typed& t) {
+    return lb::cli::become("empalme-controller", {"validate", t.file});
+  });
+  check.add_option("FILE", typed.file, "YAML or JSON, '-' for standard input")->required();
+  auto& leave =
+      add(app, typed, "uninstall", "take our finalizers and status off every Service", uninstall);
+  leave.add_option("--kubeconfig", typed.kubeconfig, "How to reach the cluster")
+      ->envname("EMPALME_KUBECONFIG");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -150,52 +232,14 @@ int main(int argc, char** argv) {
   const char* folder = std::getenv("EMPALME_SOCKET_DIR");
   typed.up.socket_dir = folder != nullptr ? folder : lb::net::default_socket_folder();
   typed.admin = "unix:" + typed.up.socket_dir + "/dataplane.sock";
-  auto* up = add_up(app, typed.up);
-  auto* show = app.add_subcommand("status", "show what is served");
-  add_admin(*show, typed);
-  show->add_flag("--json", typed.json, "As the data plane says it");
-  auto* list = app.add_subcommand("flows", "list connections, the newest first");
-  add_admin(*list, typed);
-  add_place(*list, typed);
-  list->add_option("--source", typed.flows.source, "Only of this client's address");
-  list->add_option("--limit", typed.flows.limit, "At most so many")->capture_default_str();
-  list->add_flag("--json", typed.json, "As the data plane says it");
-  auto* end = app.add_subcommand("kill", "end one connection, as listed by flows");
-  add_admin(*end, typed);
-  end->add_option("ID", typed.id, "Its id")->required();
-  auto* drained = app.add_subcommand("drain", "send nothing new to a backend or service");
-  add_admin(*drained, typed);
-  add_place(*drained, typed);
-  drained->add_flag("--lift", typed.lift, "End the drain of exactly this");
-  drained->add_flag("--all", typed.flows.all, "Of everything, where nothing is named");
-  drained->add_flag("--json", typed.json, "As the data plane says it");
-  auto* validate = app.add_subcommand("validate", "check a configuration file");
-  validate->add_option("FILE", typed.file, "YAML or JSON, '-' for standard input")->required();
-  auto* uninstall =
-      app.add_subcommand("uninstall", "take our finalizers and status off every Service");
-  uninstall->add_option("--kubeconfig", typed.kubeconfig, "How to reach the cluster")
-      ->envname("EMPALME_KUBECONFIG");
+  typed.controller = "unix:" + typed.up.socket_dir + "/controller.sock";
+  add_up(app, typed);
+  add_questions(app, typed);
+  add_deeds(app, typed);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& stop) {
     return app.exit(stop) == 0 ? 0 : 2;
   }
-
-  if (up->parsed()) return lb::cli::up(typed.up);
-  if (show->parsed()) return status(typed);
-  if (list->parsed()) return flows(typed);
-  if (end->parsed()) return kill(typed);
-  if (drained->parsed()) {
-    if (typed.flows.all || !typed.flows.service.empty() || !typed.flows.backend.empty()) {
-      return drain(typed);
-    }
-    std::cerr << "name a --service or a --backend, or say --all\n";
-    return 2;
-  }
-  if (validate->parsed()) {
-    return lb::cli::become("empalme-controller", {"validate", typed.file});
-  }
-  std::vector<std::string> arguments{"uninstall"};
-  if (!typed.kubeconfig.empty()) arguments.push_back("--kubeconfig=" + typed.kubeconfig);
-  return lb::cli::become("empalme-controller", arguments);
+  return typed.run();
 }

@@ -46,6 +46,7 @@ ChildSpec controller(const UpOptions& options, const std::string& socket) {
   if (options.claim_unclassed) out.arguments.push_back("--claim-unclassed");
   add(out.arguments, "--kubeconfig", options.kubeconfig);
   add(out.arguments, "--dataplane", socket);
+  add(out.arguments, "--admin", "unix:" + options.socket_dir + "/controller.sock");
   add_observe(out.arguments, options.observe_controller);
   add(out.arguments, "--log-level", options.log_level);
   return out;

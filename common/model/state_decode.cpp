@@ -96,10 +96,7 @@ void read_limits(ObjectReader& reader, Policy& out) {
 }
 
 // `out` comes in with what the policy overrides: the defaults, or the service's policy.
-void read_policy(ObjectReader& parent, Policy& out) {
-  const auto* value = parent.find("policy");
-  if (value == nullptr) return;
-  ObjectReader reader(*value, parent.at("policy"));
+void read_policy_fields(ObjectReader& reader, Policy& out) {
   reader.choice(
       "balance", out.balance,
       {Balance::kRoundRobin, Balance::kLeastConnections, Balance::kRandomTwo, Balance::kMaglev});
@@ -115,6 +112,13 @@ void read_policy(ObjectReader& parent, Policy& out) {
   read_ejection(reader, out.ejection);
   reader.choice("mode", out.mode, {Mode::kProxy, Mode::kKernel});
   reader.finish();
+}
+
+void read_policy(ObjectReader& parent, Policy& out) {
+  const auto* value = parent.find("policy");
+  if (value == nullptr) return;
+  ObjectReader reader(*value, parent.at("policy"));
+  read_policy_fields(reader, out);
 }
 
 Backend read_backend(const Json& value, const std::string& pointer) {
@@ -287,6 +291,14 @@ Result<DesiredState> decode_state(std::string_view text) {
     reader.finish();
     normalise(out);
     return out;
+  });
+}
+
+Result<Policy> decode_policy(std::string_view text, Policy base) {
+  return decode<Policy>(text, [&](const Json& document) {
+    ObjectReader reader(document, "");
+    read_policy_fields(reader, base);
+    return base;
   });
 }
 

@@ -21,6 +21,8 @@ inline constexpr size_t kMaxDepth = 32;
 
 Result<DesiredState> decode_state(std::string_view text);
 Result<StatePatch> decode_patch(std::string_view text);
+// One policy object over what it overrides; its lists are as they were written.
+Result<Policy> decode_policy(std::string_view text, Policy base);
 Result<ApplyResult> decode_apply_result(std::string_view text);  // tolerant of unknown fields
 
 std::string encode_state(const DesiredState& state);

@@ -64,6 +64,7 @@ class Allocator {
 
   // Addresses of nodes, never given.
   void set_blocked(std::set<IpAddress> blocked);
+  const std::set<IpAddress>& blocked() const { return blocked_; }
 
   // Keys to plan again because of somebody else's change; sorted.
   std::set<std::string> take_changed();

@@ -165,6 +165,7 @@ void read_spec(const Fields& spec, ServiceObject& out) {
   out.ip_families = spec.texts("ipFamilies");
   out.ip_family_policy = spec.text("ipFamilyPolicy");
   out.external_traffic_policy = spec.text("externalTrafficPolicy", "Cluster");
+  out.health_check_node_port = spec.port("healthCheckNodePort").value_or(0);
 }
 
 ServiceObject read_service(const Fields& root) {

@@ -81,6 +81,7 @@ struct ServiceObject {
   std::vector<std::string> ip_families;
   std::string ip_family_policy;
   std::string external_traffic_policy = "Cluster";
+  uint16_t health_check_node_port = 0;
   std::vector<Ingress> ingress;
   std::vector<Condition> conditions;
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "controller/core/privilege.hpp"
 #include "controller/core/service_status.hpp"
 #include "controller/core/trim.hpp"
 
@@ -62,7 +63,12 @@ class Planner {
   }
 
  private:
-  bool published() const { return world_.acknowledged.contains(key_); }
+  // Null: no data plane holds anything under this key.
+  const Publication* publication() const {
+    const auto found = world_.published.find(key_);
+    return found == world_.published.end() ? nullptr : &found->second;
+  }
+  bool served() const { return publication() != nullptr && publication()->served; }
 
   // Our own finalizer says that we have been at work on the Service; the standard one is anybody's.
   bool marked(const KubeMeta& meta) const {
@@ -72,7 +78,7 @@ class Planner {
 
   // The object is gone for good: what it held is free once nothing serves it any more.
   ServicePlan gone() {
-    if (!published() || world_.dataplane_lost) allocator_.release(key_);
+    if (!served()) allocator_.release(key_);
     return std::move(plan_);
   }
 
@@ -105,6 +111,7 @@ class Planner {
     const Allocation allocation = allocator_.allocate(key_, claim_of(meta, allocator_));
     if (allocation.problem) plan_.problems.push_back(*allocation.problem);
     Service desired{key_, allocation.addresses, source_->ports, source_->policy};
+    withhold_privileges(desired, meta.ns, world_.settings.privileged, plan_.problems);
     trim(desired, world_.features, plan_.problems);
     normalise(desired);
     if (desired.ports.empty()) block_all();
@@ -124,8 +131,7 @@ class Planner {
     }
     plan_.patch = std::move(patch);
     // What is served already goes on: somebody may have taken a finalizer off a running Service.
-    const auto served = world_.acknowledged.find(key_);
-    if (served != world_.acknowledged.end()) plan_.desired = served->second;
+    if (publication() != nullptr) plan_.desired = *publication()->service;
     return std::move(plan_);
   }
 
@@ -146,19 +152,21 @@ class Planner {
   ServicePlan refuse(const KubeMeta& meta) {
     StatusWish wish = refused_status(plan_.problems);
     // The old address stays in the status until nothing answers on it any more.
-    if (!published() || world_.dataplane_lost) wish.ingress = std::vector<Ingress>{};
+    if (!served()) wish.ingress = std::vector<Ingress>{};
     add_patch(meta, wish);
     return std::move(plan_);
   }
 
   void report(const KubeMeta& meta, const std::vector<IpAddress>& addresses,
               const Service& desired) {
-    const auto served = world_.acknowledged.find(key_);
-    if (served == world_.acknowledged.end() || served->second != desired) return;
+    const Publication* now = publication();
+    if (now == nullptr || !now->confirmed || *now->service != desired) return;
     static const std::vector<Failure> kNone;
     const auto failed = world_.failed.find(key_);
     const auto& failures = failed == world_.failed.end() ? kNone : failed->second;
-    add_patch(meta, served_status({*source_, addresses, plan_.problems, failures}));
+    const auto health = world_.health.find(key_);
+    const HealthView known = health == world_.health.end() ? HealthView{} : health->second;
+    add_patch(meta, served_status({*source_, addresses, plan_.problems, failures, known}));
   }
 
   void add_patch(const KubeMeta& meta, const StatusWish& wish) {
@@ -169,7 +177,7 @@ class Planner {
 
   // Not ours (any more): nothing is served, and once nothing is, our marks come off.
   ServicePlan tear_down(const KubeMeta& meta) {
-    if (published() && !world_.dataplane_lost) {
+    if (served()) {
       if (marked(meta)) {
         plan_.events.push_back({false, "DeletingLoadBalancer", "Deleting load balancer"});
       }
@@ -184,9 +192,10 @@ class Planner {
     }
     clear_status(patch, meta);
     plan_.patch = std::move(patch);
-    if (published()) {
+    if (publication() != nullptr) {
       plan_.events.push_back({true, "DataPlaneUnreachable",
-                              "No data plane confirmed the removal; its address is kept aside"});
+                              "A data plane that no longer answers may serve it still; its address "
+                              "is kept aside"});
     }
     plan_.events.push_back({false, "DeletedLoadBalancer", "Deleted load balancer"});
     return std::move(plan_);
@@ -204,7 +213,7 @@ std::vector<std::string> oldest_first(const World& world) {
   for (const auto& [key, service] : world.services) {
     order.emplace_back(service.kube ? service.kube->creation_time : "", key);
   }
-  for (const auto& [key, service] : world.acknowledged) {
+  for (const auto& [key, service] : world.published) {
     if (!world.services.contains(key)) order.emplace_back("", key);
   }
   std::sort(order.begin(), order.end());

@@ -2,7 +2,7 @@
 //
 // No clock, no I/O; owned by the thread that owns the world. plan_service() is total: the same
 // world gives the same plan, whatever came first, and once its patch is in the Service and its
-// desired service acknowledged, planning again asks for nothing. Order: finalizer, allocate,
+// desired service confirmed, planning again asks for nothing. Order: finalizer, allocate,
 // publish, acknowledged, status; teardown in reverse. Follows KEP-1860 (ipMode), KEP-1959 (class),
 // KEP-4631 (ports[].error) as far as they bind a provider.
 #pragma once
@@ -16,6 +16,7 @@
 
 #include "common/model/state.hpp"
 #include "controller/core/allocator.hpp"
+#include "controller/core/publication.hpp"
 #include "controller/core/source_service.hpp"
 
 namespace lb::plan {
@@ -40,16 +41,27 @@ struct Settings {
   std::string load_balancer_class = kDefaultClass;
   bool claim_unclassed = false;  // also Services without a class
   std::string finalizer = kFinalizer;
+  std::set<std::string> privileged;  // namespaces whose Services may ask for anything; "*": all
+};
+
+// How the data plane that sees a service worst sees its backends, as far as they are ready.
+struct HealthView {
+  uint32_t ready = 0;   // as their source says
+  uint32_t usable = 0;  // of these, neither down nor ejected
+  std::string reason;   // of one that is not
+
+  bool hopeless() const { return ready > 0 && usable == 0; }
+  bool operator==(const HealthView&) const = default;
 };
 
 // Everything a plan depends on, beside the allocator.
 struct World {
   Settings settings;
   std::map<std::string, SourceService> services;       // by key
-  std::map<std::string, Service> acknowledged;         // what the data plane has confirmed
-  std::map<std::string, std::vector<Failure>> failed;  // what it could not program, by key
-  std::set<std::string> features;                      // of the data plane; empty: not known yet
-  bool dataplane_lost = false;                         // silent for so long that teardown goes on
+  std::map<std::string, Publication> published;        // what the data planes hold, by key
+  std::map<std::string, std::vector<Failure>> failed;  // what they could not program, by key
+  std::map<std::string, HealthView> health;            // by key; none: nothing is known
+  std::set<std::string> features;                      // of every data plane; empty: not known yet
 };
 
 struct PlannedEvent {
@@ -90,7 +102,7 @@ struct ServicePlan {
 
 ServicePlan plan_service(const World& world, Allocator& allocator, const std::string& key);
 
-// Every key of the world and of what is acknowledged: claims first, then the older before the
+// Every key of the world and of what is published: claims first, then the older before the
 // younger, until nothing changes any more.
 // Only of the keys for which `ready` holds.
 using Ready = std::function<bool(const std::string& key)>;

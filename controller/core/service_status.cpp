@@ -62,6 +62,11 @@ std::string sentence(const Failure& failure) {
 // Why not everything is as asked; empty when it is.
 std::pair<std::string, std::string> degradation(const ServedFacts& facts) {
   for (const Failure& failure : facts.failures) return {failure.reason, sentence(failure)};
+  if (facts.health.hopeless()) {
+    const std::string all = std::to_string(facts.health.ready);
+    return {"NoHealthyBackend",
+            "none of the " + all + " ready backends is fit: " + facts.health.reason};
+  }
   for (const Problem& problem : facts.problems) return {problem.reason, problem.message};
   return {};
 }

@@ -20,6 +20,7 @@ struct ServedFacts {
   const std::vector<IpAddress>& addresses;  // in the order of the Service's families
   const std::vector<Problem>& problems;
   const std::vector<Failure>& failures;
+  const HealthView& health;
 };
 
 // The data plane has confirmed what is published.

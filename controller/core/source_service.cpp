@@ -2,25 +2,12 @@
 
 #include <algorithm>
 
+#include "controller/core/annotations.hpp"
+#include "controller/core/node_targets.hpp"
+#include "controller/core/text.hpp"
+
 namespace lb::plan {
 namespace {
-
-std::string trimmed(std::string_view text) {
-  constexpr std::string_view kBlank = " \t\r\n";
-  const size_t first = text.find_first_not_of(kBlank);
-  if (first == std::string_view::npos) return {};
-  return std::string(text.substr(first, text.find_last_not_of(kBlank) - first + 1));
-}
-
-std::vector<std::string> split(std::string_view text) {
-  std::vector<std::string> out;
-  while (!text.empty()) {
-    const size_t comma = std::min(text.find(','), text.size());
-    if (auto item = trimmed(text.substr(0, comma)); !item.empty()) out.push_back(std::move(item));
-    text.remove_prefix(std::min(comma + 1, text.size()));
-  }
-  return out;
-}
 
 std::string annotation(const ServiceObject& service, const char* name) {
   const auto found = service.meta.annotations.find(name);
@@ -51,8 +38,8 @@ std::vector<IpAddress> parse_addresses(const std::vector<std::string>& texts, So
 // The field names one family; when the annotation is there too it must name the same address,
 // since nothing says which of the two is the newer wish.
 std::vector<IpAddress> requested_addresses(const ServiceObject& service, SourceService& out) {
-  const auto field = parse_addresses(split(service.load_balancer_ip), out);
-  const auto listed = parse_addresses(split(annotation(service, kAddressesAnnotation)), out);
+  const auto field = parse_addresses(split_list(service.load_balancer_ip), out);
+  const auto listed = parse_addresses(split_list(annotation(service, kAddressesAnnotation)), out);
   if (listed.empty()) return field;
   if (!field.empty() && std::find(listed.begin(), listed.end(), field.front()) == listed.end()) {
     refuse(out, "spec.loadBalancerIP and the annotation empalme.io/addresses differ", false);
@@ -64,7 +51,7 @@ std::vector<IpAddress> requested_addresses(const ServiceObject& service, SourceS
 // A range that cannot be read blocks the Service: leaving it out could mean "everyone".
 std::vector<Cidr> source_ranges(const ServiceObject& service, SourceService& out) {
   auto texts = service.source_ranges;
-  if (texts.empty()) texts = split(annotation(service, kSourceRangesAnnotation));
+  if (texts.empty()) texts = split_list(annotation(service, kSourceRangesAnnotation));
   std::vector<Cidr> ranges;
   for (const auto& text : texts) {
     const auto range = Cidr::parse(trimmed(text));
@@ -94,6 +81,18 @@ void check_families(const KubeMeta& meta, SourceService& out) {
   }
 }
 
+// Backends see our address: what asks for the client's is kept only where they can be told of it.
+void check_traffic_policy(const ServiceObject& service, SourceService& out) {
+  if (service.external_traffic_policy != "Local") return;
+  const bool told = std::all_of(out.ports.begin(), out.ports.end(), [](const ServicePort& port) {
+    return port.policy.proxy_protocol != ProxyProtocol::kOff;
+  });
+  if (told) return;
+  out.problems.push_back({"SourceAddressNotPreserved",
+                          "externalTrafficPolicy Local: backends see the load balancer's address; "
+                          "empalme.io/proxy-protocol: v2 tells them the client's"});
+}
+
 KubeMeta kube_meta(const ServiceObject& service, SourceService& out) {
   KubeMeta meta;
   meta.ns = service.meta.ns;
@@ -121,7 +120,8 @@ std::string kubernetes_key(const std::string& ns, const std::string& name) {
 }
 
 SourceService from_kubernetes(const ServiceObject& service,
-                              const std::vector<EndpointSliceObject>& slices) {
+                              const std::vector<EndpointSliceObject>& slices,
+                              const std::vector<NodeObject>& nodes) {
   SourceService out;
   out.key = kubernetes_key(service.meta.ns, service.meta.name);
   JoinedPorts joined = join(service, slices);
@@ -132,8 +132,11 @@ SourceService from_kubernetes(const ServiceObject& service,
   }
   out.policy.source_ranges = source_ranges(service, out);
   out.ports = std::move(joined.ports);
-  // Policies of ports are effective ones: the Service's, which nothing overrides here.
+  // Policies of ports are effective ones: the Service's, and what overrides it.
   for (auto& port : out.ports) port.policy = out.policy;
+  apply_annotations(service.meta.annotations, out.policy, out.ports, out.problems);
+  if (targets_nodes(service, out.problems)) use_nodes(service, nodes, out);
+  check_traffic_policy(service, out);
   return out;
 }
 

@@ -15,8 +15,6 @@
 
 namespace lb::plan {
 
-// A list of addresses, one a family at most, for what spec.loadBalancerIP cannot say.
-inline constexpr char kAddressesAnnotation[] = "empalme.io/addresses";
 inline constexpr char kSourceRangesAnnotation[] =
     "service.beta.kubernetes.io/load-balancer-source-ranges";
 
@@ -53,7 +51,9 @@ struct SourceService {
 
 std::string kubernetes_key(const std::string& ns, const std::string& name);
 
+// `nodes` matter only to a Service that targets_nodes().
 SourceService from_kubernetes(const ServiceObject& service,
-                              const std::vector<EndpointSliceObject>& slices);
+                              const std::vector<EndpointSliceObject>& slices,
+                              const std::vector<NodeObject>& nodes = {});
 
 }  // namespace lb::plan

@@ -43,10 +43,17 @@ void ApiWriter::push(ApiCall call) {
       waiting->call = std::move(call);
       waiting->due = {};  // it may well be right
     } else {
-      queue_.push_back({std::move(call)});
+      queue_.push_back({std::move(call), epoch_});
     }
   }
   wake_.notify_all();
+}
+
+void ApiWriter::clear() {
+  const std::lock_guard lock(mutex_);
+  counters_.dropped += queue_.size();
+  queue_.clear();
+  ++epoch_;
 }
 
 void ApiWriter::stop() {
@@ -109,6 +116,7 @@ void ApiWriter::try_later(Waiting waiting, Outcome outcome, std::chrono::millise
   const auto pause = backoff.next(std::uniform_real_distribution<>(0, 1)(random_));
   waiting.due = Clock::now() + std::max(pause, asked_for);
   const std::lock_guard lock(mutex_);
+  if (waiting.epoch != epoch_) return;
   const bool overtaken = std::any_of(queue_.begin(), queue_.end(), [&](const Waiting& each) {
     return !waiting.call.key.empty() && each.call.key == waiting.call.key;
   });

@@ -51,6 +51,8 @@ class ApiWriter {
 
   void start();
   void push(ApiCall call);
+  // Drops what waits: whoever leads now writes it anew.
+  void clear();
   // What waits is given up. Idempotent.
   void stop();
 
@@ -62,6 +64,7 @@ class ApiWriter {
 
   struct Waiting {
     ApiCall call;
+    uint64_t epoch = 0;  // clear() ends one
     Clock::time_point due{};
     Backoff nobody{std::chrono::milliseconds(100), std::chrono::milliseconds(2'000)};
     Backoff refused{std::chrono::milliseconds(250), std::chrono::milliseconds(30'000)};
@@ -79,7 +82,8 @@ class ApiWriter {
 
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<Waiting> queue_;  // guarded by mutex_, as are the next two
+  std::deque<Waiting> queue_;  // guarded by mutex_, as are the next three
+  uint64_t epoch_ = 0;
   std::unique_ptr<HttpClient> client_;
   bool stopping_ = false;
   std::thread thread_;

@@ -1,6 +1,7 @@
 #include "controller/sources/kubernetes_source.hpp"
 
 #include "common/ops/log.hpp"
+#include "controller/core/node_targets.hpp"
 #include "controller/kube/api_requests.hpp"
 
 namespace lb::sources {
@@ -10,6 +11,13 @@ constexpr char kServiceNameLabel[] = "kubernetes.io/service-name";
 constexpr size_t kResources = 3;
 
 std::string slice_key(const std::string& ns, const std::string& name) { return ns + "/" + name; }
+
+// Empty: nobody's.
+std::string owner_of(const plan::EndpointSliceObject& slice) {
+  const auto label = slice.meta.labels.find(kServiceNameLabel);
+  return label == slice.meta.labels.end() ? std::string{}
+                                          : plan::kubernetes_key(slice.meta.ns, label->second);
+}
 
 std::string key_of(const plan::ServiceObject*, const std::string& ns, const std::string& name) {
   return plan::kubernetes_key(ns, name);
@@ -121,10 +129,7 @@ void KubernetesSource::put(plan::ServiceObject service) {
 
 void KubernetesSource::put(plan::EndpointSliceObject slice) {
   const std::string key = slice_key(slice.meta.ns, slice.meta.name);
-  const auto label = slice.meta.labels.find(kServiceNameLabel);
-  const std::string owner = label == slice.meta.labels.end()
-                                ? std::string{}
-                                : plan::kubernetes_key(slice.meta.ns, label->second);
+  const std::string owner = owner_of(slice);
   if (const auto held = slices_.find(key); held != slices_.end() && held->second == slice) return;
   unlink_slice(key);
   slices_[key] = std::move(slice);
@@ -134,32 +139,35 @@ void KubernetesSource::put(plan::EndpointSliceObject slice) {
 }
 
 void KubernetesSource::put(plan::NodeObject node) {
+  const auto held = nodes_.find(node.meta.name);
+  const bool same = held != nodes_.end() && held->second.addresses == node.addresses &&
+                    held->second.meta.labels == node.meta.labels &&
+                    held->second.taints == node.taints &&
+                    held->second.meta.deleting() == node.meta.deleting();
   const std::string name = node.meta.name;
-  const bool same = nodes_.contains(name) && nodes_[name].addresses == node.addresses;
   nodes_[name] = std::move(node);
   if (!same) emit_nodes();
 }
 
 // Takes the slice from the service that has it; a slice may change hands.
 void KubernetesSource::unlink_slice(const std::string& key) {
-  for (auto each = slices_of_.begin(); each != slices_of_.end();) {
-    const bool had = each->second.erase(key) > 0;
-    each = each->second.empty() ? slices_of_.erase(each) : std::next(each);
-    if (had) return;
-  }
+  const auto held = slices_.find(key);
+  if (held == slices_.end()) return;
+  const auto owner = slices_of_.find(owner_of(held->second));
+  if (owner == slices_of_.end()) return;
+  owner->second.erase(key);
+  if (owner->second.empty()) slices_of_.erase(owner);
 }
 
 void KubernetesSource::drop_service(const std::string& key) {
+  on_nodes_.erase(key);
   if (services_.erase(key) > 0) sink_.remove(key);
 }
 
 void KubernetesSource::drop_slice(const std::string& key) {
   const auto held = slices_.find(key);
   if (held == slices_.end()) return;
-  const auto label = held->second.meta.labels.find(kServiceNameLabel);
-  const std::string owner = label == held->second.meta.labels.end()
-                                ? std::string{}
-                                : plan::kubernetes_key(held->second.meta.ns, label->second);
+  const std::string owner = owner_of(held->second);
   unlink_slice(key);
   slices_.erase(held);
   if (!owner.empty()) emit(owner);
@@ -200,7 +208,20 @@ void KubernetesSource::emit(const std::string& service_key) {
   if (const auto keys = slices_of_.find(service_key); keys != slices_of_.end()) {
     for (const auto& key : keys->second) slices.push_back(slices_.at(key));
   }
-  sink_.upsert(plan::from_kubernetes(service->second, slices));
+  sink_.upsert(plan::from_kubernetes(service->second, slices, nodes_for(service->second)));
+}
+
+std::vector<plan::NodeObject> KubernetesSource::nodes_for(const plan::ServiceObject& service) {
+  const std::string key = plan::kubernetes_key(service.meta.ns, service.meta.name);
+  std::vector<plan::Problem> elsewhere;
+  if (!plan::targets_nodes(service, elsewhere)) {
+    on_nodes_.erase(key);
+    return {};
+  }
+  on_nodes_.insert(key);
+  std::vector<plan::NodeObject> out;
+  for (const auto& [name, node] : nodes_) out.push_back(node);
+  return out;
 }
 
 void KubernetesSource::emit_nodes() {
@@ -211,6 +232,7 @@ void KubernetesSource::emit_nodes() {
     }
   }
   sink_.nodes(std::move(addresses));
+  for (const auto& key : std::set<std::string>(on_nodes_)) emit(key);
 }
 
 void KubernetesSource::maybe_synced() {

@@ -51,6 +51,7 @@ class KubernetesSource : public Source {
   void unlink_slice(const std::string& key);
   void emit(const std::string& service_key);
   void emit_nodes();
+  std::vector<plan::NodeObject> nodes_for(const plan::ServiceObject& service);
   void maybe_synced();
   void trouble(const std::string& path, std::optional<Error> error);
 
@@ -62,6 +63,7 @@ class KubernetesSource : public Source {
   std::map<std::string, plan::EndpointSliceObject> slices_;  // by ns/name
   std::map<std::string, std::set<std::string>> slices_of_;   // service key -> slice keys
   std::map<std::string, plan::NodeObject> nodes_;
+  std::set<std::string> on_nodes_;  // keys of Services whose targets are nodes
   std::set<std::string> listed_;
   std::set<std::string> troubled_;
 };

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include "controller/core/annotations.hpp"
 #include "tests/unit/controller/core/builders.hpp"
 
 namespace lb::plan {

@@ -18,7 +18,7 @@ uint64_t seed() {
   return kSeed;
 }
 
-// A cluster in small: objects, what is acknowledged, and a controller that plans until it rests.
+// A cluster in small: objects, what is published, and a controller that plans until it rests.
 class Cluster {
  public:
   explicit Cluster(std::vector<AddressRange> pools) : allocator_(std::move(pools)) {}
@@ -53,8 +53,9 @@ class Cluster {
 
   std::map<std::string, std::string> addresses() const {
     std::map<std::string, std::string> out;
-    for (const auto& [key, service] : world_.acknowledged) {
-      out[key] = service.addresses.empty() ? "" : service.addresses.front().to_string();
+    for (const auto& [key, service] : world_.published) {
+      const auto& addresses = service.service->addresses;
+      out[key] = addresses.empty() ? "" : addresses.front().to_string();
     }
     return out;
   }
@@ -78,15 +79,15 @@ class Cluster {
     carry_out(key, plan);
   }
   void carry_out(const std::string& key, const ServicePlan& plan) {
-    const auto held = world_.acknowledged.find(key);
+    const auto held = world_.published.find(key);
     const bool same = plan.desired
-                          ? held != world_.acknowledged.end() && held->second == *plan.desired
-                          : held == world_.acknowledged.end();
+                          ? held != world_.published.end() && *held->second.service == *plan.desired
+                          : held == world_.published.end();
     if (!same) {
       if (plan.desired) {
-        world_.acknowledged[key] = *plan.desired;
+        world_.published[key] = {std::make_shared<const Service>(*plan.desired)};
       } else {
-        world_.acknowledged.erase(key);
+        world_.published.erase(key);
       }
       dirty_.insert(key);
     }
@@ -147,10 +148,10 @@ TEST(PlanLaws, PlanningItsOwnResultChangesNothing) {
     for (const auto& [key, plan] : plan_all(cluster.world_, cluster.allocator_)) {
       EXPECT_EQ(plan.patch, std::nullopt) << key << " seed " << seed();
       EXPECT_TRUE(plan.events.empty()) << key << " seed " << seed();
-      const auto served = cluster.world_.acknowledged.find(key);
-      const bool same = plan.desired ? served != cluster.world_.acknowledged.end() &&
-                                           served->second == *plan.desired
-                                     : served == cluster.world_.acknowledged.end();
+      const auto served = cluster.world_.published.find(key);
+      const bool same = plan.desired ? served != cluster.world_.published.end() &&
+                                           *served->second.service == *plan.desired
+                                     : served == cluster.world_.published.end();
       EXPECT_TRUE(same) << key << " seed " << seed();
     }
   }

@@ -23,7 +23,8 @@ class PlanTest : public testing::Test {
   }
   void acknowledge(const ServiceBuilder& builder) {
     const auto planned = plan(builder);
-    if (planned.desired) world.acknowledged[builder.key()] = *planned.desired;
+    if (!planned.desired) return;
+    world.published[builder.key()] = {std::make_shared<const Service>(*planned.desired)};
   }
   static std::string condition(const ServicePlan& planned, const std::string& type) {
     if (!planned.patch) return "no patch";
@@ -106,7 +107,7 @@ TEST_F(PlanTest, TearsDownInReverse) {
   EXPECT_EQ(out.desired, std::nullopt);
   EXPECT_EQ(out.patch, std::nullopt) << "the data plane still serves it";
   EXPECT_THAT(reasons(out), ElementsAre("DeletingLoadBalancer"));
-  world.acknowledged.clear();
+  world.published.clear();
   out = plan(web);
   EXPECT_THAT(out.patch->remove_finalizers, ElementsAre(kFinalizer, kStandardFinalizer));
   EXPECT_THAT(*out.patch->ingress, IsEmpty());
@@ -130,11 +131,35 @@ TEST_F(PlanTest, ALostDataPlaneDoesNotHoldUpADeletion) {
   acknowledge(web);
   web.deleting();
   put(web);
-  world.dataplane_lost = true;
+  auto& published = world.published.at(web.key());
+  published.served = false;
+  published.unreachable = true;
   const auto out = plan(web);
   EXPECT_THAT(out.patch->remove_finalizers, SizeIs(2));
   EXPECT_THAT(reasons(out), ElementsAre("DataPlaneUnreachable", "DeletedLoadBalancer"));
   EXPECT_THAT(allocator.quarantined(), ElementsAre(ip("192.0.2.10")));
+}
+
+TEST_F(PlanTest, AServiceIsNotReportedBeforeEnoughDataPlanesHaveIt) {
+  auto web = service("web");
+  put(web);
+  acknowledge(web);
+  world.published.at(web.key()).confirmed = false;
+  EXPECT_EQ(plan(web).patch, std::nullopt);
+  world.published.at(web.key()).confirmed = true;
+  EXPECT_NE(plan(web).patch, std::nullopt);
+}
+
+TEST_F(PlanTest, SaysThatNoBackendIsFitAndThatOneIsAgain) {
+  auto web = service("web");
+  put(web);
+  acknowledge(web);
+  world.health[web.key()] = {3, 0, "10.0.0.1:80 is down (Refused)"};
+  auto out = plan(web);
+  EXPECT_EQ(condition(out, kDegraded), "True NoHealthyBackend");
+  EXPECT_THAT(out.patch->conditions.back().message, HasSubstr("none of the 3 ready backends"));
+  world.health[web.key()].usable = 1;
+  EXPECT_EQ(condition(plan(web), kDegraded), "False AsExpected");
 }
 
 TEST_F(PlanTest, ExplainsAnExhaustedPool) {
@@ -266,7 +291,7 @@ TEST_F(PlanTest, AVanishedServiceIsHeldUntilNothingServesIt) {
   world.services.clear();
   EXPECT_EQ(plan(web).desired, std::nullopt);
   EXPECT_THAT(allocator.held(web.key()), SizeIs(1));
-  world.acknowledged.clear();
+  world.published.clear();
   plan(web);
   EXPECT_THAT(allocator.held(web.key()), IsEmpty());
 }

@@ -67,6 +67,18 @@ TEST_F(ApiWriterTest, TriesAgainWhatMayPass) {
   EXPECT_EQ(unauthorized, 1);
 }
 
+TEST_F(ApiWriterTest, WhatIsClearedIsNotWritten) {
+  script.add(200, "");
+  writer.push(call("a", "/old"));
+  writer.clear();
+  writer.push(call("b", "/new"));
+  writer.start();
+  while (script.asked().empty()) std::this_thread::yield();
+  writer.stop();
+  EXPECT_THAT(script.targets(), ElementsAre("/new"));
+  EXPECT_EQ(writer.counters().dropped, 1u);
+}
+
 TEST_F(ApiWriterTest, AWriteThatAlwaysFailsHoldsUpNoOther) {
   script.add(500, "a webhook is broken");
   script.add(200, "");

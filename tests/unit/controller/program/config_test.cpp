@@ -51,7 +51,18 @@ TEST(ControllerConfig, SaysWhatIsMissingOrWrong) {
   EXPECT_THAT(refusal({"--source", "file:a", "--source", "file:b"}), HasSubstr("once"));
   EXPECT_THAT(refusal({"--source", "file:a", "--dataplane", "tcp:192.0.2.1:9"}),
               HasSubstr("--tls-cert"));
+  EXPECT_THAT(refusal({"--source", "file:a", "--dataplane", "unix:/a", "--dataplane", "unix:/a"}),
+              HasSubstr("given twice"));
+  EXPECT_THAT(refusal({"--source", "file:a", "--lease", "a/b"}), HasSubstr("kubernetes"));
+  EXPECT_THAT(refusal({"--source=kubernetes", "--pool=192.0.2.0/28", "--lease", "a/b/c"}),
+              HasSubstr("NAMESPACE/NAME"));
   EXPECT_THAT(refusal({"--source", "file:a", "--observe", "0.0.0.0:1"}), HasSubstr("wildcard"));
+}
+
+TEST(ControllerConfig, PublishesToTheLocalSocketOrToAllThatAreNamed) {
+  EXPECT_THAT(std::get<Config>(parse({"--source", "file:a"})).dataplanes, SizeIs(1));
+  const auto two = parse({"--source", "file:a", "--dataplane", "unix:/a,tcp:127.0.0.1:9"});
+  EXPECT_THAT(std::get<Config>(two).dataplanes, SizeIs(2));
 }
 
 TEST(ControllerConfig, KnowsItsSubcommands) {

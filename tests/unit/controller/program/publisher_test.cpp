@@ -3,12 +3,8 @@
 
 #include <gmock/gmock.h>
 
-#include <deque>
-
-#include "common/model/diff.hpp"
-#include "common/model/state_json.hpp"
-#include "common/net/http_server.hpp"
 #include "controller/dataplane_json.hpp"
+#include "tests/unit/controller/program/fake_dataplane.hpp"
 
 namespace lb::controller {
 namespace {
@@ -18,106 +14,52 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::SizeIs;
 
-Service service(const std::string& key, const char* address = "192.0.2.1") {
-  Service out;
-  out.key = key;
-  out.addresses = {IpAddress::parse(address).value()};
-  out.ports.emplace_back().port = 80;
-  return out;
-}
-
-// Holds a state as the real one does, unless it is told to answer otherwise.
-class FakeDataplane {
- public:
-  explicit FakeDataplane(asio::io_context& io) {
-    auto server = net::HttpServer::start(
-        io,
-        {.listen = Endpoint{IpAddress::parse("127.0.0.1").value(), 0},
-         .body_limit = [](auto&, auto&) { return kMaxStateBytes; }},
-        [this](const auto& request, auto respond) { answer(request, std::move(respond)); });
-    server_ = std::move(server).value();
-  }
-  net::SocketAddress address() const { return server_->local(); }
-
-  DesiredState held;
-  std::string instance = "i";
-  std::deque<net::HttpResponse> instead;  // for PUT and PATCH
-  std::vector<std::string> writes;
-  std::vector<net::HttpServer::Respond> polls;
-
-  void tell_polls() {
-    for (auto& respond : std::exchange(polls, {})) respond(net::json_response(200, status()));
-  }
-
- private:
-  std::string status() const {
-    return R"({"schema":"empalme.io/v1","features":["protocol=tcp"],"instance":")" + instance +
-           R"(","rev":")" + instance + R"(.1","epoch":)" + std::to_string(held.version.epoch) +
-           R"(,"generation":)" + std::to_string(held.version.generation) +
-           R"(,"failed":[],"services":[],"removed":[]})";
-  }
-  void answer(const net::HttpRequest& request, net::HttpServer::Respond respond) {
-    if (request.target.starts_with("/v1/status")) {
-      if (request.target.find("wait=") != std::string::npos) return polls.push_back(respond);
-      return respond(net::json_response(200, status()));
-    }
-    if (request.method == "GET") return respond(net::json_response(200, encode_state(held)));
-    writes.push_back(request.method);
-    if (!instead.empty()) {
-      respond(instead.front());
-      instead.pop_front();
-      return;
-    }
-    respond(net::json_response(200, apply(request)));
-  }
-  std::string apply(const net::HttpRequest& request) {
-    if (request.method == "PUT") {
-      held = decode_state(request.body).value();
-    } else {
-      held = apply_patch(held, decode_patch(request.body).value()).value();
-    }
-    return encode_apply_result({held.version, {}});
-  }
-
-  std::unique_ptr<net::HttpServer> server_;
-};
-
 class Observer : public PublisherObserver {
  public:
-  void held(const DesiredState& state) override { found = state; }
-  void acknowledged(const DesiredState& state, const std::vector<Failure>&) override {
+  void held(Publisher&, const DesiredState& state) override { found = state; }
+  void acknowledged(Publisher&, const std::set<std::string>& keys,
+                    const std::vector<Failure>&) override {
     ++acknowledgements;
-    last = state;
+    last = keys;
   }
-  void status(const DataplaneStatus& status) override { features = status.features; }
-  void lost(bool lost) override { losses.push_back(lost); }
+  void status(Publisher&, const DataplaneStatus& status) override { features = status.features; }
+  void reached(Publisher& by) override { reach.push_back(by.reach()); }
+  void superseded(Publisher&, uint64_t held_epoch) override { higher = held_epoch; }
 
   std::optional<DesiredState> found;
-  DesiredState last;
+  std::set<std::string> last;
   int acknowledgements = 0;
   std::set<std::string> features;
-  std::vector<bool> losses;
+  std::vector<plan::Reach> reach;
+  uint64_t higher = 0;
 };
 
 class PublisherTest : public testing::Test {
  protected:
-  void start() {
-    publisher = std::make_unique<Publisher>(
-        io, Publisher::Options{.dataplane = dataplane.address(), .coalesce = 5ms}, observer);
-    publisher->start();
+  void make(net::SocketAddress address, Publisher::Options options) {
+    publisher = std::make_unique<Publisher>(io, options, Publisher::Target{"one", address}, wanted,
+                                            observer);
   }
-  bool run_until(const std::function<bool()>& holds) {
-    const auto end = std::chrono::steady_clock::now() + 5s;
-    while (!holds() && std::chrono::steady_clock::now() < end) io.run_one_for(50ms);
-    return holds();
+  void start(std::optional<uint64_t> epoch = {}) {
+    make(dataplane.address(), {.coalesce = 5ms});
+    publisher->start(epoch);
+  }
+  void set(const std::string& key) {
+    wanted[key] = std::make_shared<const Service>(service(key));
+    publisher->touch(key);
+  }
+  void unset(const std::string& key) {
+    wanted.erase(key);
+    publisher->touch(key);
   }
   bool acknowledged(int times) {
-    return run_until([&] { return observer.acknowledgements >= times; });
+    return run_until(io, [&] { return observer.acknowledgements >= times; });
   }
 
   asio::io_context io;
   FakeDataplane dataplane{io};
   Observer observer;
+  WantedServices wanted;
   std::unique_ptr<Publisher> publisher;
 };
 
@@ -127,13 +69,13 @@ TEST_F(PublisherTest, ReadsWhatIsHeldBeforeItWrites) {
   ASSERT_TRUE(acknowledged(1));
   EXPECT_EQ(observer.found->services.at(0).key, "file/old");
   EXPECT_EQ(dataplane.held.version, (Version{8, 1})) << "held epoch + 1";
-  EXPECT_THAT(dataplane.held.services, SizeIs(1)) << "kept until its source has synced";
+  EXPECT_TRUE(dataplane.held.services.empty()) << "nothing is wanted";
 }
 
 TEST_F(PublisherTest, BeginsWithAPutAndGoesOnWithPatches) {
   start();
   ASSERT_TRUE(acknowledged(1));
-  publisher->set("a", service("a"));
+  set("a");
   ASSERT_TRUE(acknowledged(2));
   EXPECT_THAT(dataplane.writes, ElementsAre("PUT", "PATCH"));
   EXPECT_EQ(dataplane.held.services.at(0).key, "a");
@@ -143,28 +85,73 @@ TEST_F(PublisherTest, BeginsWithAPutAndGoesOnWithPatches) {
 TEST_F(PublisherTest, GathersChangesThatComeTogether) {
   start();
   ASSERT_TRUE(acknowledged(1));
-  for (int i = 0; i < 50; ++i)
-    publisher->set("s" + std::to_string(i), service("s" + std::to_string(i)));
+  for (int i = 0; i < 50; ++i) set("s" + std::to_string(i));
   ASSERT_TRUE(acknowledged(2));
   EXPECT_THAT(dataplane.writes, SizeIs(2));
   EXPECT_THAT(dataplane.held.services, SizeIs(50));
+  EXPECT_THAT(observer.last, SizeIs(50)) << "and every one is named";
+}
+
+TEST_F(PublisherTest, APatchNamesWhatChangedAndNothingElse) {
+  start();
+  for (const char* key : {"a", "b", "c"}) set(key);
+  ASSERT_TRUE(acknowledged(1));
+  wanted["b"] = std::make_shared<const Service>(service("b", "192.0.2.9"));
+  publisher->touch("b");
+  publisher->touch("c");
+  ASSERT_TRUE(acknowledged(2));
+  EXPECT_THAT(observer.last, ElementsAre("b"));
+  EXPECT_THAT(dataplane.held.services, SizeIs(3));
+}
+
+TEST_F(PublisherTest, AChangeThatIsTakenBackIsNotSent) {
+  start();
+  set("a");
+  ASSERT_TRUE(acknowledged(1));
+  unset("a");
+  set("a");
+  io.run_for(50ms);
+  EXPECT_THAT(dataplane.writes, SizeIs(1));
+}
+
+TEST_F(PublisherTest, GoesOnUnderTheEpochOfItsLeadership) {
+  dataplane.held = {{7, 3}, {}};
+  start(7);
+  ASSERT_TRUE(acknowledged(1));
+  EXPECT_EQ(dataplane.held.version, (Version{7, 4}));
+}
+
+TEST_F(PublisherTest, AHigherEpochIsOutbidByWhoeverStillLeads) {
+  start(5);
+  ASSERT_TRUE(acknowledged(1));
+  dataplane.held.version = {99, 1};
+  dataplane.instead.push_back(
+      net::json_response(409, R"({"reason":"Order","epoch":99,"generation":1})"));
+  set("a");
+  ASSERT_TRUE(run_until(io, [&] { return publisher->superseded(); }));
+  EXPECT_EQ(observer.higher, 99u);
+  publisher->restart(100);
+  ASSERT_TRUE(acknowledged(2));
+  EXPECT_EQ(dataplane.held.version, (Version{100, 1}));
+  EXPECT_THAT(dataplane.held.services, SizeIs(1));
+  EXPECT_FALSE(publisher->superseded());
 }
 
 TEST_F(PublisherTest, SendsNothingWhenNothingChanges) {
   start();
-  publisher->set("a", service("a"));
+  set("a");
   ASSERT_TRUE(acknowledged(1));
-  publisher->set("a", service("a"));
-  publisher->set("nobody", std::nullopt);
+  set("a");
+  unset("nobody");
   io.run_for(50ms);
   EXPECT_THAT(dataplane.writes, SizeIs(1));
 }
 
 TEST_F(PublisherTest, RemovesWhatIsNoLongerWanted) {
   start();
-  publisher->set("a", service("a"));
+  set("a");
   ASSERT_TRUE(acknowledged(1));
-  publisher->set("a", std::nullopt);
+  unset("a");
   ASSERT_TRUE(acknowledged(2));
   EXPECT_TRUE(dataplane.held.services.empty());
 }
@@ -174,7 +161,7 @@ TEST_F(PublisherTest, AConflictLeadsToTheWholeState) {
   ASSERT_TRUE(acknowledged(1));
   dataplane.instead.push_back(
       net::json_response(409, R"({"reason":"Order","epoch":1,"generation":9})"));
-  publisher->set("a", service("a"));
+  set("a");
   ASSERT_TRUE(acknowledged(2));
   EXPECT_THAT(dataplane.writes, ElementsAre("PUT", "PATCH", "PUT"));
   EXPECT_EQ(dataplane.held.version.generation, 10u);
@@ -186,9 +173,9 @@ TEST_F(PublisherTest, StopsForGoodWhenAHigherEpochIsHeld) {
   ASSERT_TRUE(acknowledged(1));
   dataplane.instead.push_back(
       net::json_response(409, R"({"reason":"Order","epoch":99,"generation":1})"));
-  publisher->set("a", service("a"));
-  ASSERT_TRUE(run_until([&] { return publisher->superseded(); }));
-  publisher->set("b", service("b"));
+  set("a");
+  ASSERT_TRUE(run_until(io, [&] { return publisher->superseded(); }));
+  set("b");
   io.run_for(100ms);
   EXPECT_THAT(dataplane.writes, SizeIs(2));
 }
@@ -197,16 +184,16 @@ TEST_F(PublisherTest, ARefusedStateIsTriedAgainAndCounted) {
   start();
   ASSERT_TRUE(acknowledged(1));
   dataplane.instead.push_back(net::json_response(422, R"({"reason":"Schema","pointer":"/x"})"));
-  publisher->set("a", service("a"));
+  set("a");
   ASSERT_TRUE(acknowledged(2));
   EXPECT_EQ(publisher->counters().refused, 1u);
 }
 
 TEST_F(PublisherTest, ARestartedDataPlaneGetsTheWholeState) {
   start();
-  publisher->set("a", service("a"));
+  set("a");
   ASSERT_TRUE(acknowledged(1));
-  ASSERT_TRUE(run_until([&] { return !dataplane.polls.empty(); }));
+  ASSERT_TRUE(run_until(io, [&] { return !dataplane.polls.empty(); }));
   dataplane.instance = "another";
   dataplane.held = {};
   dataplane.tell_polls();
@@ -216,9 +203,9 @@ TEST_F(PublisherTest, ARestartedDataPlaneGetsTheWholeState) {
 
 TEST_F(PublisherTest, AnotherPairLeadsToTheWholeState) {
   start();
-  publisher->set("a", service("a"));
+  set("a");
   ASSERT_TRUE(acknowledged(1));
-  ASSERT_TRUE(run_until([&] { return !dataplane.polls.empty(); }));
+  ASSERT_TRUE(run_until(io, [&] { return !dataplane.polls.empty(); }));
   dataplane.held.version.generation = 0;
   dataplane.held.services.clear();
   dataplane.tell_polls();
@@ -227,16 +214,21 @@ TEST_F(PublisherTest, AnotherPairLeadsToTheWholeState) {
 }
 
 TEST_F(PublisherTest, SaysWhenNobodyAnswersForTooLong) {
-  publisher = std::make_unique<Publisher>(
-      io,
-      Publisher::Options{.dataplane = net::SocketAddress{net::UnixPath{"/nonexistent/empalme"}},
-                         .lost_after = 1s},
-      observer);
+  make(net::UnixPath{"/nonexistent/empalme"}, {.silent_after = 1s, .lost_after = 2s});
   publisher->start();
-  ASSERT_TRUE(run_until([&] { return !observer.losses.empty(); }));
-  EXPECT_TRUE(observer.losses.front());
+  ASSERT_TRUE(run_until(io, [&] { return !observer.reach.empty(); }));
+  EXPECT_THAT(observer.reach, ElementsAre(plan::Reach::kLost)) << "silent is what it began with";
   EXPECT_FALSE(publisher->contacted());
   EXPECT_GE(publisher->counters().errors, 1u);
+}
+
+TEST_F(PublisherTest, OneThatFallsSilentIsSilentFirstAndLostLater) {
+  make(dataplane.address(), {.coalesce = 5ms, .poll = 1s, .silent_after = 1s, .lost_after = 2s});
+  publisher->start();
+  ASSERT_TRUE(run_until(io, [&] { return !observer.reach.empty(); }));
+  ASSERT_TRUE(run_until(io, [&] { return observer.reach.size() >= 3; })) << "polls stay unanswered";
+  EXPECT_THAT(observer.reach,
+              ElementsAre(plan::Reach::kAnswers, plan::Reach::kSilent, plan::Reach::kLost));
 }
 
 TEST(DataplaneJson, ReadsAStatusAndPassesOverWhatItDoesNotKnow) {
@@ -249,6 +241,19 @@ TEST(DataplaneJson, ReadsAStatusAndPassesOverWhatItDoesNotKnow) {
   EXPECT_THAT(status->features, ElementsAre("a"));
   ASSERT_THAT(status->failed, SizeIs(1));
   EXPECT_EQ(status->failed[0].protocol, Protocol::kUdp);
+}
+
+TEST(DataplaneJson, ThePortThatFaresWorstSpeaksForTheService) {
+  const auto status = decode_status(
+      R"({"schema":"empalme.io/v1","removed":["gone"],"services":[{"key":"k","ports":[
+          {"backends":[{"state":"ready","health":"up"},{"state":"draining","health":"down"}]},
+          {"backends":[{"state":"ready","health":"unknown"},
+                       {"state":"ready","health":"ejected","backend":"b","reason":"Timeout"}]}]},
+          {"key":"empty","ports":[{"backends":[]}]}]})");
+  ASSERT_TRUE(status.ok());
+  EXPECT_EQ(status->health.at("k"), (plan::HealthView{2, 1, "b is ejected (Timeout)"}));
+  EXPECT_FALSE(status->health.at("empty").hopeless());
+  EXPECT_THAT(status->removed, ElementsAre("gone"));
 }
 
 TEST(DataplaneJson, RefusesAnotherSchemaByName) {

@@ -1,10 +1,11 @@
-// The loop with a real writer on a scripted client, and a publisher that reaches nobody.
+// The loop with a real writer on a scripted client, and a fleet of one data plane, or of none.
 #include "controller/reconciler.hpp"
 
 #include <gmock/gmock.h>
 
 #include "tests/unit/controller/core/builders.hpp"
 #include "tests/unit/controller/kube/scripted_client.hpp"
+#include "tests/unit/controller/program/fake_dataplane.hpp"
 
 namespace lb::controller {
 namespace {
@@ -18,7 +19,7 @@ using testing::SizeIs;
 class ReconcilerTest : public testing::Test {
  protected:
   ReconcilerTest() {
-    reconciler.set_publisher(publisher);
+    reconciler.set_fleet(fleet);
     writer.start();
   }
   ~ReconcilerTest() override { writer.stop(); }
@@ -43,12 +44,9 @@ class ReconcilerTest : public testing::Test {
     reconciler.held(held);
     run();
   }
-  // What the plan wants, as the data plane would confirm it.
-  void acknowledge(const std::string& key) {
-    plan::Allocator like{{plan::pool("192.0.2.10-192.0.2.12")}};
-    const auto planned = plan_service(reconciler.world(), like, key);
-    if (planned.desired) reconciler.acknowledged({{1, 1}, {*planned.desired}}, {});
-    run();
+  void serve() {
+    fleet.list({{"one", dataplane.address()}});
+    fleet.start();
   }
   void run(std::chrono::milliseconds time = 20ms) {
     io.restart();
@@ -65,8 +63,8 @@ class ReconcilerTest : public testing::Test {
   kube::ApiWriter writer{
       {[this] { return std::make_unique<kube::ScriptedClient>(script); }, [] {}, 100}};
   Reconciler reconciler{io, options(), &writer};
-  Publisher publisher{
-      io, {.dataplane = net::SocketAddress{net::UnixPath{"/nonexistent"}}}, reconciler};
+  FakeDataplane dataplane{io};
+  Fleet fleet{io, {.coalesce = 1ms}, reconciler};
 };
 
 TEST_F(ReconcilerTest, PlansNothingBeforeSourcesAndDataPlaneAreKnown) {
@@ -96,8 +94,7 @@ TEST_F(ReconcilerTest, MarksThenWritesTheStatus) {
   auto marked = service("web");
   marked.object().meta.resource_version = "2";
   reconciler.upsert(marked.source());
-  run();
-  acknowledge(marked.key());
+  serve();
   requests = sent(4);
   ASSERT_THAT(requests, SizeIs(4));
   EXPECT_THAT(requests[2].body, HasSubstr("\"ip\":\"192.0.2.10\""));
@@ -170,6 +167,26 @@ TEST_F(ReconcilerTest, NodesAddressesAreNeverGiven) {
   EXPECT_EQ(planned.quarantined, 1u) << "moved away from the node's address";
 }
 
+TEST_F(ReconcilerTest, WhoeverDoesNotLeadPlansNothingAndFollowsAllTheSame) {
+  reconciler.lead(false);
+  contact();
+  sync({service("a")});
+  EXPECT_EQ(reconciler.counters().plans, 0u);
+  EXPECT_EQ(reconciler.world().services.size(), 1u);
+}
+
+TEST_F(ReconcilerTest, LeadingAgainKeepsTheAddressThatTheStatusNames) {
+  contact();
+  sync({service("a").status("192.0.2.12")});
+  reconciler.lead(false);
+  EXPECT_EQ(reconciler.usage().assigned, 0u);
+  reconciler.lead(true);
+  contact();
+  run();
+  EXPECT_EQ(reconciler.usage().assigned, 1u);
+  EXPECT_EQ(reconciler.usage().quarantined, 0u) << "nothing was picked and given back";
+}
+
 class TwoSourcesTest : public ReconcilerTest {
  protected:
   TwoSourcesTest() {
@@ -177,7 +194,7 @@ class TwoSourcesTest : public ReconcilerTest {
     both.sources = {"kubernetes/", "file/"};
     both.on_held = [this](const DesiredState& state) { told = state.services.size(); };
     two = std::make_unique<Reconciler>(io, both, nullptr);
-    two->set_publisher(publisher);
+    two->set_fleet(fleet);
   }
   void sync_file() {
     plan::SourceService web;

@@ -1,0 +1,21 @@
+// The controller's admin API, read-only, on a unix socket: GET /v1/explain?service=NAME, /healthz,
+// /readyz, /metrics.
+//
+// Knows no socket: it turns requests into responses on the world's thread. Never throws.
+#pragma once
+
+#include <functional>
+
+#include "common/net/http_message.hpp"
+#include "controller/fleet.hpp"
+#include "controller/reconciler.hpp"
+
+namespace lb::controller {
+
+// What of it may be shown to everybody.
+using Observe = std::function<net::HttpResponse(const net::HttpRequest&)>;
+
+net::HttpResponse answer_admin(const net::HttpRequest& request, const Reconciler& reconciler,
+                               const Fleet& fleet, const Observe& observe);
+
+}  // namespace lb::controller

@@ -1,0 +1,140 @@
+#include "controller/core/annotations.hpp"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+
+#include "common/model/state_json.hpp"
+#include "controller/core/text.hpp"
+
+namespace lb::plan {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::string_view kPort = "port.";
+
+// Not of the policy; read elsewhere.
+bool is_other(const std::string& name) {
+  return name == kAddressesAnnotation || name == kTargetsAnnotation;
+}
+
+// Without them a Service serves more than its owner meant to.
+bool guards(std::string_view field) {
+  return field == "source-ranges" || field.starts_with("max-");
+}
+
+bool is_number(std::string_view text) {
+  return !text.empty() && text.size() < 18 &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+// The value in every form that it may be meant in, the likeliest first.
+std::vector<json> meanings(const std::string& text) {
+  std::vector<json> out;
+  if (is_number(text)) out.push_back(std::stoull(text));
+  if (text == "true" || text == "false") out.push_back(text == "true");
+  out.push_back(text);
+  out.push_back(split_list(text));
+  return out;
+}
+
+// {"health": {"path": value}} of "health.path".
+std::string document_of(std::string field, const json& value) {
+  std::replace(field.begin(), field.end(), '-', '_');
+  const size_t dot = field.find('.');
+  const json inner = dot == std::string::npos
+                         ? json{{field, value}}
+                         : json{{field.substr(0, dot), {{field.substr(dot + 1), value}}}};
+  return inner.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+// The policy with the field, or why not.
+Result<Policy> with_field(const Policy& base, const std::string& field, const std::string& text) {
+  std::optional<Error> first;
+  for (const json& value : meanings(text)) {
+    auto policy = decode_policy(document_of(field, value), base);
+    if (policy) return policy;
+    // A list in which something is wrong says more than "is no list".
+    const bool better = value.is_array() && policy.error().pointer.ends_with("/0");
+    if (!first || better) first = policy.error();
+  }
+  return *first;
+}
+
+struct Named {
+  std::string port;  // empty: the Service
+  std::string field;
+};
+
+// "port.http.balance": a port's name has no dots (RFC 6335).
+Named parse(std::string_view rest) {
+  if (!rest.starts_with(kPort)) return {{}, std::string(rest)};
+  rest.remove_prefix(kPort.size());
+  const size_t dot = std::min(rest.find('.'), rest.size());
+  return {std::string(rest.substr(0, dot)),
+          std::string(rest.substr(std::min(dot + 1, rest.size())))};
+}
+
+class Reader {
+ public:
+  Reader(Policy& service, std::vector<ServicePort>& ports, std::vector<Problem>& problems)
+      : service_(service), ports_(ports), problems_(problems) {}
+
+  void read_service(const std::string& name, const Named& named, const std::string& text) {
+    for (ServicePort& port : ports_) {
+      if (auto policy = with_field(port.policy, named.field, text)) {
+        port.policy = std::move(policy).value();
+      }
+    }
+    auto policy = with_field(service_, named.field, text);
+    if (!policy) return refuse(name, named.field, policy.error());
+    service_ = std::move(policy).value();
+  }
+
+  void read_port(const std::string& name, const Named& named, const std::string& text) {
+    bool found = false;
+    for (ServicePort& port : ports_) {
+      if (port.name != named.port && std::to_string(port.port) != named.port) continue;
+      found = true;
+      auto policy = with_field(port.policy, named.field, text);
+      if (!policy) return refuse(name, named.field, policy.error());
+      port.policy = std::move(policy).value();
+    }
+    if (!found) refuse(name, named.field, Error{"Schema", "there is no port " + named.port});
+  }
+
+ private:
+  void refuse(const std::string& name, const std::string& field, const Error& error) {
+    problems_.push_back({"InvalidAnnotation", name + ": " + error.message, 0, {}, guards(field)});
+  }
+
+  Policy& service_;
+  std::vector<ServicePort>& ports_;
+  std::vector<Problem>& problems_;
+};
+
+}  // namespace
+
+void apply_annotations(const std::map<std::string, std::string>& annotations, Policy& service,
+                       std::vector<ServicePort>& ports, std::vector<Problem>& problems) {
+  Reader reader(service, ports, problems);
+  const auto first = annotations.lower_bound(kAnnotationPrefix);
+  // Those of ports come last: they override what the Service says.
+  for (const bool of_ports : {false, true}) {
+    for (auto it = first; it != annotations.end() && it->first.starts_with(kAnnotationPrefix);
+         ++it) {
+      const auto& [name, text] = *it;
+      const Named named = parse(std::string_view(name).substr(sizeof(kAnnotationPrefix) - 1));
+      if (is_other(name) || named.port.empty() == of_ports) continue;
+      if (of_ports) {
+        reader.read_port(name, named, trimmed(text));
+      } else {
+        reader.read_service(name, named, trimmed(text));
+      }
+    }
+  }
+}
+
+}  // namespace lb::plan

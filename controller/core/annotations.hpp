@@ -1,0 +1,29 @@
+// Policy that a Service asks for by annotation: empalme.io/<field>, empalme.io/port.<port>.<field>.
+//
+// A field is that of the policy schema with dashes for underscores ("connect-timeout-ms",
+// "health.path"); <port> is the name or the number of a port and overrides what the Service says;
+// lists are separated by commas. Pure; any thread. What cannot be read is a Problem that names the
+// annotation and leaves the field as it was; where that would let in more than was asked for, it
+// blocks the Service.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "common/model/state.hpp"
+#include "controller/core/backends.hpp"
+
+namespace lb::plan {
+
+inline constexpr char kAnnotationPrefix[] = "empalme.io/";
+// A list of addresses, one a family at most, for what spec.loadBalancerIP cannot say.
+inline constexpr char kAddressesAnnotation[] = "empalme.io/addresses";
+// "pods" (the default) or "nodes": where connections go to.
+inline constexpr char kTargetsAnnotation[] = "empalme.io/targets";
+
+// Overrides `service` and the policies of `ports`, which come in as copies of it.
+void apply_annotations(const std::map<std::string, std::string>& annotations, Policy& service,
+                       std::vector<ServicePort>& ports, std::vector<Problem>& problems);
+
+}  // namespace lb::plan
