@@ -54,6 +54,13 @@ void add_flags(CLI::App& app, Typed& typed) {
       ->capture_default_str();
   app.add_flag("--claim-unclassed", config.claim_unclassed, "Take Services without a class too")
       ->envname("EMPALME_CLAIM_UNCLASSED");
+  app.add_option("--allow-privileged-policy", config.privileged,
+                 "Namespaces whose Services may set accept-proxy-from, busy-poll-us and congestion; "
+                 "'*' for all")
+      ->envname("EMPALME_ALLOW_PRIVILEGED_POLICY")
+      ->delimiter(',')
+      ->take_all()
+      ->allow_extra_args(false);
   app.add_option(
          "--dataplane", typed.dataplanes,
          "A data plane's admin API: unix:/path or tcp:HOST:PORT; may be repeated; default: " +

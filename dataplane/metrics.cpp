@@ -173,6 +173,15 @@ void add_path_metrics(Metrics& out, const proxy::DataPathCounters& counters) {
   out.push_back(std::move(drops));
 }
 
+void add_queue_metrics(Metrics& out, std::optional<uint64_t> overflows) {
+  if (!overflows) return;
+  add_counter(
+      out, "listen_overflows_total",
+      "Connections that the kernel dropped because a listener's queue was full, in the whole "
+      "network namespace",
+      *overflows);
+}
+
 void add_check_metrics(Metrics& out, const health::ProberCounters& counters) {
   add_gauge(out, "checks_in_flight", "Health checks under way", counters.in_flight);
   for (const auto& row : kCheckRows) add_counter(out, row.name, row.help, counters.*row.value);

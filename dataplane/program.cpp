@@ -17,6 +17,7 @@
 #include "common/ops/log.hpp"
 #include "common/ops/utc_time.hpp"
 #include "dataplane/flows_json.hpp"
+#include "dataplane/listen_queue.hpp"
 #include "dataplane/service_metrics.hpp"
 
 namespace lb::dataplane {
@@ -274,6 +275,7 @@ std::string Program::metrics() const {
                  ops::MetricType::kGauge,
                  {{1, {{"program", "dataplane"}, {"version", EMPALME_VERSION}}}}});
   add_path_metrics(out, carried_.with(path_->counters()));
+  add_queue_metrics(out, listen_overflows());
   add_service_metrics(out, carried_.with(path_->totals()));
   add_handoff_metrics(out);
   add_check_metrics(out, checked_->check_counters());

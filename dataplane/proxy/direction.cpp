@@ -93,8 +93,12 @@ Direction::Step Direction::fill_by_splice(int source, int sink, RelayResources& 
     const int error = errno;
     return_pipe(resources);
     errno = error;
-    if (got < 0) return on_read_error();
-    ended_ = true;
+    // At the mark of an urgent byte splice(2) says the same as at the end, or as of an empty
+    // socket. recv(2) knows better, and goes past it.
+    const bool perhaps_a_mark = got == 0 || (error == EAGAIN && end_in_sight_);
+    if (!perhaps_a_mark) return on_read_error();
+    splicing_ = false;
+    streak_ = 0;
     return Step::kGoOn;
   }
   pipe_->held = static_cast<size_t>(got);

@@ -45,6 +45,11 @@ void RelayEngine::continue_reset(Session& session) {
   for (int turn = 0; turn < kTurns && flow == PumpResult::kMore; ++turn) {
     flow = session.from[dead_side].pump(session.side[dead_side].get(), survivor, resources_);
   }
+  // Patience is for whoever takes nothing: each byte that moves starts it again.
+  const uint64_t left = static_cast<uint64_t>(unsent_bytes(survivor));
+  const uint64_t moved = session.from[dead_side].bytes() - left;
+  if (moved != session.checked_bytes) session.phase_ends = now_ + kPatienceMs;
+  session.checked_bytes = moved;
   const bool delivered = !session.from[dead_side].has_pending() && all_delivered(survivor);
   if (flow == PumpResult::kSinkFailed || (flow != PumpResult::kMore && delivered) ||
       now_ >= session.phase_ends) {

@@ -1,6 +1,7 @@
 #include "dataplane/proxy/relay_engine.hpp"
 #include "dataplane/proxy/clock.hpp"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -267,6 +268,10 @@ void RelayEngine::note_readable(Direction& from, uint32_t events) {
 void RelayEngine::on_event(Session& session, int side, uint32_t events) {
   if (session.phase == Phase::kDead) return;
   note_readable(session.from[side], events);
+  // A dial that is refused looks like a FIN too.
+  const bool may_end = side == kClient || session.phase != Phase::kDialling;
+  const bool first_fin = may_end && (events & EPOLLRDHUP) != 0 && !session.fin_seen;
+  session.fin_seen = session.fin_seen || first_fin;
   if (session.phase == Phase::kGreeting) return continue_greeting(session);
   if (session.phase == Phase::kWaiting) return on_waiting_event(session, side);
   if (session.phase == Phase::kDialling) return on_dialling_event(session, side, events);
@@ -278,6 +283,7 @@ void RelayEngine::on_event(Session& session, int side, uint32_t events) {
   // A source that has ended, or whose bytes wait for a sink that does not take them, is not read
   // now, so its reset would go unseen.
   const Direction& from = session.from[side];
+  if (first_fin && !from.ended()) rearm(session);
   if ((events & EPOLLERR) != 0 && (from.ended() || from.has_pending())) {
     return side == kBackend ? on_backend_failure(session) : on_failure(session, kClient);
   }
@@ -294,7 +300,9 @@ void RelayEngine::on_dialling_event(Session& session, int side, uint32_t events)
   if ((events & (EPOLLERR | EPOLLHUP)) != 0) {
     return dial_failed(session, take_error(session.side[kBackend].get()));
   }
-  if ((events & EPOLLOUT) != 0) on_connected(session);
+  if ((events & EPOLLOUT) == 0) return;
+  session.fin_seen = session.fin_seen || (events & EPOLLRDHUP) != 0;
+  on_connected(session);
 }
 
 void RelayEngine::on_connected(Session& session) {

@@ -81,6 +81,8 @@ void RelayEngine::start_over(Session& session) {
   session.from[kBackend] = Direction();
   session.from[kClient].repeat(session.rescue->kept->bytes(), resources_);
   session.side[kBackend].reset();
+  // A FIN of the backend's is over with it, the client's is not.
+  session.fin_seen = session.shut[kBackend] || session.from[kClient].ended();
   session.shut[kBackend] = false;
   session.nodelay = session.keepalive = session.unacknowledged = false;
   session.checked_bytes = 0;

@@ -13,7 +13,7 @@ constexpr uint64_t kLookAfterMs = 5000;  // between two looks at whether peers s
 uint64_t idle_limit(const Session& session) {
   if (session.phase == Phase::kWaiting) return 0;
   const uint64_t idle = uint64_t{session.listener->config->policy.idle_timeout_s} * 1000;
-  const bool half_closed = session.shut[kClient] || session.shut[kBackend];
+  const bool half_closed = session.fin_seen || session.shut[kClient] || session.shut[kBackend];
   const uint64_t half = uint64_t{session.listener->config->policy.half_closed_timeout_s} * 1000;
   if (!half_closed || half == 0) return idle;
   return idle == 0 ? half : std::min(idle, half);
@@ -30,13 +30,13 @@ uint64_t hedge_at(const Session& session) {
 
 void RelayEngine::on_timer(Session& session) {
   if (session.phase == Phase::kDead) return;
-  if (session.phase == Phase::kResetting) return continue_reset(session);
-  if (session.phase == Phase::kLingering) return continue_lingering(session);
   if (session.drain_ends != 0 && now_ >= session.drain_ends) {
     add(counters_.drain_resets);
     end_for(session, EndReason::kDrained);
     return reset_both(session);
   }
+  if (session.phase == Phase::kResetting) return continue_reset(session);
+  if (session.phase == Phase::kLingering) return continue_lingering(session);
   const uint64_t idle = idle_limit(session);
   const bool phase_over = session.phase_ends != 0 && now_ >= session.phase_ends;
   if (phase_over && session.phase == Phase::kGreeting) return greeting_failed(session);

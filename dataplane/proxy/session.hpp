@@ -1,7 +1,7 @@
 // One relayed connection: a client's socket, a backend's, and a Direction each way.
 //
-// A record without behaviour of its own; RelayEngine owns it, drives it and deletes it at the end
-// of the batch of events in which it died. It lives on one worker's thread.
+// A record without behaviour of its own; RelayEngine owns it, drives it (STATES.md draws how) and
+// deletes it at the end of the batch of events in which it died. It lives on one worker's thread.
 #pragma once
 
 #include <list>
@@ -66,18 +66,19 @@ struct Session : TimerEntry {
   bool shut[2] = {false, false};  // FIN sent to that side
   Phase phase = Phase::kDialling;
   EndReason end = EndReason::kClientFin;
-  bool end_known = false;
-  uint8_t survivor = 0;         // while resetting: who is still there
-  bool queued = false;          // has used up its turn
+  bool end_known : 1 = false;
+  uint8_t survivor = 0;             // while resetting: who is still there
+  bool queued : 1 = false;          // has used up its turn
+  bool fin_seen : 1 = false;        // of either side, though bytes before it may still wait
   bool counted = false;         // in the listener's connections
-  bool unacknowledged = false;  // at the last look something was still on its way
-  bool nodelay = false;         // set on the backend's socket
-  bool keepalive = false;       // the same
-  uint8_t dial = 0;             // tells the present backend socket's events from a former one's
-  uint32_t index = 0;           // in the listener's list
-  uint64_t serial = 0;          // of this worker
-  uint64_t began = 0;           // ms, as are the next five; accepted
-  uint64_t phase_ends = 0;      // 0: no limit
+  bool unacknowledged : 1 = false;  // at the last look something was still on its way
+  bool nodelay : 1 = false;         // set on the backend's socket
+  bool keepalive : 1 = false;       // the same
+  uint8_t dial = 0;                 // tells the present backend socket's events from a former one's
+  uint32_t index = 0;               // in the listener's list
+  uint64_t serial = 0;              // of this worker
+  uint64_t began = 0;               // ms, as are the next five; accepted
+  uint64_t phase_ends = 0;          // 0: no limit
   uint64_t drain_ends = 0;
   uint64_t last_active = 0;
   uint64_t check_at = 0;           // next look at whether the peers still live

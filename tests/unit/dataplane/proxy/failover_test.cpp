@@ -1,10 +1,9 @@
 // Backends that fail: ejection, moving on, coming back; and limits on who and how long.
-#include "tests/unit/dataplane/proxy/data_path_fixture.hpp"
-
 #include <algorithm>
 
 #include "common/model/support.hpp"
 #include "dataplane/proxy/sockets.hpp"
+#include "tests/unit/dataplane/proxy/data_path_fixture.hpp"
 
 namespace lb::proxy {
 namespace {

@@ -211,7 +211,11 @@ TEST_F(HedgeTest, EndsWhenTheClientGoes) {
   Fd client = hedge_into_nothing();
   reset(client);
   EXPECT_TRUE(eventually([&] { return counters().client_gone_while_dialling == 1; }));
-  for (const auto& backend : port_status().backends) EXPECT_EQ(backend.connections, 0U);
+  EXPECT_TRUE(eventually([&] {
+    const auto backends = port_status().backends;
+    return std::all_of(backends.begin(), backends.end(),
+                       [](const auto& backend) { return backend.connections == 0; });
+  }));
 }
 
 TEST_F(HedgeTest, OutlivesTheRemovalOfBothBackends) {
