@@ -1,7 +1,5 @@
 #include "dataplane/proxy/relay_engine.hpp"
-#include "dataplane/proxy/clock.hpp"
 
-#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -10,20 +8,10 @@
 #include <chrono>
 #include <utility>
 
+#include "dataplane/proxy/clock.hpp"
 #include "dataplane/proxy/sockets.hpp"
 
 namespace lb::proxy {
-namespace {
-
-constexpr int kAcceptsPerTurn = 64;
-constexpr uint64_t kAcceptPauseMs = 100;  // out of descriptors: waiting beats spinning
-
-bool is_ours(int error) {
-  return error == EADDRNOTAVAIL || error == EMFILE || error == ENFILE || error == ENOBUFS ||
-         error == ENOMEM;
-}
-
-}  // namespace
 
 RelayEngine::RelayEngine(size_t worker_index, EngineHooks hooks)
     : epoll_(epoll_create1(EPOLL_CLOEXEC)),
@@ -31,7 +19,8 @@ RelayEngine::RelayEngine(size_t worker_index, EngineHooks hooks)
       hooks_(std::move(hooks)),
       now_(monotonic_ms()),
       wheel_(now_),
-      pick_inputs_(worker_index) {}
+      pick_inputs_(worker_index),
+      last_descriptor_(last_descriptor_for_clients()) {}
 
 RelayEngine::~RelayEngine() { reset_everything(); }
 
@@ -178,84 +167,6 @@ void RelayEngine::tick() {
   for (auto it = due; it != paused_.end(); ++it) watch_listener(*it->second);
   paused_.erase(due, paused_.end());
   bury();
-}
-
-// Level-triggered, unlike sessions: what one turn leaves in the queue comes up again.
-void RelayEngine::watch_listener(const LiveListener& listener) {
-  if (!listener.fd.valid()) return;
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.u64 = reinterpret_cast<uint64_t>(&listener) | kListenerBit;
-  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, listener.fd.get(), &event);
-  for (const auto& other : listener.others) {
-    epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, other.get(), &event);
-  }
-}
-
-// Closing is not enough where another process has the socket too: it would stay in the set.
-void RelayEngine::unwatch_listener(const LiveListener& listener) {
-  if (!listener.fd.valid()) return;
-  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener.fd.get(), nullptr);
-  for (const auto& other : listener.others) {
-    epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, other.get(), nullptr);
-  }
-}
-
-// True when the turn is used up and more may be waiting.
-bool RelayEngine::accept_from(const Listener& listener) {
-  if (!listener->fd.valid()) return false;
-  bool more = accept_from(listener, listener->fd.get());
-  for (const auto& other : listener->others) more |= accept_from(listener, other.get());
-  return more;
-}
-
-bool RelayEngine::accept_from(const Listener& listener, int socket) {
-  for (int i = 0; i < kAcceptsPerTurn; ++i) {
-    const int fd = accept4(socket, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd >= 0) {
-      accepted(listener, fd);
-    } else if (is_ours(errno)) {
-      add(counters_.accept_paused);
-      unwatch_listener(*listener);
-      paused_.emplace_back(now_ + kAcceptPauseMs, listener);
-      return false;
-    } else if (errno != ECONNABORTED && errno != EINTR) {
-      return false;
-    }
-  }
-  return true;
-}
-
-// The last connections of a listener that closes stay here: elsewhere it may be closed already.
-void RelayEngine::accepted(const Listener& listener, int client) {
-  const bool open = by_pointer_.contains(listener.get());
-  if (listener->one_socket && open && hooks_.pass_on &&
-      hooks_.pass_on(listener->config->address, client)) {
-    return;
-  }
-  welcome(listener, client);
-}
-
-void RelayEngine::adopt(const Endpoint& address, net::Fd client) {
-  refresh_clock();
-  const auto found = listeners_.find(address);
-  if (found != listeners_.end()) {
-    welcome(Listener(found->second), client.release());
-  } else {
-    adopt_late(address, std::move(client));
-  }
-  bury();
-}
-
-// It was accepted before its listener closed, and has what time the others there have.
-void RelayEngine::adopt_late(const Endpoint& address, net::Fd client) {
-  const auto found = std::find_if(closed_.begin(), closed_.end(), [&](const Listener& each) {
-    return each->config->address == address;
-  });
-  if (found == closed_.end()) return reset_on_close(client.get());
-  const Listener listener = *found;
-  welcome(listener, client.release());
-  limit_sessions(*listener, uint64_t{listener->config->policy.delete_drain_s} * 1000);
 }
 
 void RelayEngine::note_readable(Direction& from, uint32_t events) {

@@ -101,6 +101,9 @@ class RelayEngine {
   static void close_sockets(LiveListener& listener);
   bool accept_from(const Listener& listener);
   bool accept_from(const Listener& listener, int socket);
+  void pause_accepting(const Listener& listener);
+  bool short_of_descriptors();
+  static int last_descriptor_for_clients();
   void accepted(const Listener& listener, int client);
   void adopt_late(const Endpoint& address, net::Fd client);
   void welcome(const Listener& listener, int client);
@@ -214,6 +217,8 @@ class RelayEngine {
   std::vector<Listener> closed_;  // with connections that still drain
   std::vector<std::pair<uint64_t, Listener>> paused_;
   std::vector<Listener> held_;  // not accepted from yet
+  const int last_descriptor_;   // above it they are kept for the admin API and for checks
+  uint64_t accept_again_ = 0;   // ms; 0: descriptors were never short
   std::vector<Session*> queue_;
   std::vector<Session*> dead_;
   size_t live_ = 0;
