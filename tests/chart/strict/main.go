@@ -33,12 +33,12 @@ func main() {
 		if yaml.Unmarshal(document, &any) == nil && len(any) == 0 {
 			continue
 		}
-		_, kind, err := decoder.Decode(document, nil, nil)
+		_, _, err = decoder.Decode(document, nil, nil)
 		read++
 		switch {
 		case err == nil:
 		case runtime.IsNotRegisteredError(err):
-			fmt.Printf("not Kubernetes' own: %s\n", kind)
+			fmt.Printf("not Kubernetes' own: %v\n", any["kind"])
 		default:
 			fmt.Println(err)
 			wrong++
