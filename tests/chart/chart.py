@@ -1,6 +1,8 @@
 """Rendering the chart and reading manifests, for the tests beside this file."""
 import json
+import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import yaml
@@ -24,9 +26,9 @@ def flatten(settings):
     return out
 
 
-def template(settings=None, values=None, hooks=True):
+def template(settings=None, values=None, hooks=True, chart=CHART):
     """Exit code and text of `helm template`."""
-    words = ["helm", "template", "empalme", str(CHART), "-n", "empalme-system", *KUBERNETES]
+    words = ["helm", "template", "empalme", str(chart), "-n", "empalme-system", *KUBERNETES]
     if values:
         words += ["--values", str(ROOT / "charts/values" / values)]
     if not hooks:
@@ -51,6 +53,18 @@ def rendered(settings=None, **options):
     code, text = template(settings, **options)
     assert code == 0, text
     return documents(text)
+
+
+def notes(settings):
+    """What Helm prints after an install: it shows that only to who has a cluster, so it is put into an
+    object of a copy of the chart."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(shutil.copytree(CHART, Path(folder) / "empalme"))
+        text = (copy / "templates/NOTES.txt").read_text()
+        (copy / "templates/_notes.tpl").write_text('{{ define "notes" }}' + text + "{{ end }}")
+        (copy / "templates/notes.yaml").write_text(
+            "kind: Notes\nmetadata: {name: notes}\ntext: |\n{{ include \"notes\" . | indent 2 }}\n")
+        return rendered(settings, chart=copy)["Notes/notes"]["text"]
 
 
 def refusal(settings):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from chart import CHART, KUBERNETES, ROOT, command, container, documents, pod_of, refusal, rendered, template
+from chart import CHART, KUBERNETES, ROOT, command, container, documents, notes, pod_of, refusal, rendered, template
 
 HA = {"topology": "ha", "pools": ["192.0.2.0/28", "2001:db8::/120"], "dataplane.announce": "vrrp:eth0"}
 MONITORED = {f"monitoring.{each}.enabled": True for each in ("serviceMonitor", "prometheusRule", "dashboard")}
@@ -268,6 +268,15 @@ class Uninstalling(unittest.TestCase):
 
     def test_it_can_be_switched_off_and_the_notes_say_what_to_do_then(self):
         self.assertNotIn("Job/empalme-uninstall", rendered({"uninstallHook.enabled": False}))
+        advice = "Before you uninstall this release, run `empalme uninstall`"
+        self.assertIn(advice, notes({"uninstallHook.enabled": False}))
+        self.assertNotIn(advice, notes({}))
+
+    def test_the_notes_say_whose_services_are_served_and_from_where(self):
+        said = notes({"claimUnclassed": True, "pools": ["192.0.2.0/28", "auto"]})
+        self.assertIn("loadBalancerClass is empalme.io/lb, and those without a class.", said)
+        self.assertIn("Addresses come from: 192.0.2.0/28, auto", said)
+        self.assertIn("kubectl label namespace empalme-system pod-security", said)
 
 
 class Refusals(unittest.TestCase):
