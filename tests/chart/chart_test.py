@@ -1,6 +1,10 @@
 """The chart under several sets of values, what its schema refuses, and that manifests and chart agree."""
+import contextlib
 import json
+import os
 import re
+import signal
+import subprocess
 import tempfile
 import unittest
 from pathlib import Path
@@ -192,6 +196,10 @@ class HighAvailability(unittest.TestCase):
         run = next(v for v in pod_of(handing)["volumes"] if v["name"] == "run")
         self.assertEqual(run["hostPath"]["path"], "/run/empalme")
 
+    def test_without_a_handoff_the_data_plane_is_the_container_s_first_process(self):
+        command_line = container(self.objects["DaemonSet/empalme-dataplane"], "dataplane")["command"]
+        self.assertEqual(command_line, ["empalme-dataplane"])
+
     def test_the_network_policy_lets_only_metrics_in_and_only_who_may_read_them(self):
         policy = rendered(VALUE_SETS["ha monitored"])["NetworkPolicy/empalme"]["spec"]
         self.assertEqual(policy["ingress"][0]["ports"], [{"protocol": "TCP", "port": 9901}])
@@ -201,6 +209,61 @@ class HighAvailability(unittest.TestCase):
     def test_single_has_nothing_of_this(self):
         kinds = {name.split("/")[0] for name in rendered(hooks=False)}
         self.assertEqual(kinds, {"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "ConfigMap", "Deployment"})
+
+
+class HandedOver(unittest.TestCase):
+    """The container's command, with a data plane that does what the test asks for."""
+
+    def start(self, program):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        fake = Path(folder.name) / "empalme-dataplane"
+        fake.write_text("#!/bin/sh\n" + program)
+        fake.chmod(0o755)
+        workload = rendered({**HA, "dataplane.handoff": True})["DaemonSet/empalme-dataplane"]
+        words = container(workload, "dataplane")["command"] + ["--one", "--two words"]
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True,
+                                   env={**os.environ, "PATH": f"{folder.name}:{os.environ['PATH']}"})
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(self.end, process)
+        return process
+
+    @staticmethod
+    def end(process):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=10)
+
+    def test_flags_arrive_one_by_one(self):
+        process = self.start('for each in "$@"; do echo "[$each]"; done\nexit 4\n')
+        self.assertEqual(process.stdout.read(), "[--one]\n[--two words]\n")
+        self.assertEqual(process.wait(timeout=10), 4)
+
+    def test_a_data_plane_that_fails_ends_the_container(self):
+        self.assertEqual(self.start("exit 1\n").wait(timeout=10), 1)
+
+    def test_one_that_has_handed_over_leaves_the_container_until_it_is_told_to_end(self):
+        process = self.start("echo handed over\nexit 0\n")
+        self.assertEqual(process.stdout.readline(), "handed over\n")
+        with self.assertRaises(subprocess.TimeoutExpired):
+            process.wait(timeout=1)
+        process.terminate()
+        self.assertEqual(process.wait(timeout=10), 0)
+
+    def test_being_told_to_end_reaches_the_data_plane_and_its_answer_counts(self):
+        process = self.start("trap 'echo draining; exit 7' TERM\necho up\nwhile :; do sleep 0.05; done\n")
+        self.assertEqual(process.stdout.readline(), "up\n")
+        process.terminate()
+        self.assertEqual(process.stdout.readline(), "draining\n")
+        self.assertEqual(process.wait(timeout=10), 7)
+
+    def test_a_drain_is_waited_for(self):
+        process = self.start("trap 'echo draining; sleep 1; echo drained; exit 0' TERM\n"
+                             "echo up\nwhile :; do sleep 0.05; done\n")
+        self.assertEqual(process.stdout.readline(), "up\n")
+        process.terminate()
+        self.assertEqual(process.stdout.read(), "draining\ndrained\n")
+        self.assertEqual(process.wait(timeout=10), 0)
 
 
 class Monitoring(unittest.TestCase):

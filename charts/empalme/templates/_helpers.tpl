@@ -129,7 +129,16 @@ securityContext:
 {{- define "empalme.dataplaneContainer" -}}
 - name: dataplane
   {{- include "empalme.image" . | nindent 2 }}
+  {{- if .Values.dataplane.handoff }}
+  command:
+    - sh
+    - -c
+    - |
+      {{- .Files.Get "files/stay.sh" | trim | nindent 6 }}
+    - empalme-dataplane
+  {{- else }}
   command: [empalme-dataplane]
+  {{- end }}
   args:
     {{- if eq .Values.topology "ha" }}
     - --admin=tcp:$(POD_IP):{{ .Values.dataplane.adminPort }}
