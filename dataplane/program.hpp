@@ -39,11 +39,14 @@ class Program {
   Status open_servers();
   Result<DesiredState> first_state();
   void serve(DesiredState state);
+  void run_handlers();
   void begin_end();
   void end();
   std::string metrics() const;
 
   Config config_;
+  proxy::DescriptorShares descriptors_;
+  uint64_t memory_wants_ = 0;  // of this thread
   asio::io_context io_{1};
   std::unique_ptr<StateStore> store_;
   std::unique_ptr<announce::PacketFilter> filter_;

@@ -5,6 +5,7 @@
 // in TIME_WAIT, here or there. Every error becomes a ProbeResult; see probe_result.hpp.
 #pragma once
 
+#include <climits>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -21,6 +22,7 @@ struct ProbeSetting {
   asio::io_context& io;
   TimerQueue& timers;
   std::optional<IpAddress> source;  // to bind to; used for targets of its family
+  int descriptor_line = INT_MAX;    // numbers from here on are not for probes
 };
 
 class Probe : public std::enable_shared_from_this<Probe> {
@@ -66,6 +68,7 @@ class Probe : public std::enable_shared_from_this<Probe> {
 
   TimerQueue& timers_;
   const std::optional<IpAddress> source_;
+  const int descriptor_line_;
   const Check check_;
   Done done_;
   asio::ip::tcp::socket socket_;

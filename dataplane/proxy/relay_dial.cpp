@@ -22,6 +22,7 @@ auto tried_by(const Session& session) {
 
 void RelayEngine::dial_next(Session& session) {
   const Policy& policy = session.listener->config->policy;
+  dial_error_ = 0;
   while (session.attempts() < policy.connect_attempts) {
     const int index = pick(session);
     if (index < 0) break;
@@ -30,7 +31,9 @@ void RelayEngine::dial_next(Session& session) {
       add(session.listener->stats->retries);
     }
     if (dial(session, session.listener->config->records[size_t(index)])) return;
+    if (!another_may_do(dial_error_)) break;
   }
+  if (own_want(dial_error_) != nullptr) return lack(session);
   give_up(session);
 }
 
@@ -101,9 +104,11 @@ void RelayEngine::move_dials(const std::shared_ptr<BackendRecord>& backend) {
 bool RelayEngine::dial(Session& session, std::shared_ptr<BackendRecord> backend) {
   add(counters_.dials);
   if (session.details) session.details->backend = backend->endpoint;
-  net::Fd fd = start_connect(backend->endpoint, backend->source_v4.load(std::memory_order_relaxed));
-  if (!fd.valid()) {
-    const int error = errno;
+  net::Fd fd =
+      ports_.connect(backend->endpoint, backend->source_v4.load(std::memory_order_relaxed), now_);
+  const uint64_t tag = reinterpret_cast<uint64_t>(&session) | 1;
+  if (!fd.valid() || !watch(fd.get(), tag, kSessionEvents)) {
+    const int error = dial_error_ = errno;
     session.backend = std::move(backend);
     session.backend->connections.fetch_add(1, std::memory_order_relaxed);
     note_failure(session, error);
@@ -111,10 +116,6 @@ bool RelayEngine::dial(Session& session, std::shared_ptr<BackendRecord> backend)
     release_backend(session);
     return false;
   }
-  epoll_event event{};
-  event.events = kSessionEvents;
-  event.data.u64 = reinterpret_cast<uint64_t>(&session) | 1;
-  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd.get(), &event);
   session.side[kBackend] = std::move(fd);
   session.backend = std::move(backend);
   session.backend->connections.fetch_add(1, std::memory_order_relaxed);
@@ -123,7 +124,7 @@ bool RelayEngine::dial(Session& session, std::shared_ptr<BackendRecord> backend)
   return true;
 }
 
-// What was our own want (no port or memory left, a dial that we moved) is not the backend's fault.
+// What was our own want (see own_want(), or a dial that we moved) is not the backend's fault.
 void RelayEngine::note_failure(Session& session, int error) {
   const EjectionPolicy& limits = session.listener->config->policy.ejection;
   bool ejected = false;
@@ -135,6 +136,8 @@ void RelayEngine::note_failure(Session& session, int error) {
     add(counters_.refused);
     add(stats_of(session).refused);
     ejected = session.backend->failed(Ejection::kRefused, limits.refused);
+  } else if (auto* want = own_want(error); want != nullptr) {
+    add(*want);
   } else if (error != ECANCELED) {
     add(counters_.connect_errors);
     add(stats_of(session).errors);
@@ -142,7 +145,7 @@ void RelayEngine::note_failure(Session& session, int error) {
   if (!ejected) return;
   add(counters_.ejections);
   add(stats_of(session).ejections);
-  if (hooks_.on_eject) hooks_.on_eject(session.backend, session.listener->config->policy);
+  tell_ejection(session);
 }
 
 void RelayEngine::dial_failed(Session& session, int error) {

@@ -13,8 +13,12 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <new>
 #include <vector>
 
+#include "dataplane/proxy/descriptor_line.hpp"
+#include "dataplane/proxy/dial_ports.hpp"
+#include "dataplane/proxy/memory_trim.hpp"
 #include "dataplane/proxy/pick_inputs.hpp"
 #include "dataplane/proxy/session.hpp"
 
@@ -27,6 +31,10 @@ struct EngineCounters {
       resets_from_backend{0}, drain_resets{0}, idle_timeouts{0}, accept_paused{0}, client_gone{0},
       copied{0}, spliced{0}, pipe_fallbacks{0}, ejections{0}, dead_peers{0}, source_refused{0},
       killed{0}, limit_refused{0}, proxy_headers_refused{0};
+  // Wants of ours, nobody's fault.
+  std::atomic<uint64_t> no_port{0}, no_descriptor{0}, no_memory{0}, spare_source_dials{0};
+  std::atomic<uint64_t> pipes{0};  // now
+  std::atomic<uint64_t> memory_trims{0};
 };
 
 // What every watched socket of a session waits for, once and for all.
@@ -40,7 +48,9 @@ struct EngineHooks {
   std::function<bool(const Endpoint& listener, int client)> pass_on;
   // A connection that is logged is over.
   std::function<void(const FlowRecord&)> on_close = {};
-  uint32_t log_each = 0;  // every how many-th connection is logged; 0: none
+  uint32_t log_each = 0;                      // every how many-th connection is logged; 0: none
+  int descriptor_line = INT_MAX;              // see descriptor_line.hpp
+  std::vector<IpAddress> spare_sources = {};  // see dial_ports.hpp
 };
 
 // Whether every worker has a socket of a listener, or only one of them.
@@ -72,7 +82,7 @@ class RelayEngine {
   void tick();
   // When tick() is next worth calling: steady_clock in ms, UINT64_MAX for not at all.
   uint64_t next_tick() const {
-    uint64_t next = wheel_.wake_at();
+    uint64_t next = std::min(wheel_.wake_at(), trim_.due_at());
     for (const auto& paused : paused_) next = std::min(next, paused.first);
     return next;
   }
@@ -82,6 +92,8 @@ class RelayEngine {
   bool kill(uint64_t id);
   // Some have used up their turn: poll() again although nothing is ready.
   bool has_queued() const { return !queue_.empty(); }
+  // Something that was posted here could not be done.
+  void note_lack_of_memory() { add(counters_.no_memory); }
 
  private:
   using Listener = std::shared_ptr<LiveListener>;
@@ -91,10 +103,14 @@ class RelayEngine {
   void accepted(const Listener& listener, int client);
   void adopt_late(const Endpoint& address, net::Fd client);
   void welcome(const Listener& listener, int client);
-  static void turn_away(int client);
+  void let_in(const Listener& listener, net::Fd& client);
+  static void turn_away(net::Fd& client);
   bool admit(const LiveListener& listener, SessionDetails& details);
-  void begin(const Listener& listener, int client, std::unique_ptr<SessionDetails> details,
+  void begin(const Listener& listener, net::Fd& client, std::unique_ptr<SessionDetails> details,
              bool speaks_for_others = false);
+  Session& enlist(const Listener& listener, net::Fd& client,
+                  std::unique_ptr<SessionDetails> details);
+  void start(Session& session, bool speaks_for_others);
   void continue_greeting(Session& session);
   void greeting_failed(Session& session);
   bool introduce(Session& session);
@@ -109,6 +125,26 @@ class RelayEngine {
   void dial_failed(Session& session, int error);
   void connected(Session& session);
   void give_up(Session& session);
+
+  std::atomic<uint64_t>* own_want(int error);
+  bool another_may_do(int error);
+  void pause(const Listener& listener);
+  void resume_early();
+  void lack(Session& session);
+  void lack_memory(Session& session);
+  bool watch(int fd, uint64_t tag, uint32_t events);
+  void tell_ejection(const Session& session);
+  void tell_end(const Session& session);
+  void give_memory_back();
+  // Runs what happens to a session; for want of memory that one ends, and nothing else.
+  template <class Handler>
+  void guarded(Session& session, const Handler& handler) {
+    try {
+      handler();
+    } catch (const std::bad_alloc&) {
+      lack_memory(session);
+    }
+  }
 
   void on_event(Session& session, int side, uint32_t events);
   void on_dialling_event(Session& session, int side, uint32_t events);
@@ -147,13 +183,17 @@ class RelayEngine {
   TimerWheel wheel_;
   PickInputs pick_inputs_;
   RelayResources resources_;
+  DescriptorLine line_;
+  DialPorts ports_;
+  MemoryTrim trim_;
   std::map<Endpoint, Listener> listeners_;
   std::map<LiveListener*, Listener> by_pointer_;
   std::vector<Listener> closed_;  // with connections that still drain
   std::vector<std::pair<uint64_t, Listener>> paused_;
   std::vector<Session*> queue_;
-  std::vector<Session*> dead_;
+  Session* dead_ = nullptr;  // linked by TimerEntry::next: dying must not need memory
   size_t live_ = 0;
+  int dial_error_ = 0;  // of the latest dial that failed at once
   uint64_t serial_ = 0;
 };
 

@@ -21,7 +21,7 @@ bool matches(const FlowFilter& filter, const Flow& flow) {
 const char* to_string(EndReason value) {
   constexpr const char* kNames[] = {"client_fin",  "backend_fin", "client_reset", "backend_reset",
                                     "client_gone", "no_backend",  "idle",         "drained",
-                                    "dead_peer",   "killed",      "refused"};
+                                    "dead_peer",   "killed",      "refused",      "exhausted"};
   return kNames[static_cast<size_t>(value)];
 }
 
@@ -94,7 +94,11 @@ void RelayEngine::record_end(const Session& session) {
   PortStats& stats = *session.listener->stats;
   add(stats.closed);
   stats.life.observe(now_ - session.began, kLifeBounds);
-  if (!session.details || !session.details->logged || !hooks_.on_close) return;
+  if (session.details && session.details->logged && hooks_.on_close) tell_end(session);
+}
+
+// An end needs no memory but for being told of.
+void RelayEngine::tell_end(const Session& session) try {
   FlowRecord record;
   record.flow = describe(session);
   record.flow.backend = session.details->backend;
@@ -102,6 +106,8 @@ void RelayEngine::record_end(const Session& session) {
   record.retries = session.details->retries;
   record.connect_ms = session.details->connect_ms;
   hooks_.on_close(record);
+} catch (const std::bad_alloc&) {
+  add(counters_.no_memory);
 }
 
 }  // namespace lb::proxy

@@ -22,6 +22,8 @@ Result<net::Fd> open_listener(const Endpoint& where, bool freebind);
 // A non-blocking connect under way. On failure the descriptor is invalid and errno says why.
 // `source_v4`: the IPv4 address to leave from, in host order; 0: as routed.
 net::Fd start_connect(const Endpoint& where, uint32_t source_v4 = 0);
+// From that address and no other; EADDRNOTAVAIL also where it is not ours.
+net::Fd start_connect_from(const Endpoint& where, const IpAddress& source);
 
 int take_error(int fd);       // SO_ERROR, cleared by reading
 int unsent_bytes(int fd);     // SIOCOUTQ: not yet acknowledged by the peer

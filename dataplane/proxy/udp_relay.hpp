@@ -15,6 +15,7 @@
 #include <memory>
 #include <vector>
 
+#include "dataplane/proxy/descriptor_line.hpp"
 #include "dataplane/proxy/pick_inputs.hpp"
 #include "dataplane/proxy/udp_counters.hpp"
 #include "dataplane/proxy/udp_keepsakes.hpp"
@@ -30,7 +31,8 @@ struct UdpHooks {
   // Per listener and worker; a new client beyond it is refused, none is evicted for it. A session
   // takes about 0.4 KiB here and 1.5 KiB in the kernel.
   size_t session_limit = 65'536;
-  bool trains = true;  // UDP_GRO and UDP_SEGMENT
+  bool trains = true;             // UDP_GRO and UDP_SEGMENT
+  int descriptor_line = INT_MAX;  // see descriptor_line.hpp
 };
 
 class UdpRelay {
@@ -63,7 +65,7 @@ class UdpRelay {
  private:
   using Listener = std::unique_ptr<UdpListener>;
 
-  void watch(int fd, uint64_t tag);
+  bool watch(int fd, uint64_t tag);
   Listener take_listener(const Endpoint& address);
   void close_listener(Listener listener, uint64_t grace_ms);
   void apply(UdpListener& listener, std::shared_ptr<const ListenerConfig> config);
@@ -90,6 +92,9 @@ class UdpRelay {
   UdpSession* open(UdpListener& listener, const UdpKey& key, unsigned slot);
   bool may_open(const UdpListener& listener, const UdpPeer& client, uint64_t datagrams);
   static bool admitted(const UdpListener& listener, const UdpPeer& client);
+  bool lacking();
+  void rest();
+  void tell_ejection(const UdpSession& session);
   bool attach(UdpSession& session, const BackendRecord* avoid, uint64_t datagrams);
   bool connect(UdpSession& session, const std::shared_ptr<BackendRecord>& backend);
   static bool has_another(const UdpSession& session);
@@ -112,6 +117,8 @@ class UdpRelay {
   uint64_t now_;
   TimerWheel wheel_;
   PickInputs pick_inputs_;
+  DescriptorLine line_;
+  uint64_t rests_until_ = 0;  // no new session is tried before
   UdpBatch inbox_{UdpBatch::Senders::kMany};
   UdpOutbox to_backend_;
   UdpBatch replies_{UdpBatch::Senders::kOne};
@@ -119,8 +126,8 @@ class UdpRelay {
   UdpOutbox to_clients_;
   UdpKeepsakes questions_;
   std::map<Endpoint, Listener> listeners_;
-  std::vector<Listener> closed_;  // that still drain
-  std::vector<UdpSession*> dead_;
+  std::vector<Listener> closed_;       // that still drain
+  UdpSession* dead_ = nullptr;         // linked by TimerEntry::next: dying must not need memory
   std::vector<UdpSession*> stranded_;  // may have died since, and is then deleted from here
   UdpSession* latest_ = nullptr;       // that a client's datagram was for
   size_t live_ = 0;

@@ -24,13 +24,15 @@ UdpSession* UdpRelay::session_of(UdpListener& listener, unsigned slot) {
   return session;
 }
 
-UdpSession* UdpRelay::open(UdpListener& listener, const UdpKey& key, unsigned slot) {
+UdpSession* UdpRelay::open(UdpListener& listener, const UdpKey& key, unsigned slot) try {
   const uint64_t datagrams = count_of(inbox_[slot]);
   if (!may_open(listener, inbox_.sender(slot), datagrams)) return nullptr;
   auto session = std::make_unique<UdpSession>();
   session->key = key;
   session->client = inbox_.sender(slot);
   session->listener = &listener;
+  // Asks for memory before it takes anything.
+  listener.table.reserve_one();
   if (!attach(*session, nullptr, datagrams)) return nullptr;
   session->last_active = now_;
   session->counts = listener.config->counts;
@@ -40,6 +42,9 @@ UdpSession* UdpRelay::open(UdpListener& listener, const UdpKey& key, unsigned sl
   ++live_;
   add(counters_.sessions_opened);
   return session.release();
+} catch (const std::bad_alloc&) {
+  drop(ENOMEM, count_of(inbox_[slot]));
+  return nullptr;
 }
 
 bool UdpRelay::may_open(const UdpListener& listener, const UdpPeer& client, uint64_t datagrams) {
@@ -49,6 +54,8 @@ bool UdpRelay::may_open(const UdpListener& listener, const UdpPeer& client, uint
     add(counters_.source_refused, datagrams);
   } else if (listener.table.size() >= hooks_.session_limit) {
     add(counters_.session_limit, datagrams);
+  } else if (lacking()) {
+    add(counters_.own_wants, datagrams);
   } else {
     return true;
   }
@@ -64,7 +71,7 @@ bool UdpRelay::admitted(const UdpListener& listener, const UdpPeer& client) {
 }
 
 // `datagrams` are lost, and counted so, where nobody can be had.
-bool UdpRelay::attach(UdpSession& session, const BackendRecord* avoid, uint64_t datagrams) {
+bool UdpRelay::attach(UdpSession& session, const BackendRecord* avoid, uint64_t datagrams) try {
   UdpListener& listener = *session.listener;
   const ListenerConfig& config = *listener.config;
   auto& candidates = pick_inputs_.candidates(
@@ -83,15 +90,36 @@ bool UdpRelay::attach(UdpSession& session, const BackendRecord* avoid, uint64_t 
     candidates[*picked].tried = true;
   }
   // For want of a port connect(2) says EAGAIN, which elsewhere means a full buffer.
+  if (errno == EAGAIN || errno == EMFILE || errno == ENFILE || errno == ENOMEM) rest();
   drop(errno == EAGAIN ? EADDRNOTAVAIL : errno, datagrams);
   return false;
+} catch (const std::bad_alloc&) {
+  drop(ENOMEM, datagrams);
+  return false;
+}
+
+// Whether a new session would want what this host has no more of.
+bool UdpRelay::lacking() { return now_ < rests_until_ || line_.lacking(now_); }
+
+// A port is searched for long, and in vain for a while.
+void UdpRelay::rest() { rests_until_ = now_ + DescriptorLine::kLookMs; }
+
+// Nobody would take a backend back of whose ejection nobody was told.
+void UdpRelay::tell_ejection(const UdpSession& session) try {
+  if (hooks_.on_eject) hooks_.on_eject(session.backend, session.listener->config->policy);
+} catch (const std::bad_alloc&) {
+  session.backend->readmit();
 }
 
 // False: see errno.
 bool UdpRelay::connect(UdpSession& session, const std::shared_ptr<BackendRecord>& backend) {
   net::Fd fd = connect_udp(backend->endpoint);
   if (!fd.valid()) return false;
-  watch(fd.get(), reinterpret_cast<uint64_t>(&session));
+  line_.note(fd.get());
+  if (!watch(fd.get(), reinterpret_cast<uint64_t>(&session))) {
+    errno = ENOMEM;
+    return false;
+  }
   session.fd = std::move(fd);
   session.backend = backend;
   session.backend->connections.fetch_add(1, std::memory_order_relaxed);
@@ -159,7 +187,7 @@ void UdpRelay::on_refused(UdpSession& session) {
   const Policy& policy = session.listener->config->policy;
   if (session.backend->failed(Ejection::kRefused, policy.ejection.refused)) {
     add(counters_.ejections);
-    if (hooks_.on_eject) hooks_.on_eject(session.backend, policy);
+    tell_ejection(session);
   }
   const bool had_question = session.unanswered != 0;
   if (move(session)) {
@@ -201,7 +229,8 @@ void UdpRelay::finish(UdpSession& session) {
   session.counts->connections.fetch_sub(1, std::memory_order_release);
   --live_;
   add(counters_.sessions_closed);
-  dead_.push_back(&session);
+  // The wheel has let go of it.
+  session.next = std::exchange(dead_, &session);
 }
 
 }  // namespace lb::proxy

@@ -37,6 +37,12 @@ constexpr Sum kSums[] = {
     {&DataPathCounters::killed, &EngineCounters::killed},
     {&DataPathCounters::limit_refused, &EngineCounters::limit_refused},
     {&DataPathCounters::proxy_headers_refused, &EngineCounters::proxy_headers_refused},
+    {&DataPathCounters::no_port, &EngineCounters::no_port},
+    {&DataPathCounters::no_descriptor, &EngineCounters::no_descriptor},
+    {&DataPathCounters::no_memory, &EngineCounters::no_memory},
+    {&DataPathCounters::spare_source_dials, &EngineCounters::spare_source_dials},
+    {&DataPathCounters::pipes, &EngineCounters::pipes},
+    {&DataPathCounters::memory_trims, &EngineCounters::memory_trims},
 };
 
 struct UdpSum {
