@@ -16,7 +16,6 @@
 #include "common/net/interfaces.hpp"
 #include "common/ops/log.hpp"
 #include "common/ops/utc_time.hpp"
-#include "dataplane/descriptors.hpp"
 #include "dataplane/flows_json.hpp"
 #include "dataplane/metrics.hpp"
 #include "dataplane/service_metrics.hpp"
