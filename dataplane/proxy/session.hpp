@@ -46,6 +46,13 @@ inline constexpr uint64_t kFirstLookMs = 5000;
 
 // Only where the policy or the log needs to know the client.
 struct SessionDetails {
+  ~SessionDetails() { leave(); }
+  // Its place within the limits is free again.
+  void leave() {
+    if (limits) limits->leave(client->address);
+    limits.reset();
+  }
+
   std::optional<Endpoint> client;        // the one that a trusted proxy names, where there is one
   std::optional<Endpoint> destination;   // as a trusted proxy names it
   std::shared_ptr<SourceLimits> limits;  // which count this connection; null: none

@@ -51,6 +51,12 @@ constexpr Sum kSums[] = {
     {&DataPathCounters::wait_timeouts, &EngineCounters::wait_timeouts},
     {&DataPathCounters::wait_overflows, &EngineCounters::wait_overflows},
     {&DataPathCounters::clients_gone_while_waiting, &EngineCounters::wait_gone},
+    {&DataPathCounters::no_port, &EngineCounters::no_port},
+    {&DataPathCounters::no_descriptor, &EngineCounters::no_descriptor},
+    {&DataPathCounters::no_memory, &EngineCounters::no_memory},
+    {&DataPathCounters::spare_source_dials, &EngineCounters::spare_source_dials},
+    {&DataPathCounters::pipes, &EngineCounters::pipes},
+    {&DataPathCounters::memory_trims, &EngineCounters::memory_trims},
 };
 
 struct UdpSum {
