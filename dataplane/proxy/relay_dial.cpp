@@ -110,9 +110,8 @@ net::Fd RelayEngine::connect_to(const Session& session, const BackendRecord& bac
                                 uint8_t number) {
   add(counters_.dials);
   bool tuned = true;
-  net::Fd fd =
-      ports_.connect(backend.endpoint, backend.source_v4.load(std::memory_order_relaxed), now_,
-                     session.listener->config->tuning, &tuned);
+  net::Fd fd = ports_.connect(backend.endpoint, backend.source_v4.load(std::memory_order_relaxed),
+                              now_, session.listener->config->tuning, &tuned);
   if (!tuned) add(counters_.untuned);
   if (!fd.valid() || watch(fd.get(), backend_tag(session, number), kSessionEvents)) return fd;
   const int error = errno;

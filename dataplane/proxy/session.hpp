@@ -77,7 +77,7 @@ struct Session : TimerEntry {
   uint8_t survivor = 0;             // while resetting: who is still there
   bool queued : 1 = false;          // has used up its turn
   bool fin_seen : 1 = false;        // of either side, though bytes before it may still wait
-  bool counted = false;         // in the listener's connections
+  bool counted = false;             // in the listener's connections
   bool unacknowledged : 1 = false;  // at the last look something was still on its way
   bool nodelay : 1 = false;         // set on the backend's socket
   bool keepalive : 1 = false;       // the same

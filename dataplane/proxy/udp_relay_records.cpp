@@ -75,7 +75,7 @@ void UdpRelay::tell_end(const UdpSession& session, EndReason reason) try {
   record.retries = session.moves;
   hooks_.on_close(record);
 } catch (const std::bad_alloc&) {
-  drop(ENOMEM, 1);
+  add(counters_.no_memory);
 }
 
 }  // namespace lb::proxy

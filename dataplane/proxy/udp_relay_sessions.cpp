@@ -102,6 +102,7 @@ void UdpRelay::tell_ejection(const UdpSession& session) try {
   if (hooks_.on_eject) hooks_.on_eject(session.backend, session.listener->config->policy);
 } catch (const std::bad_alloc&) {
   session.backend->readmit();
+  add(counters_.no_memory);
 }
 
 // Also for a session that moves: its client's others may have moved before it.
@@ -164,6 +165,7 @@ bool UdpRelay::has_another(const UdpSession& session) try {
   candidates[own].tried = true;
   return selects_another(true);
 } catch (const std::bad_alloc&) {
+  add(counters_.no_memory);
   return false;  // it could not move there either
 }
 

@@ -74,6 +74,7 @@ constexpr UdpSum kUdpSums[] = {
     {&DataPathCounters::ejections, &UdpCounters::ejections},
     {&DataPathCounters::drain_resets, &UdpCounters::drain_ends},
     {&DataPathCounters::untuned, &UdpCounters::untuned},
+    {&DataPathCounters::no_memory, &UdpCounters::no_memory},
     {&DataPathCounters::udp_moved, &UdpCounters::moved},
     {&DataPathCounters::udp_refused, &UdpCounters::refused},
     {&DataPathCounters::udp_idle_timeouts, &UdpCounters::idle_timeouts},
