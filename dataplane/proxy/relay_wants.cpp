@@ -57,7 +57,7 @@ void RelayEngine::tell_ejection(const std::shared_ptr<BackendRecord>& backend,
                                 const Policy& policy) try {
   if (hooks_.on_eject) hooks_.on_eject(backend, policy);
 } catch (const std::bad_alloc&) {
-  backend->readmit();
+  backend->readmit(now_);
   add(counters_.no_memory);
 }
 

@@ -101,7 +101,7 @@ void UdpRelay::rest() { rests_until_ = now_ + DescriptorLine::kLookMs; }
 void UdpRelay::tell_ejection(const UdpSession& session) try {
   if (hooks_.on_eject) hooks_.on_eject(session.backend, session.listener->config->policy);
 } catch (const std::bad_alloc&) {
-  session.backend->readmit();
+  session.backend->readmit(now_);
   add(counters_.no_memory);
 }
 
