@@ -114,6 +114,8 @@ class UdpRelay {
   void drop(int error, uint64_t datagrams);
 
   UdpSession* session_of(UdpListener& listener, unsigned slot);
+  static std::unique_ptr<UdpSession> make_counted(UdpListener& listener, const UdpKey& key,
+                                                  const UdpPeer& client);
   UdpSession* open(UdpListener& listener, const UdpKey& key, unsigned slot);
   bool may_open(const UdpListener& listener, const UdpPeer& client, uint64_t datagrams);
   static bool admitted(const UdpListener& listener, const UdpPeer& client);

@@ -26,20 +26,31 @@ UdpSession* UdpRelay::session_of(UdpListener& listener, unsigned slot) {
   return session;
 }
 
-UdpSession* UdpRelay::open(UdpListener& listener, const UdpKey& key, unsigned slot) try {
-  const uint64_t datagrams = count_of(inbox_[slot]);
-  const UdpPeer& client = inbox_.sender(slot);
-  if (!may_open(listener, client, datagrams)) return nullptr;
+// Of a client that is counted in, and is not any more when this throws.
+std::unique_ptr<UdpSession> UdpRelay::make_counted(UdpListener& listener, const UdpKey& key,
+                                                   const UdpPeer& client) try {
   auto session = std::make_unique<UdpSession>();
   session->key = key;
   session->client = client;
   session->listener = &listener;
-  // Asks for memory before it takes anything.
   introduce(*session);
-  listener.table.reserve_one();
-  if (!count_in(listener, client, datagrams)) return nullptr;
   session->counts = listener.config->counts;
   session->limits = listener.config->limits;
+  return session;
+} catch (const std::bad_alloc&) {
+  const ListenerConfig& config = *listener.config;
+  if (config.limits) config.limits->leave(address_of(client));
+  config.counts->connections.fetch_sub(1, std::memory_order_release);
+  throw;
+}
+
+UdpSession* UdpRelay::open(UdpListener& listener, const UdpKey& key, unsigned slot) try {
+  const uint64_t datagrams = count_of(inbox_[slot]);
+  const UdpPeer& client = inbox_.sender(slot);
+  if (!may_open(listener, client, datagrams)) return nullptr;
+  listener.table.reserve_one();  // asks for memory before anything is taken
+  if (!count_in(listener, client, datagrams)) return nullptr;
+  auto session = make_counted(listener, key, client);
   if (!attach(*session, nullptr, datagrams)) {
     count_out(*session);
     return nullptr;
