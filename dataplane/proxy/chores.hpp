@@ -36,6 +36,7 @@ class Chores {
   std::atomic<uint64_t> memory_wants_{0};
   asio::io_context io_{1};
   asio::executor_work_guard<asio::io_context::executor_type> open_{io_.get_executor()};
+  asio::steady_timer first_{io_};  // Asio asks for its descriptors now and not at the limit
   std::thread thread_;
 };
 

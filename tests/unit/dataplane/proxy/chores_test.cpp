@@ -23,6 +23,16 @@ TEST(Chores, RunsWhatIsLaterAfterWhatIsSooner) {
   EXPECT_EQ(both.get_future().get(), "sooner later");
 }
 
+TEST(Chores, AsksForNoDescriptorOnceItIsMade) {
+  Chores chores;
+  const Fd before(dup(0));
+  std::promise<void> done;
+  chores.after(1ms, [&] { done.set_value(); });
+  done.get_future().wait();
+  const Fd after(dup(0));
+  EXPECT_EQ(after.get(), before.get() + 1);
+}
+
 TEST(Chores, DropsWhatStillWaitsAtItsEnd) {
   const auto held = std::make_shared<int>(0);
   {
