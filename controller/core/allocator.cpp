@@ -78,9 +78,10 @@ void Allocator::claim(const std::string& key, Claim claim) {
   if (holder.claim == claim) return;
   index(key, holder.claim, false);
   // Whoever waited for an address that this claim gives up may have it now.
-  for (const auto& address : holder.claim.requested) {
-    if (claimants_.contains(address)) {
-      changed_.insert(claimants_[address].begin(), claimants_[address].end());
+  for (const auto* list : {&holder.claim.assigned, &holder.claim.requested}) {
+    for (const auto& address : *list) {
+      const auto others = claimants_.find(address);
+      if (others != claimants_.end()) changed_.insert(others->second.begin(), others->second.end());
     }
   }
   holder.claim = std::move(claim);

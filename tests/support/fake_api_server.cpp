@@ -49,9 +49,10 @@ bool read_request(tcp::socket& socket, std::string& buffer, net::HttpRequest& ou
   }
   buffer.erase(0, head);
   const size_t length = number(net::find(out.headers, "Content-Length").value_or("0"));
-  if (buffer.size() < length) {
-    asio::read(socket, asio::dynamic_buffer(buffer), asio::transfer_exactly(length - buffer.size()),
-               error);
+  const size_t there = buffer.size();
+  if (there < length) {
+    buffer.resize(length);
+    asio::read(socket, asio::buffer(buffer.data() + there, length - there), error);
   }
   if (error) return false;
   out.body = buffer.substr(0, length);
