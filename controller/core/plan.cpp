@@ -30,11 +30,12 @@ ServicePatch patch_of(const KubeMeta& meta) {
   return out;
 }
 
-// A status is anybody's to write: only addresses of ours count, one a family.
-void add_assigned(Claim& claim, const IpAddress& address, const Allocator& allocator) {
-  const bool again = std::any_of(claim.assigned.begin(), claim.assigned.end(),
+// Only addresses of ours, one a family.
+void add_address(std::vector<IpAddress>& list, const IpAddress& address,
+                 const Allocator& allocator) {
+  const bool again = std::any_of(list.begin(), list.end(),
                                  [&](const auto& a) { return a.family() == address.family(); });
-  if (!again && allocator.in_pool(address)) claim.assigned.push_back(address);
+  if (!again && allocator.in_pool(address)) list.push_back(address);
 }
 
 // What is published comes before its status is written: whoever starts or takes over in between
@@ -47,12 +48,14 @@ Claim claim_of(const World& world, const std::string& key, const KubeMeta& meta,
   out.every_family = meta.family_policy == "RequireDualStack";
   out.creation_time = meta.creation_time;
   for (const auto& ingress : meta.ingress) {
-    if (const auto address = IpAddress::parse(ingress.ip)) add_assigned(out, *address, allocator);
+    // A status is anybody's to write.
+    if (const auto address = IpAddress::parse(ingress.ip))
+      add_address(out.assigned, *address, allocator);
   }
   const auto published = world.published.find(key);
   if (published == world.published.end() || !published->second.served) return out;
   for (const auto& address : published->second.service->addresses) {
-    add_assigned(out, address, allocator);
+    add_address(out.served, address, allocator);
   }
   return out;
 }

@@ -42,10 +42,11 @@ bool read_request(tcp::socket& socket, std::string& buffer, net::HttpRequest& ou
   lines >> out.method >> out.target;
   std::getline(lines, line);
   while (std::getline(lines, line) && line != "\r") {
-    const size_t colon = line.find(": ");
-    if (colon == std::string::npos) continue;
-    out.headers.push_back({line.substr(0, colon), line.substr(colon + 2)});
-    if (out.headers.back().value.ends_with('\r')) out.headers.back().value.pop_back();
+    const size_t colon = line.find(':');
+    const size_t value = line.find_first_not_of(' ', colon + 1);
+    if (colon == std::string::npos || value == std::string::npos) continue;
+    line.pop_back();
+    out.headers.push_back({line.substr(0, colon), line.substr(value)});
   }
   buffer.erase(0, head);
   const size_t length = number(net::find(out.headers, "Content-Length").value_or("0"));
