@@ -54,14 +54,16 @@ TEST_F(WatchFaults, AServiceThatIsDeletedWhileNobodyIsThere) {
   EXPECT_NE(rig->published(key("late")), nullptr) << "nobody has said so yet";
   server.accept_again();
   before.erase("late");
+  ASSERT_TRUE(until([this] { return addresses() == before; }));
   recovers();
   EXPECT_EQ(rig->published(key("late")), nullptr);
 }
 
 TEST_F(WatchFaults, AVersionThatTheServerHasNotReached) {
   const auto backup = server.with([](auto& cluster) { return cluster; });
-  put_slice("dns", "10.0.0.5");
-  ASSERT_TRUE(until([this] { return rig->publishes(key("dns"), "10.0.0.5"); }));
+  // Far ahead of the backup: versions must not have been given again by the time we come back.
+  for (int i = 2; i < 10; ++i) put_slice("dns", "10.0.0." + std::to_string(i));
+  ASSERT_TRUE(until([this] { return rig->publishes(key("dns"), "10.0.0.9"); }));
   server.with([&](auto& cluster) { cluster = backup; });
   server.end_watches();
   recovers();
@@ -82,6 +84,7 @@ TEST_F(WatchFaults, AChunkThatIsCutShort) {
 
 TEST_F(WatchFaults, ALineThatIsNoJson) {
   server.lie_to_watches();
+  ASSERT_TRUE(until([this] { return total(*rig, &kube::ReflectorCounters::bad_events) >= 3; }));
   recovers(10s);
   EXPECT_THAT(total(*rig, &kube::ReflectorCounters::bad_events), Ge(1u));
 }
@@ -109,6 +112,7 @@ TEST_F(WatchFaults, NobodyIsThereForAWhile) {
 TEST_F(WatchFaults, ForbiddenForAWhile) {
   server.refuse(403, 6);
   server.end_watches();
+  ASSERT_TRUE(until([this] { return rig->errors() >= 6; }));
   recovers();
   EXPECT_THAT(rig->errors(), Ge(6u));
 }
@@ -124,10 +128,12 @@ TEST_F(WatchFaults, TooManyRequestsAndWhenToComeBack) {
 }
 
 TEST_F(WatchFaults, ServerErrorsOfEveryKind) {
+  uint64_t refused = 0;
   for (const int status : {500, 502, 503}) {
     server.refuse(status, 3);
     server.end_watches();
-    ASSERT_TRUE(until([&] { return server.counts().refused % 3 == 0; }));
+    refused += 3;
+    ASSERT_TRUE(until([&] { return server.counts().refused == refused; }));
   }
   recovers();
 }
@@ -135,6 +141,7 @@ TEST_F(WatchFaults, ServerErrorsOfEveryKind) {
 TEST_F(WatchFaults, ATokenThatRotates) {
   write_token("second");
   server.require_token("second");
+  ASSERT_TRUE(until([this] { return server.counts().unauthorized >= 1; }));
   recovers();
 }
 
@@ -160,6 +167,7 @@ TEST_F(WatchFaults, BookmarksMoveTheVersionOn) {
   ASSERT_TRUE(until([this] { return rig->publishes(key("dns"), "10.0.2.4"); }));
   server.bookmark();
   server.end_watches();
+  ASSERT_TRUE(server.wait_watching(3));
   recovers(5s);
 }
 
