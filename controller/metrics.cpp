@@ -154,6 +154,7 @@ void add_reflector_metrics(Metrics& out,
   constexpr Row kRows[] = {
       {"lists_total", "Lists asked for", &Counters::lists},
       {"watches_total", "Watches opened", &Counters::watches},
+      {"watch_lists_total", "Beginnings that came through the watch", &Counters::watch_lists},
       {"watch_events_total", "Events received", &Counters::events},
       {"watch_errors_total", "Lists and watches that failed", &Counters::errors},
       {"watch_gone_total", "Versions that had expired", &Counters::gone},

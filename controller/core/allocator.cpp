@@ -50,7 +50,8 @@ Allocator::Rank Allocator::rank(const Holder& holder, const IpAddress& address) 
   }
   if (contains(holder.claim.requested, address)) return Rank::kRequested;
   const auto picked = holder.picked.find(address.family());
-  return picked != holder.picked.end() && picked->second == address ? Rank::kPicked : Rank::kNone;
+  if (picked != holder.picked.end() && picked->second == address) return Rank::kPicked;
+  return contains(holder.claim.served, address) ? Rank::kServed : Rank::kNone;
 }
 
 bool Allocator::before(const std::string& a, const std::string& b, const IpAddress& address) const {
@@ -61,7 +62,7 @@ bool Allocator::before(const std::string& a, const std::string& b, const IpAddre
 }
 
 void Allocator::index(const std::string& key, const Claim& claim, bool add) {
-  for (const auto* list : {&claim.assigned, &claim.requested}) {
+  for (const auto* list : {&claim.assigned, &claim.requested, &claim.served}) {
     for (const auto& address : *list) {
       if (add) {
         claimants_[address].insert(key);
@@ -78,13 +79,25 @@ void Allocator::claim(const std::string& key, Claim claim) {
   if (holder.claim == claim) return;
   index(key, holder.claim, false);
   // Whoever waited for an address that this claim gives up may have it now.
-  for (const auto& address : holder.claim.requested) {
-    if (claimants_.contains(address)) {
-      changed_.insert(claimants_[address].begin(), claimants_[address].end());
+  for (const auto* list : {&holder.claim.assigned, &holder.claim.requested, &holder.claim.served}) {
+    for (const auto& address : *list) {
+      const auto others = claimants_.find(address);
+      if (others != claimants_.end()) changed_.insert(others->second.begin(), others->second.end());
     }
   }
-  holder.claim = std::move(claim);
+  const Claim before = std::exchange(holder.claim, std::move(claim));
   index(key, holder.claim, true);
+  if (gives_up_any(before)) wake_waiting();
+}
+
+// Whether an address is no longer spoken for, and so anybody's.
+bool Allocator::gives_up_any(const Claim& before) const {
+  for (const auto* list : {&before.assigned, &before.requested, &before.served}) {
+    for (const auto& address : *list) {
+      if (!claimants_.contains(address)) return true;
+    }
+  }
+  return false;
 }
 
 std::vector<Family> Allocator::families_of(const Claim& claim) const {
@@ -138,6 +151,8 @@ std::optional<Problem> Allocator::settle_family(const std::string& key, Holder& 
   }
   const auto assigned = of_family(holder.claim.assigned, family);
   if (assigned && usable(*assigned) && !take(key, holder, *assigned)) return std::nullopt;
+  const auto served = of_family(holder.claim.served, family);
+  if (served && usable(*served) && !take(key, holder, *served)) return std::nullopt;
   return pick(key, holder, family);
 }
 
@@ -246,12 +261,13 @@ void Allocator::release(const std::string& key) {
   drop(key, found->second, Family::kV4);
   drop(key, found->second, Family::kV6);
   holders_.erase(key);
-  for (const auto* list : {&claim.assigned, &claim.requested}) {
+  for (const auto* list : {&claim.assigned, &claim.requested, &claim.served}) {
     for (const auto& address : *list) {
       const auto others = claimants_.find(address);
       if (others != claimants_.end()) changed_.insert(others->second.begin(), others->second.end());
     }
   }
+  if (gives_up_any(claim)) wake_waiting();
   changed_.erase(key);
 }
 

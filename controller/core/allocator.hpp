@@ -21,10 +21,11 @@ namespace lb::plan {
 
 // What one Service wants. At most one address of each family in either list.
 struct Claim {
-  std::vector<IpAddress> assigned;   // in its status
-  std::vector<IpAddress> requested;  // asked for by field or annotation
-  std::vector<Family> families;      // one address of each; empty: whichever the pools have
-  bool every_family = false;         // a missing family is a refusal (RequireDualStack)
+  std::vector<IpAddress> assigned;     // in its status
+  std::vector<IpAddress> requested;    // asked for by field or annotation
+  std::vector<IpAddress> served = {};  // by a data plane, whether or not a status says so yet
+  std::vector<Family> families;        // one address of each; empty: whichever the pools have
+  bool every_family = false;           // a missing family is a refusal (RequireDualStack)
   std::string creation_time;
 
   bool operator==(const Claim&) const = default;
@@ -80,7 +81,7 @@ class Allocator {
     std::map<Family, IpAddress> picked;  // what it holds, by family
     bool waiting = false;                // wants more than it holds
   };
-  enum class Rank { kAssigned, kRequested, kPicked, kNone };
+  enum class Rank { kAssigned, kRequested, kPicked, kServed, kNone };
 
   Rank rank(const Holder& holder, const IpAddress& address) const;
   bool before(const std::string& a, const std::string& b, const IpAddress& address) const;
@@ -93,6 +94,7 @@ class Allocator {
   bool wanted_by_claim(const IpAddress& address) const;
   void drop(const std::string& key, Holder& holder, Family family);
   void index(const std::string& key, const Claim& claim, bool add);
+  bool gives_up_any(const Claim& before) const;
   void wake_waiting();
   std::vector<Family> families_of(const Claim& claim) const;
   bool has_pool(Family family) const;

@@ -30,19 +30,32 @@ ServicePatch patch_of(const KubeMeta& meta) {
   return out;
 }
 
-Claim claim_of(const KubeMeta& meta, const Allocator& allocator) {
+// Only addresses of ours, one a family.
+void add_address(std::vector<IpAddress>& list, const IpAddress& address,
+                 const Allocator& allocator) {
+  const bool again = std::any_of(list.begin(), list.end(),
+                                 [&](const auto& a) { return a.family() == address.family(); });
+  if (!again && allocator.in_pool(address)) list.push_back(address);
+}
+
+// What is published comes before its status is written: whoever starts or takes over in between
+// must not give the address to somebody else.
+Claim claim_of(const World& world, const std::string& key, const KubeMeta& meta,
+               const Allocator& allocator) {
   Claim out;
   out.requested = meta.requested;
   out.families = meta.families;
   out.every_family = meta.family_policy == "RequireDualStack";
   out.creation_time = meta.creation_time;
   for (const auto& ingress : meta.ingress) {
-    const auto address = IpAddress::parse(ingress.ip);
-    // A status is anybody's to write: only an address of ours counts.
-    if (!address || !allocator.in_pool(*address)) continue;
-    const bool again = std::any_of(out.assigned.begin(), out.assigned.end(),
-                                   [&](const auto& a) { return a.family() == address->family(); });
-    if (!again) out.assigned.push_back(*address);
+    // A status is anybody's to write.
+    if (const auto address = IpAddress::parse(ingress.ip))
+      add_address(out.assigned, *address, allocator);
+  }
+  const auto published = world.published.find(key);
+  if (published == world.published.end() || !published->second.served) return out;
+  for (const auto& address : published->second.service->addresses) {
+    add_address(out.served, address, allocator);
   }
   return out;
 }
@@ -103,12 +116,11 @@ class Planner {
 
   ServicePlan serve(const KubeMeta& meta) {
     if (!marked(meta) || !has(meta.finalizers, kStandardFinalizer)) {
-      // Registered already, so that an address in its status is nobody else's meanwhile.
-      allocator_.claim(key_, claim_of(meta, allocator_));
       return mark(meta);
     }
     give_up_conflicts(meta);
-    const Allocation allocation = allocator_.allocate(key_, claim_of(meta, allocator_));
+    const Allocation allocation =
+        allocator_.allocate(key_, claim_of(world_, key_, meta, allocator_));
     if (allocation.problem) plan_.problems.push_back(*allocation.problem);
     Service desired{key_, allocation.addresses, source_->ports, source_->policy};
     withhold_privileges(desired, meta.ns, world_.settings.privileged, plan_.problems);
@@ -130,9 +142,25 @@ class Planner {
       plan_.events.push_back({false, "EnsuringLoadBalancer", "Ensuring load balancer"});
     }
     plan_.patch = std::move(patch);
-    // What is served already goes on: somebody may have taken a finalizer off a running Service.
-    if (publication() != nullptr) plan_.desired = *publication()->service;
+    keep_serving(meta);
     return std::move(plan_);
+  }
+
+  // What is served already goes on, unless its address is somebody else's by now: a finalizer may
+  // have been taken off a running Service.
+  void keep_serving(const KubeMeta& meta) {
+    if (publication() == nullptr) {
+      // Registered already, so that an address in its status is nobody else's meanwhile.
+      allocator_.claim(key_, claim_of(world_, key_, meta, allocator_));
+      return;
+    }
+    const auto mine = allocator_.allocate(key_, claim_of(world_, key_, meta, allocator_)).addresses;
+    const Service& now = *publication()->service;
+    const bool still =
+        std::all_of(now.addresses.begin(), now.addresses.end(), [&](const IpAddress& each) {
+          return std::find(mine.begin(), mine.end(), each) != mine.end();
+        });
+    if (still) plan_.desired = now;
   }
 
   // An address that somebody else on the network answers for is left, unless clients know it.
@@ -257,7 +285,7 @@ std::map<std::string, ServicePlan> plan_all(const World& world, Allocator& alloc
   const auto skipped = [&](const std::string& key) { return ready && !ready(key); };
   for (const auto& [key, service] : world.services) {
     if (service.kube && owned(*service.kube, world.settings) && !skipped(key)) {
-      allocator.claim(key, claim_of(*service.kube, allocator));
+      allocator.claim(key, claim_of(world, key, *service.kube, allocator));
     }
   }
   std::map<std::string, ServicePlan> out;

@@ -15,6 +15,9 @@ inline constexpr char kNodes[] = "/api/v1/nodes";
 // Finalizers and status of one Service; `now` is RFC 3339.
 net::HttpRequest patch_service(const plan::ServicePatch& patch, const std::string& now);
 
+// metadata.resourceVersion of the object in an answer; empty when there is none.
+std::string version_in(const net::HttpResponse& response);
+
 struct EventTarget {
   std::string ns;
   std::string name;

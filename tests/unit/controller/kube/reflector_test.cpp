@@ -8,6 +8,7 @@
 namespace lb::kube {
 namespace {
 
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::SizeIs;
@@ -70,7 +71,8 @@ class ReflectorTest : public testing::Test {
                                [this](std::chrono::milliseconds pause) {
                                  pauses.push_back(pause.count());
                                  return false;
-                               }};
+                               },
+                               watch_list};
     reflector = std::make_unique<Reflector>(std::move(options), sink);
     reflector->start();
     EXPECT_TRUE(script.used_up());
@@ -81,6 +83,7 @@ class ReflectorTest : public testing::Test {
   Script script;
   Sink sink;
   int unauthorized = 0;
+  bool watch_list = false;
   std::vector<int64_t> pauses;
   std::unique_ptr<Reflector> reflector;
 };
@@ -236,6 +239,74 @@ TEST_F(ReflectorTest, UnknownEventsAreCountedAndPassedOver) {
   play();
   EXPECT_EQ(counters().bad_events, 1u);
   EXPECT_THAT(sink.heard(), ElementsAre("replaced", "changed d/b"));
+}
+
+class WatchListTest : public ReflectorTest {
+ protected:
+  WatchListTest() { watch_list = true; }
+  static std::string beginning_ends(const std::string& version) {
+    return R"({"type":"BOOKMARK","object":{"metadata":{"resourceVersion":")" + version +
+           R"(","annotations":{"k8s.io/initial-events-end":"true"}}}})";
+  }
+};
+
+TEST_F(WatchListTest, WhatIsThereComesAsOneListOnceTheBookmarkSaysSo) {
+  script.add_stream({event("ADDED", "a", "3"), event("ADDED", "b", "2"), beginning_ends("7"),
+                     event("DELETED", "a", "8")});
+  play();
+  EXPECT_THAT(sink.heard(), ElementsAre("replaced d/a d/b", "removed d/a"));
+  EXPECT_THAT(script.targets()[0], HasSubstr("sendInitialEvents=true"));
+  EXPECT_THAT(script.targets()[0], HasSubstr("resourceVersionMatch=NotOlderThan"));
+  EXPECT_EQ(counters().watch_lists, 1u);
+  EXPECT_EQ(counters().lists, 0u);
+}
+
+TEST_F(WatchListTest, AServerThatDoesNotKnowItIsAskedForAList) {
+  script.add(422, R"({"message":"sendInitialEvents is forbidden"})");
+  script.add(200, list("7", object("a", "3")));
+  play();
+  EXPECT_THAT(sink.heard(), ElementsAre("replaced d/a"));
+  EXPECT_EQ(counters().errors, 0u);
+}
+
+TEST_F(WatchListTest, AServerThatBreaksOffIsAskedForAList) {
+  script.fail("Closed");
+  script.add(200, list("7", object("a", "3")));
+  play();
+  EXPECT_THAT(sink.heard(), Contains("replaced d/a"));
+  EXPECT_EQ(counters().lists, 1u);
+}
+
+TEST_F(WatchListTest, WhatWasGatheredBeforeTheBookmarkCountsForNothing) {
+  script.add_stream({event("ADDED", "a", "3")});
+  script.add(200, list("7", object("b", "2")));
+  play();
+  EXPECT_THAT(sink.heard(), ElementsAre("replaced d/b"));
+}
+
+TEST_F(WatchListTest, AVersionThatIsTooOldBeginsAnew) {
+  script.add_stream({beginning_ends("7")});
+  script.add(410, "{}");
+  script.add_stream({event("ADDED", "b", "9"), beginning_ends("9")});
+  play();
+  EXPECT_THAT(sink.heard(), ElementsAre("replaced", "replaced d/b"));
+  EXPECT_EQ(counters().gone, 1u);
+}
+
+TEST_F(ReflectorTest, WhatIsNoObjectOfTheResourceIsCountedAndPassedOver) {
+  script.add(200, list("7"));
+  script.add_stream({R"({"type":"ADDED","object":{"kind":"Table","rows":[]}})"});
+  play();
+  EXPECT_EQ(counters().bad_events, 1u);
+  EXPECT_THAT(sink.heard(), ElementsAre("replaced"));
+}
+
+TEST_F(ReflectorTest, AnErrorInsideAWatchIsAFaultAndBacksOff) {
+  script.add(200, list("7"));
+  script.add_stream({R"({"type":"ERROR","object":{"code":500,"message":"etcd"}})"});
+  play();
+  EXPECT_EQ(counters().errors, 1u);
+  EXPECT_THAT(pauses, SizeIs(1));
 }
 
 TEST(Backoff, DoublesUntilItsLimitWithJitterBelow) {

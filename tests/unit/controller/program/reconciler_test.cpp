@@ -124,6 +124,24 @@ TEST_F(ReconcilerTest, TriesAWriteAgainThatWasRefused) {
   EXPECT_EQ(reconciler.counters().patches, 2u);
 }
 
+TEST_F(ReconcilerTest, WritesNothingOnAServiceThatIsOlderThanItsOwnLastWrite) {
+  script.add(200, R"({"metadata":{"resourceVersion":"2"}})");
+  script.add(200, "{}");  // its Event
+  contact();
+  auto web = service("web").unmarked();
+  sync({web});
+  sent(2);
+  run();
+  web.object().meta.finalizers = {plan::kStandardFinalizer};  // another wish, and still version 1
+  reconciler.upsert(web.source());
+  run();
+  EXPECT_EQ(reconciler.counters().patches, 1u);
+  web.object().meta.resource_version = "3";
+  reconciler.upsert(web.source());
+  run();
+  EXPECT_EQ(reconciler.counters().patches, 2u);
+}
+
 TEST_F(ReconcilerTest, AServiceThatIsGoneAfterANewListIsRemoved) {
   contact();
   sync({service("a"), service("b")});
