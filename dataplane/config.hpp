@@ -13,11 +13,12 @@
 #include "common/model/result.hpp"
 #include "common/net/socket_address.hpp"
 #include "common/net/tls.hpp"
+#include "dataplane/announce/vrrp_plan.hpp"
 
 namespace lb::dataplane {
 
 // How addresses reach the network.
-enum class Announce : uint8_t { kNone, kAuto, kInterface };
+enum class Announce : uint8_t { kNone, kAuto, kInterface, kVrrp };
 
 struct Config {
   net::SocketAddress admin;
@@ -26,9 +27,10 @@ struct Config {
   std::string state_file;  // empty: the saved state is loaded
   unsigned workers = 1;
   Announce announce = Announce::kNone;
-  std::string interface;  // for kInterface
-  std::string zone;       // where we are; backends there are near
-  unsigned drain_s = 0;   // how long connections may go on after SIGTERM
+  std::string interface;     // for kInterface
+  announce::VrrpFlags vrrp;  // for kVrrp
+  std::string zone;          // where we are; backends there are near
+  unsigned drain_s = 0;      // how long connections may go on after SIGTERM
   std::optional<Endpoint> observe;
   std::string log_level = "info";
   uint32_t log_connections = 0;  // every how many-th; 0: none

@@ -13,6 +13,7 @@
 #include "dataplane/admin.hpp"
 #include "dataplane/announce/link_announcer.hpp"
 #include "dataplane/announce/packet_filter.hpp"
+#include "dataplane/announce/vrrp_announcer.hpp"
 #include "dataplane/announced_path.hpp"
 #include "dataplane/checked_path.hpp"
 #include "dataplane/config.hpp"
@@ -35,7 +36,10 @@ class Program {
   Status open_store();
   Status open_path();
   void path_changed();
-  std::unique_ptr<announce::Announcer> make_announcer();
+  Result<std::unique_ptr<announce::Announcer>> make_announcer();
+  std::unique_ptr<announce::Announcer> make_link_announcer();
+  void make_filter();
+  void set_filter(const std::vector<announce::Vip>& vips, std::function<void()> in_force);
   Status open_servers();
   Result<DesiredState> first_state();
   void serve(DesiredState state);
@@ -49,6 +53,7 @@ class Program {
   std::unique_ptr<announce::PacketFilter> filter_;
   std::unique_ptr<proxy::DataPath> path_;
   announce::LinkAnnouncer* link_announcer_ = nullptr;  // inside announced_
+  announce::VrrpAnnouncer* vrrp_announcer_ = nullptr;  // or this one
   AnnouncedPath* announced_ = nullptr;                 // path_, when it announces
   CheckedPath* checked_ = nullptr;                     // below it
   std::unique_ptr<Drains> drains_;

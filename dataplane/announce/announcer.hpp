@@ -47,6 +47,10 @@ class Announcer {
   // whose `done` is then called with what is known.
   virtual void set(std::vector<Vip> wanted, std::function<void(Failures)> done) = 0;
 
+  // Every address of the state, also those without an open listener here; before the next set().
+  // Announcers that share addresses with others hand on what they cannot serve.
+  virtual void expect(std::set<IpAddress>) {}
+
   virtual std::set<IpAddress> announced() const = 0;
   // What is wanted and cannot be announced now; changes with every retry.
   virtual Failures failures() const = 0;
