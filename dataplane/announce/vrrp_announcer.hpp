@@ -63,6 +63,7 @@ class VrrpAnnouncer : public Announcer {
 
   void count_filter_failure() { ++counters_.filter_failures; }
   VrrpCounters vrrp_counters() const;
+  pid_t keepalived_pid() const { return keepalived_.pid(); }
   const std::vector<RouterState>& routers() const { return states_; }
   size_t addresses_held() const;
 

@@ -20,7 +20,7 @@ cleanup() {
   rm -rf "$work"
 }
 trap cleanup EXIT
-fail() { echo "FAILED: $*"; tail -n 8 "$work"/*.log; broken=1; }
+fail() { echo "FAILED: $*"; tail -n 4 "$work"/run*.log "$work/watch.log" 2>/dev/null; broken=1; }
 until_true() { for _ in $(seq 150); do "$@" && return 0; sleep 0.1; done; return 1; }
 
 ip netns add "$wire" || exit 77
@@ -80,8 +80,13 @@ give_back() { # WHAT MACHINE
 }
 
 serve 1; serve 2; start 1; start 2
-until_true one_owner || fail "nobody holds the address, or both"
-first=$(owner)
+priority() { # MACHINE: its priority for the router of the address
+  awk -v vip="$vip/32" '$1=="priority" {p=$2} $1==vip {print p}' "$work/held$1/vrrp/keepalived.conf"
+}
+until_true test -s "$work/held1/vrrp/keepalived.conf" -a -s "$work/held2/vrrp/keepalived.conf"
+first=1
+[ "$(priority 2)" -gt "$(priority 1)" ] && first=2
+until_true one_owner "$first" || fail "the preferred machine does not hold the address alone"
 until_true answers "$first" || fail "the client is not served"
 
 case_of() { # WHAT

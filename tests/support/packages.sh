@@ -3,6 +3,8 @@ build_packages=(cmake g++ ninja-build ccache pkg-config libcpprest-dev libboost-
   nlohmann-json3-dev prometheus-cpp-dev libcurl4-openssl-dev zlib1g-dev libyaml-cpp-dev
   libcli11-dev libssl-dev libgtest-dev libgmock-dev libbenchmark-dev openssl python3
   iproute2 nftables curl procps)
+# keepalived would start by itself: install_without_starting.
+shared_address_packages=(keepalived)
 
 fuzz_packages=(clang-14 libclang-rt-14-dev)
 bench_packages=(haproxy nginx libnginx-mod-stream strace)
