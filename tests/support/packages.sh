@@ -6,6 +6,8 @@ build_packages=(cmake g++ ninja-build ccache pkg-config libcpprest-dev libboost-
 # keepalived would start by itself: install_without_starting.
 shared_address_packages=(keepalived)
 
+# Tests that find one of these missing say that they skip it.
+test_packages=(prometheus)
 fuzz_packages=(clang-14 libclang-rt-14-dev)
 bench_packages=(haproxy nginx libnginx-mod-stream strace)
 cluster_packages=(runc containernetworking-plugins iptables conntrack docker.io debootstrap
