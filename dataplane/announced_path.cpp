@@ -130,10 +130,10 @@ std::vector<proxy::ServiceStatus> AnnouncedPath::status() const {
   return out;
 }
 
-void AnnouncedPath::leave() {
+void AnnouncedPath::leave(std::function<void()> gone) {
   left_ = true;
   tick_.cancel();
-  announcer_->leave();
+  announcer_->leave(std::move(gone));
 }
 
 void AnnouncedPath::stop() {

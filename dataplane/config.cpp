@@ -31,7 +31,7 @@ void add_vrrp_flags(CLI::App& app, Typed& typed) {
   auto& vrrp = typed.config.vrrp;
   app.add_option("--vrrp-peers", typed.vrrp_peers,
                  "Addresses of the data planes that share the addresses, between commas; our own "
-                 "may be among them")
+                 "may be among them; none: adverts are multicast")
       ->envname("EMPALME_VRRP_PEERS");
   app.add_option("--vrrp-peers-file", vrrp.peers_file,
                  "A file with more of them, read again when it changes")
@@ -120,9 +120,6 @@ Status judge_vrrp(Typed& typed) {
   auto peers = announce::parse_peers(typed.vrrp_peers);
   if (!peers) return Error{"Flag", "--vrrp-peers: " + peers.error().message};
   vrrp.peers = std::move(peers).value();
-  if (vrrp.peers.empty() && vrrp.peers_file.empty()) {
-    return Error{"Flag", "--announce vrrp:NAME needs --vrrp-peers or --vrrp-peers-file"};
-  }
   if (vrrp.first_id + vrrp.routers > 256) {
     return Error{"Flag", "--vrrp-ids and --vrrp-routers: virtual routers end at 255"};
   }

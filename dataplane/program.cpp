@@ -179,9 +179,10 @@ void Program::set_filter(const std::vector<announce::Vip>& vips, std::function<v
 Result<std::unique_ptr<announce::Announcer>> Program::make_announcer() {
   make_filter();
   if (config_.announce != Announce::kVrrp) return make_link_announcer();
-  auto out = open_shared_addresses(io_, config_, [this](const auto& vips, auto in_force) {
-    set_filter(vips, std::move(in_force));
-  });
+  auto out = open_shared_addresses(
+      io_, config_,
+      [this](const auto& vips, auto in_force) { set_filter(vips, std::move(in_force)); },
+      taken_.has_value());
   if (!out) return out.error();
   vrrp_announcer_ = out->get();
   return std::unique_ptr<announce::Announcer>(std::move(out).value());

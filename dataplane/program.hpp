@@ -63,6 +63,7 @@ class Program {
   void use_taken_drains();
   Status all_taken_served() const;
   bool confirm();
+  void begin_sharing();
   bool give_up(const Error& why);
   void open_when_free();
 
@@ -72,7 +73,7 @@ class Program {
   void released(handoff::FinalReport& report);
   void handoff_reported(const Error& error);
   void leaving_part_over();
-  void leave_network();
+  void leave_network(std::function<void()> gone);
   handoff::Counters counts_to_carry() const;
   void add_handoff_metrics(Metrics& out) const;
 

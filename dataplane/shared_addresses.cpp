@@ -77,7 +77,8 @@ Result<IpAddress> own_address(const announce::VrrpFlags& flags) {
 
 Result<std::unique_ptr<announce::VrrpAnnouncer>> open_shared_addresses(asio::io_context& io,
                                                                        const Config& config,
-                                                                       SetFilter set_filter) {
+                                                                       SetFilter set_filter,
+                                                                       bool wait_for_begin) {
   const auto program = announce::find_program("keepalived");
   if (program.empty()) {
     return Error{"Keepalived",
@@ -88,6 +89,7 @@ Result<std::unique_ptr<announce::VrrpAnnouncer>> open_shared_addresses(asio::io_
   if (!self) return self.error();
   auto options = hooks(config, *self, std::move(set_filter));
   options.command = {program};
+  options.wait_for_begin = wait_for_begin;
   return announce::VrrpAnnouncer::open(io, announce::make_link_layer(io, config.vrrp.interface),
                                        std::move(options));
 }

@@ -18,7 +18,8 @@ using SetFilter =
 
 Result<std::unique_ptr<announce::VrrpAnnouncer>> open_shared_addresses(asio::io_context& io,
                                                                        const Config& config,
-                                                                       SetFilter set_filter);
+                                                                       SetFilter set_filter,
+                                                                       bool wait_for_begin);
 
 // The address of `interface` that is among the peers, else its first one of their family.
 Result<IpAddress> own_address(const announce::VrrpFlags& flags);

@@ -58,8 +58,9 @@ class Announcer {
 
   // Withdraws every address and the filter. Synchronous.
   virtual void stop() = 0;
-  // Ends and leaves everything as it is: another process renews it.
-  virtual void leave() = 0;
+  // Ends and leaves everything as it is: another process renews it. `gone` is called, perhaps
+  // later, when nothing of ours is left to do.
+  virtual void leave(std::function<void()> gone) = 0;
 };
 
 }  // namespace lb::announce

@@ -71,7 +71,10 @@ Keepalived::Keepalived(asio::io_context& io, KeepalivedOptions options)
       unread_(kLongestLine),
       delay_(options_.first_delay) {}
 
-Keepalived::~Keepalived() { stop(); }
+Keepalived::~Keepalived() {
+  stop();
+  bury();
+}
 
 void Keepalived::start() {
   if (pid_ == 0 && !stopped_) spawn();
@@ -85,6 +88,8 @@ void Keepalived::spawn() {
   for (const auto& word : options_.command) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
   const pid_t parent = ::getpid();
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  for (const auto& file : options_.pid_files) ::unlink(file.c_str());
   ready_ = false;
   reload_wanted_ = false;
   started_at_ = std::chrono::steady_clock::now();
@@ -119,16 +124,19 @@ void Keepalived::watch() {
                       });
 }
 
-void Keepalived::died() {
+// Its child, too, must be gone before anybody tidies up behind it.
+void Keepalived::bury() {
   boost::system::error_code ignored;
   process_.close(ignored);
-  if (pid_ > 0) {
-    // Its child, too, must be gone before anybody tidies up behind it.
-    ::kill(-pid_, SIGKILL);
-    while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
-    }
+  if (pid_ <= 0) return;
+  ::kill(-pid_, SIGKILL);
+  while (::waitpid(-pid_, nullptr, 0) > 0 || errno == EINTR) {
   }
   pid_ = 0;
+}
+
+void Keepalived::died() {
+  bury();
   if (stopped_) return;
   ++deaths_;
   options_.on_exit();
@@ -197,9 +205,19 @@ void Keepalived::stop() {
     const auto patience = static_cast<int>(options_.patience.count());
     while (::poll(&gone, 1, patience) < 0 && errno == EINTR) {
     }
-    died();
+    bury();
   }
   log_.close(ignored);
+}
+
+void Keepalived::abandon(std::chrono::milliseconds patience, std::function<void()> gone) {
+  if (std::exchange(stopped_, true)) return asio::post(io_, std::move(gone));
+  again_.expires_after(pid_ > 0 ? patience : std::chrono::milliseconds(0));
+  again_.async_wait([this, gone = std::move(gone)](const boost::system::error_code& error) {
+    if (error) return;
+    bury();
+    gone();
+  });
 }
 
 }  // namespace lb::announce

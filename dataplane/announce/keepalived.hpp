@@ -2,7 +2,9 @@
 //
 // Owned and called by the control thread, which must be the one that lives as long as the process:
 // the kernel ends keepalived by SIGTERM when the thread that started it dies (PR_SET_PDEATHSIG,
-// prctl(2)), so it gives its addresses up even when we are killed. Nothing throws.
+// prctl(2)), so it gives its addresses up even when we are killed. What keepalived has started and
+// left behind becomes a child of ours (PR_SET_CHILD_SUBREAPER), killed and waited for. Nothing
+// throws.
 #pragma once
 
 #include <sys/types.h>
@@ -19,7 +21,8 @@
 namespace lb::announce {
 
 struct KeepalivedOptions {
-  std::vector<std::string> command;  // the first is a path
+  std::vector<std::string> command;    // the first is a path
+  std::vector<std::string> pid_files;  // of one that was killed: it would not start beside them
   std::chrono::milliseconds first_delay{200};
   std::chrono::milliseconds longest_delay{5'000};
   std::chrono::milliseconds patience{1'000};        // at the end, before SIGKILL
@@ -40,6 +43,9 @@ class Keepalived {
   void reload();
   // Ends it and waits for that, at most `patience` and a little. Idempotent.
   void stop();
+  // Kills it after `patience`, without a word to others; then calls `gone`. It is not started
+  // again.
+  void abandon(std::chrono::milliseconds patience, std::function<void()> gone);
 
   bool running() const { return pid_ > 0; }
   pid_t pid() const { return pid_; }
@@ -51,6 +57,7 @@ class Keepalived {
   void spawn();
   void watch();
   void died();
+  void bury();
   void read_log();
   void take_log();
   void take_line(std::string line);

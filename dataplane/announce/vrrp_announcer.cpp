@@ -27,9 +27,16 @@ Status make_folder(const VrrpFiles& files) {
   std::error_code error;
   std::filesystem::create_directories(files.folder, error);
   if (error) return Error{"Vrrp", files.folder + ": " + error.message()};
-  ::unlink(files.events().c_str());
-  if (::mkfifo(files.events().c_str(), 0600) != 0) return trouble(files.events());
   return Done{};
+}
+
+// Open both ways, so that it never ends while keepalived is away.
+Result<net::Fd> make_pipe(const std::string& path) {
+  ::unlink(path.c_str());
+  if (::mkfifo(path.c_str(), 0600) != 0) return trouble(path);
+  net::Fd out(::open(path.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
+  if (!out.valid()) return trouble(path);
+  return out;
 }
 
 std::vector<std::string> whole_command(const VrrpOptions& options) {
@@ -38,7 +45,7 @@ std::vector<std::string> whole_command(const VrrpOptions& options) {
   for (const auto& word :
        {std::string("--dont-fork"), std::string("--log-console"), std::string("--no-syslog"),
         std::string("--vrrp"), std::string("--dont-respawn"), "--use-file=" + files.config(),
-        "--pid=" + files.folder + "/keepalived.pid", "--vrrp_pid=" + files.folder + "/vrrp.pid"}) {
+        "--pid=" + files.pid(), "--vrrp_pid=" + files.vrrp_pid()}) {
     out.push_back(word);
   }
   return out;
@@ -50,29 +57,39 @@ Result<std::unique_ptr<VrrpAnnouncer>> VrrpAnnouncer::open(asio::io_context& io,
                                                            std::unique_ptr<LinkLayer> link,
                                                            VrrpOptions options) {
   if (const auto made = make_folder(options.files); !made) return made.error();
-  // Both ways, so that it never ends while keepalived is away.
-  net::Fd events(::open(options.files.events().c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
-  if (!events.valid()) return trouble(options.files.events());
-  return std::unique_ptr<VrrpAnnouncer>(
-      new VrrpAnnouncer(io, std::move(link), std::move(options), events.release()));
+  std::unique_ptr<VrrpAnnouncer> out(new VrrpAnnouncer(io, std::move(link), std::move(options)));
+  if (out->options_.wait_for_begin) return out;
+  if (const auto begun = out->begin(); !begun) return begun.error();
+  return out;
 }
 
 VrrpAnnouncer::VrrpAnnouncer(asio::io_context& io, std::unique_ptr<LinkLayer> link,
-                             VrrpOptions options, int events)
+                             VrrpOptions options)
     : link_(std::move(link)),
       options_(std::move(options)),
       keepalived_(io, {.command = whole_command(options_),
+                       .pid_files = {options_.files.pid(), options_.files.vrrp_pid()},
                        .on_exit = [this] { keepalived_died(); },
                        .on_line = options_.on_line,
                        .report = options_.report}),
-      events_(io, events),
+      events_(io),
       timer_(io),
       states_(options_.flags.routers, RouterState::kDown) {
   peers_ = read_peers();
-  read_events();
 }
 
 VrrpAnnouncer::~VrrpAnnouncer() { stop(); }
+
+Status VrrpAnnouncer::begin() {
+  auto events = make_pipe(options_.files.events());
+  if (!events) return events.error();
+  boost::system::error_code ignored;
+  events_.assign(events->release(), ignored);
+  read_events();
+  files_are_ours_ = true;
+  if (options_.wait_for_begin) apply();
+  return Done{};
+}
 
 void VrrpAnnouncer::set(std::vector<Vip> wanted, std::function<void(Failures)> done) {
   wanted_ = std::move(wanted);
@@ -113,7 +130,7 @@ VrrpCounters VrrpAnnouncer::vrrp_counters() const {
 }
 
 void VrrpAnnouncer::apply() {
-  if (stopped_) return;
+  if (!files_are_ours_) return;
   write_tracks();
   const bool changed = write_config();
   if (keepalived_.starts() == 0) {
@@ -206,10 +223,12 @@ void VrrpAnnouncer::read_events() {
 
 void VrrpAnnouncer::take(const VrrpEvent& event) {
   if (event.router >= states_.size() || states_[event.router] == event.state) return;
-  states_[event.router] = event.state;
+  const auto before = std::exchange(states_[event.router], event.state);
   ++vrrp_.transitions;
   options_.on_transition(event.router, event.state);
   if (event.state == RouterState::kMaster) return renew(event.router);
+  // The process that we take over from may still be master of it.
+  if (options_.wait_for_begin && before != RouterState::kMaster) return;
   // A renewal may have crossed with keepalived's removal, and would have put the address back.
   remove_present([&](const IpAddress& address) {
     return router_of(address, options_.flags.routers) == event.router;
@@ -264,17 +283,36 @@ void VrrpAnnouncer::renew(std::optional<unsigned> router) {
 
 void VrrpAnnouncer::give_up() {
   giving_up_ = true;
-  write_tracks();
+  if (files_are_ours_) write_tracks();
+}
+
+void VrrpAnnouncer::end() {
+  stopped_ = true;
+  files_are_ours_ = false;
+  alive_.reset();
+  timer_.cancel();
+  boost::system::error_code ignored;
+  events_.close(ignored);
 }
 
 void VrrpAnnouncer::stop() {
-  if (std::exchange(stopped_, true)) return;
-  timer_.cancel();
+  if (stopped_) return;
+  const bool tidy = files_are_ours_;
+  end();
+  if (!tidy) return;
   keepalived_.stop();
   remove_present([](const IpAddress&) { return true; });
-  boost::system::error_code ignored;
-  events_.close(ignored);
   ::unlink(options_.files.events().c_str());
+}
+
+// Addresses are renewed until the end: with slow adverts it takes longer than they live.
+void VrrpAnnouncer::leave(std::function<void()> gone) {
+  files_are_ours_ = false;
+  const std::chrono::milliseconds becoming_master{4 * options_.flags.advert_ms};
+  keepalived_.abandon(options_.overlap + becoming_master, [this, gone = std::move(gone)] {
+    end();
+    gone();
+  });
 }
 
 }  // namespace lb::announce

@@ -5,6 +5,11 @@
 // 5 s and renew it each second while the router is ours, so that they vanish even when keepalived
 // and this process are killed together. When keepalived alone dies, its addresses are removed at
 // once and it is started again. The packet filter stands on every data plane, whoever holds what.
+//
+// When another process of this machine takes over from us, the two keepalived run side by side for
+// a while. They do not hear each other, so the new one becomes master of what the old one is master
+// of; then the old one is killed without a word. No router is given up, no address leaves the
+// interface.
 #pragma once
 
 #include <map>
@@ -35,6 +40,9 @@ struct VrrpOptions {
   std::vector<std::string> command;  // of keepalived, without the file
   unsigned valid_seconds = 5;
   std::chrono::milliseconds renew{1'000};
+  bool wait_for_begin = false;  // another process of this machine has keepalived now
+  // How long both run, on top of the time that it takes to become master.
+  std::chrono::milliseconds overlap{2'000};
   // The packet filter; may be empty. The callback comes on the control thread once it is in force.
   std::function<void(const std::vector<Vip>&, std::function<void()>)> set_filter;
   std::function<void(const Error&)> report;
@@ -44,7 +52,7 @@ struct VrrpOptions {
 
 class VrrpAnnouncer : public Announcer {
  public:
-  // Makes the folder and the pipe of events. `link` is the interface of the flags.
+  // Makes the folder; begins unless it has to wait. `link` is the interface of the flags.
   static Result<std::unique_ptr<VrrpAnnouncer>> open(asio::io_context& io,
                                                      std::unique_ptr<LinkLayer> link,
                                                      VrrpOptions options);
@@ -57,7 +65,10 @@ class VrrpAnnouncer : public Announcer {
   Failures failures() const override { return {}; }
   AnnounceCounters counters() const override { return counters_; }
   void stop() override;
+  void leave(std::function<void()> gone) override;
 
+  // After `wait_for_begin`: the files are ours now, and keepalived is started.
+  Status begin();
   // Gives every router up, for good: what ends first at SIGTERM.
   void give_up();
 
@@ -68,8 +79,7 @@ class VrrpAnnouncer : public Announcer {
   size_t addresses_held() const;
 
  private:
-  VrrpAnnouncer(asio::io_context& io, std::unique_ptr<LinkLayer> link, VrrpOptions options,
-                int events);
+  VrrpAnnouncer(asio::io_context& io, std::unique_ptr<LinkLayer> link, VrrpOptions options);
 
   void apply();
   void write_tracks();
@@ -79,6 +89,7 @@ class VrrpAnnouncer : public Announcer {
   std::set<IpAddress> read_peers();
   void read_events();
   void take(const VrrpEvent& event);
+  void end();
   void keepalived_died();
   void remove_present(const std::function<bool(const IpAddress&)>& chosen);
   void tick();
@@ -101,6 +112,7 @@ class VrrpAnnouncer : public Announcer {
   AnnounceCounters counters_;
   VrrpCounters vrrp_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  bool files_are_ours_ = false;  // from begin() until we leave
   bool giving_up_ = false;
   bool stopped_ = false;
 };

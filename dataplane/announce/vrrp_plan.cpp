@@ -9,6 +9,7 @@ namespace {
 
 constexpr unsigned kHighest = 250;  // 255 means the owner of the address, whom nobody may outrank
 constexpr unsigned kLowest = 200;
+constexpr unsigned kDraws = kHighest - kLowest + 1;
 constexpr std::string_view kRouterName = "router-";
 
 // FNV-1a with a finisher: near addresses and small numbers must not stay near. It is part of the
@@ -59,7 +60,8 @@ class Shares {
 unsigned priority_at(size_t rank, size_t members) {
   const size_t step =
       std::clamp<size_t>((kHighest - kLowest) / std::max<size_t>(members, 1), 1, 10);
-  return static_cast<unsigned>(std::max<size_t>(kHighest - std::min<size_t>(step * rank, 50), 200));
+  return static_cast<unsigned>(
+      std::max<size_t>(kHighest - std::min<size_t>(step * rank, 50), kLowest));
 }
 
 void render_globals(std::ostream& out, const VrrpPlan& plan) {
@@ -138,6 +140,10 @@ std::vector<unsigned> vrrp_priorities(const IpAddress& self, const std::set<IpAd
   Shares shares(routers, members.size());
   std::vector<unsigned> out;
   for (unsigned router = 0; router < routers; ++router) {
+    if (members.size() < 2) {
+      out.push_back(kLowest + static_cast<unsigned>(liking(self, router) % kDraws));
+      continue;
+    }
     auto order = ranked(members, router);
     shares.lead(order);
     const auto rank = std::find(order.begin(), order.end(), self) - order.begin();

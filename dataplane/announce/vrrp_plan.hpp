@@ -32,7 +32,9 @@ struct VrrpFlags {
 unsigned router_of(const IpAddress& address, unsigned routers);
 
 // Our priority for each router, 200 to 254, so that each of `members` (which holds `self`) comes
-// first for as many routers as the others, or one more; a hash of (member, router) decides.
+// first for as many routers as the others, or one more; a hash of (member, router) decides. With
+// nobody but `self` known the priorities are drawn by that hash alone, and the spread is a rough
+// one.
 std::vector<unsigned> vrrp_priorities(const IpAddress& self, const std::set<IpAddress>& members,
                                       unsigned routers);
 
@@ -41,6 +43,8 @@ struct VrrpFiles {
   std::string folder;
 
   std::string config() const { return folder + "/keepalived.conf"; }
+  std::string pid() const { return folder + "/keepalived.pid"; }
+  std::string vrrp_pid() const { return folder + "/vrrp.pid"; }
   std::string events() const { return folder + "/events"; }
   std::string track(unsigned router) const { return folder + "/router-" + std::to_string(router); }
 };

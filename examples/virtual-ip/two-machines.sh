@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # One address, two machines (network namespaces on one bridge), no cluster: the machine that holds the
-# address is taken away in four ways while a client connects again and again. Prints, for each way,
-# how long new connections failed and how long two machines answered ARP at once.
+# address is taken away in four ways, and upgraded in place, while a client connects again and again.
+# Prints, for each way, how long new connections failed and how long two machines answered ARP at once.
 #   two-machines.sh PATH/TO/empalme-dataplane [ADVERT_MS]
 set -u
 program=$1 advert=${2:-200}
@@ -49,6 +49,7 @@ start() { # MACHINE
   echo "$state" >"$work/lb.json"
   ip netns exec "$(namespace "$1")" "$program" --admin "unix:$work/admin$1.sock" --workers 1 \
     --announce vrrp:eth0 --vrrp-peers 192.0.2.1,192.0.2.2 --vrrp-advert-ms "$advert" \
+    --handoff "$work/handoff$1.sock" \
     --state "$work/lb.json" --state-dir "$work/held$1" 2>>"$work/run$1.log" &
   running[$1]=$!
   pids+=($!)
@@ -89,12 +90,16 @@ first=1
 until_true one_owner "$first" || fail "the preferred machine does not hold the address alone"
 until_true answers "$first" || fail "the client is not served"
 
-case_of() { # WHAT
-  local held other before
-  held=$(owner) other=$((3 - held))
+watching=
+watch() { # WHAT
   ip netns exec "$client" python3 "$here/watch.py" "$vip" 80 eth0 9 >"$work/watch" 2>>"$work/watch.log" &
-  local watching=$!
+  watching=$!
   until_true grep -q ready "$work/watch" || fail "$1: no watcher"
+}
+case_of() { # WHAT
+  local held other
+  held=$(owner) other=$((3 - held))
+  watch "$1"
   take_away "$1" "$held"
   until_true holds "$other" || fail "$1: the other machine did not take the address over"
   [ "$1" = link_cut ] || until_true lacks "$held" || fail "$1: the machine that lost its router kept the address"
@@ -109,6 +114,25 @@ case_of() { # WHAT
 for way in data_plane_killed link_cut keepalived_killed data_plane_stopped; do
   case_of "$way"
 done
+
+# A second process with the same --handoff takes over; the other machine must not notice.
+ended() { ! kill -0 "$1" 2>/dev/null; }
+is_master() { [ "$(metric "$1" empalme_dataplane_vrrp_addresses_held)" = 1 ]; }
+upgrade() {
+  local held=$first other=$((3 - first)) old=${running[$first]} before
+  before=$(metric "$other" empalme_dataplane_vrrp_transitions_total)
+  watch data_plane_upgraded
+  start "$held"
+  until_true ended "$old" || fail "upgrade: the old process did not end"
+  until_true is_master "$held" || fail "upgrade: the new process does not hold the router"
+  wait "$watching" || fail "upgrade: $(tail -n 1 "$work/watch")"
+  echo "data_plane_upgraded: $(tail -n 1 "$work/watch") (adverts each $advert ms)"
+  grep -q 'machines seen 1$' "$work/watch" || fail "upgrade: the address went to the other machine"
+  [ "$(metric "$other" empalme_dataplane_vrrp_transitions_total)" = "$before" ] || fail "upgrade: a router changed its machine"
+  one_owner "$held" || fail "upgrade: the address is not held by machine $held alone"
+  [ "$(pgrep -c --parent "${running[$held]}" keepalived)" = 1 ] || fail "upgrade: not one keepalived"
+}
+upgrade
 
 until_true test "$(metric "$first" empalme_dataplane_vrrp_addresses_held)" = 1 || fail "the metric does not say who holds the address"
 [ "$(metric "$((3 - first))" empalme_dataplane_vrrp_addresses_held)" = 0 ] || fail "both say that they hold the address"

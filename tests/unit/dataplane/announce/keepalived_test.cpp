@@ -13,10 +13,13 @@ namespace {
 using namespace std::chrono_literals;
 using testing::Contains;
 
+constexpr char kObedient[] =
+    "trap 'echo reloaded' HUP; trap 'echo ended; exit 0' TERM; echo Startup complete; "
+    "while :; do sleep 0.02; done";
+
 class KeepalivedTest : public testing::Test {
  protected:
-  void make(const std::string& script) {
-    KeepalivedOptions options;
+  void make(const std::string& script, KeepalivedOptions options = {}) {
     options.command = {"/bin/sh", "-c", script};
     options.first_delay = 10ms;
     options.longest_delay = 40ms;
@@ -46,10 +49,6 @@ class KeepalivedTest : public testing::Test {
   std::optional<Keepalived> process;
 };
 
-constexpr char kObedient[] =
-    "trap 'echo reloaded' HUP; trap 'echo ended; exit 0' TERM; echo Startup complete; "
-    "while :; do sleep 0.02; done";
-
 TEST_F(KeepalivedTest, LinesArriveWithoutTheirTime) {
   make("echo 'Sat Nov 21 13:17:55 2026: (router-0) Entering MASTER STATE'; exec sleep 60");
   run_until([&] { return said("(router-0) Entering MASTER STATE"); });
@@ -76,15 +75,51 @@ TEST_F(KeepalivedTest, ItsChildrenAreGoneBeforeAnybodyTidiesUp) {
   const pid_t child = std::stoi(lines.front());
   ::kill(process->pid(), SIGKILL);
   run_until([&] { return exits == 1; });
-  // A zombie of init's is gone, too.
-  run_until([&] {
-    std::string stat(64, '\0');
-    FILE* file = std::fopen(("/proc/" + std::to_string(child) + "/stat").c_str(), "r");
-    if (file == nullptr) return true;
-    stat.resize(std::fread(stat.data(), 1, stat.size(), file));
-    std::fclose(file);
-    return stat.find(") Z") != std::string::npos || stat.find(") X") != std::string::npos;
-  });
+  EXPECT_EQ(::kill(child, 0), -1) << "still there, if only as a zombie";
+}
+
+TEST_F(KeepalivedTest, FilesWithThePidOfAnEarlierOneAreTakenOutOfItsWay) {
+  std::string stale = "/tmp/keepalived-pid-XXXXXX";
+  ::close(::mkstemp(stale.data()));
+  KeepalivedOptions options;
+  options.pid_files = {stale};
+  make("test -e " + stale + " && echo in the way || echo free; exec sleep 60", std::move(options));
+  run_until([&] { return !lines.empty(); });
+  EXPECT_EQ(lines.front(), "free");
+  ::unlink(stale.c_str());
+}
+
+TEST_F(KeepalivedTest, AnAbandonedOneIsKilledLaterWithoutBeingAskedToEnd) {
+  make(kObedient);
+  run_until([&] { return said("Startup complete"); });
+  const pid_t pid = process->pid();
+  bool gone = false;
+  process->abandon(100ms, [&] { gone = true; });
+  EXPECT_EQ(::kill(pid, 0), 0);
+  run_until([&] { return gone; });
+  EXPECT_EQ(::kill(pid, 0), -1);
+  EXPECT_FALSE(said("ended"));
+  EXPECT_EQ(exits, 0);
+  EXPECT_EQ(process->starts(), 1u);
+}
+
+TEST_F(KeepalivedTest, AnAbandonedOneThatDiesIsNotStartedAgain) {
+  make(kObedient);
+  run_until([&] { return said("Startup complete"); });
+  bool gone = false;
+  process->abandon(200ms, [&] { gone = true; });
+  ::kill(process->pid(), SIGKILL);
+  run_until([&] { return gone; });
+  EXPECT_EQ(process->starts(), 1u);
+}
+
+TEST_F(KeepalivedTest, AnAbandonedOneDoesNotOutliveUs) {
+  make(kObedient);
+  run_until([&] { return said("Startup complete"); });
+  const pid_t pid = process->pid();
+  process->abandon(1h, [] {});
+  process.reset();
+  EXPECT_EQ(::kill(pid, 0), -1);
 }
 
 TEST_F(KeepalivedTest, OneThatDiesAtOnceIsStartedLessAndLessOften) {

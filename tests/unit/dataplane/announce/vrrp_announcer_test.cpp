@@ -53,7 +53,8 @@ class VrrpAnnouncerTest : public testing::Test {
     options.files.folder = folder + "/vrrp";
     options.self = ip("192.0.2.1");
     options.command = {"/bin/sh", "-c",
-                       "trap 'echo reloaded' HUP; echo Startup complete; "
+                       "trap 'echo reloaded' HUP; trap 'echo ended; exit 0' TERM; "
+                       "echo Startup complete; "
                        "while :; do sleep 0.02; done"};
     options.renew = 20ms;
     options.report = [this](const Error& error) { reports.push_back(error.message); };
@@ -223,6 +224,75 @@ TEST_F(VrrpAnnouncerTest, AFileThatCannotBeWrittenIsCounted) {
   set({kAddress, ip("192.0.2.101")});
   EXPECT_EQ(announcer->vrrp_counters().write_failures, 1u);
   EXPECT_THAT(reports, testing::SizeIs(1));
+}
+
+TEST_F(VrrpAnnouncerTest, BesideAnotherProcessNothingIsTouchedBeforeItHandsOver) {
+  options.wait_for_begin = true;
+  open();
+  set({kAddress});
+  announcer->give_up();
+  EXPECT_EQ(announcer->vrrp_counters().starts, 0u);
+  EXPECT_TRUE(std::filesystem::is_empty(options.files.folder));
+  announcer->stop();
+  EXPECT_TRUE(std::filesystem::is_empty(options.files.folder));
+}
+
+TEST_F(VrrpAnnouncerTest, OnceAnotherProcessHasHandedOverKeepalivedStarts) {
+  options.wait_for_begin = true;
+  open();
+  set({kAddress});
+  ASSERT_TRUE(announcer->begin().ok());
+  EXPECT_EQ(announcer->vrrp_counters().starts, 1u);
+  EXPECT_THAT(content(options.files.config()), HasSubstr("192.0.2.100/32"));
+  become_master();
+}
+
+TEST_F(VrrpAnnouncerTest, ABackupThatBeginsTakesNoAddressFromTheProcessThatStillHoldsIt) {
+  options.wait_for_begin = true;
+  open();
+  set({kAddress});
+  ASSERT_TRUE(announcer->begin().ok());
+  link->present[kAddress] = Ownership::kOurs;
+  event(kAddress, "BACKUP");
+  run_until([&] { return announcer->vrrp_counters().transitions == 1; });
+  EXPECT_TRUE(link->present.contains(kAddress));
+}
+
+TEST_F(VrrpAnnouncerTest, ABackupThatBeginsAloneTakesLeftoversAway) {
+  serve();
+  link->present[kAddress] = Ownership::kForeign;
+  event(kAddress, "BACKUP");
+  run_until([&] { return announcer->vrrp_counters().leftovers_removed == 1; });
+  EXPECT_FALSE(link->present.contains(kAddress));
+}
+
+TEST_F(VrrpAnnouncerTest, LeavingRenewsUntilTheOtherProcessCanAndEndsKeepalivedThen) {
+  options.overlap = 500ms;
+  options.flags.advert_ms = 10;
+  serve();
+  become_master();
+  const auto pid = announcer->keepalived_pid();
+  bool gone = false;
+  announcer->leave([&] { gone = true; });
+  link->renewed.clear();
+  run_until([&] { return link->renewed.contains(kAddress); });
+  EXPECT_EQ(::kill(pid, 0), 0);
+  run_until([&] { return gone; });
+  EXPECT_EQ(::kill(pid, 0), -1);
+  EXPECT_THAT(lines, Not(Contains("ended")));
+  EXPECT_TRUE(link->present.contains(kAddress));
+}
+
+TEST_F(VrrpAnnouncerTest, WhoHasLeftChangesNoFileAndTakesNoAddressAway) {
+  serve();
+  become_master();
+  const auto config = content(options.files.config());
+  announcer->leave([] {});
+  set({kAddress, ip("192.0.2.101")});
+  EXPECT_EQ(content(options.files.config()), config);
+  announcer->stop();
+  EXPECT_TRUE(link->present.contains(kAddress));
+  EXPECT_TRUE(std::filesystem::exists(options.files.events()));
 }
 
 TEST_F(VrrpAnnouncerTest, StoppingTakesTheAddressesAndThePipeAway) {

@@ -92,6 +92,21 @@ TEST(VrrpPriorities, NobodyLeadsMoreThanOneRouterAboveItsShare) {
   }
 }
 
+TEST(VrrpPriorities, OfDataPlanesThatDoNotKnowEachOtherDifferToo) {
+  std::map<IpAddress, int> led;
+  for (unsigned router = 0; router < kRouters; ++router) {
+    std::map<unsigned, IpAddress> by_priority;
+    for (const auto& each : {ip("192.0.2.1"), ip("192.0.2.2"), ip("192.0.2.3")}) {
+      const auto drawn = vrrp_priorities(each, {each}, kRouters)[router];
+      EXPECT_THAT(drawn, testing::AllOf(Ge(200u), Le(250u)));
+      by_priority[drawn] = each;
+    }
+    ++led[by_priority.rbegin()->second];
+  }
+  EXPECT_EQ(led.size(), 3u);
+  for (const auto& [member, count] : led) EXPECT_THAT(count, Ge(2)) << member.to_string();
+}
+
 TEST(VrrpPriorities, RoutersOfTheOthersMostlyStayWhenOneLeaves) {
   std::set<IpAddress> members{ip("192.0.2.1"), ip("192.0.2.2"), ip("192.0.2.3"), ip("192.0.2.4")};
   const auto before = leaders(members);

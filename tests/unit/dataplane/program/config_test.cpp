@@ -66,7 +66,7 @@ TEST(DataplaneConfig, TcpAdminOnlyOnInsecureLoopback) {
 TEST(DataplaneConfig, RefusesWhatIsNotBuiltOrUnsafe) {
   EXPECT_THAT(refusal({"--announce", "bgp:x"}),
               HasSubstr("none, auto, interface:NAME or vrrp:NAME"));
-  EXPECT_THAT(refusal({"--announce", "vrrp:x"}), HasSubstr("--vrrp-peers"));
+  EXPECT_THAT(refusal({"--announce", "vrrp:"}), HasSubstr("vrrp:NAME"));
   EXPECT_THAT(refusal({"--announce", "vrrp:x", "--vrrp-peers", "node"}), HasSubstr("node"));
   EXPECT_THAT(refusal({"--announce", "vrrp:x", "--vrrp-peers", "192.0.2.1", "--vrrp-ids", "250"}),
               HasSubstr("255"));
