@@ -15,6 +15,7 @@ constexpr char kExamples[] =
     "  empalme-dataplane --state lb.json\n"
     "  empalme-dataplane --admin unix:/run/empalme/dataplane.sock --state-dir /var/lib/empalme\n"
     "  empalme-dataplane --observe 127.0.0.1:9902 --workers 2\n"
+    "  empalme-dataplane --announce vrrp:eth0 --vrrp-peers 192.0.2.1,192.0.2.2\n"
     "  empalme-dataplane --handoff /run/empalme/handoff.sock   # started again, it takes over";
 
 // The flags as typed, before they are judged.
