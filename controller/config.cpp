@@ -62,6 +62,10 @@ void add_flags(CLI::App& app, Typed& typed) {
       ->delimiter(',')
       ->take_all()
       ->allow_extra_args(false);
+  app.add_option("--dataplane-service", config.dataplane_service,
+                 "NAMESPACE/NAME of a headless Service: its endpoints are data planes too, at the "
+                 "port named admin")
+      ->envname("EMPALME_DATAPLANE_SERVICE");
   app.add_option("--tls-cert", config.tls.certificate,
                  "Our certificate (PEM), for a data plane over TCP")
       ->envname("EMPALME_TLS_CERT");
@@ -69,8 +73,9 @@ void add_flags(CLI::App& app, Typed& typed) {
   app.add_option("--tls-ca", config.tls.authority, "Who signs the data plane's certificate (PEM)")
       ->envname("EMPALME_TLS_CA");
   app.add_option("--tls-server-name", config.tls_server_name,
-                 "The name in the data plane's certificate; default: its address")
-      ->envname("EMPALME_TLS_SERVER_NAME");
+                 "The DNS name that a data plane's certificate must be for; empty: its address")
+      ->envname("EMPALME_TLS_SERVER_NAME")
+      ->capture_default_str();
   app.add_option("--kubeconfig", config.kubeconfig,
                  "How to reach the cluster; default: the service account, KUBECONFIG, "
                  "~/.kube/config")
@@ -140,18 +145,38 @@ Status judge_dataplane(Config& config, const std::string& text) {
   return Error{"Flag", "--dataplane over TCP needs --tls-cert, --tls-key and --tls-ca"};
 }
 
+bool names_an_object(const std::string& text) {
+  const size_t slash = text.find('/');
+  return slash != std::string::npos && slash != 0 && slash + 1 < text.size() &&
+         slash == text.rfind('/');
+}
+
+Status judge_dataplane_service(const Config& config) {
+  if (!config.kubernetes) return Error{"Flag", "--dataplane-service needs --source kubernetes"};
+  if (!names_an_object(config.dataplane_service)) {
+    return Error{
+        "Flag", "--dataplane-service takes NAMESPACE/NAME, not '" + config.dataplane_service + "'"};
+  }
+  if (config.tls.all()) return Done{};
+  return Error{"Flag", "--dataplane-service needs --tls-cert, --tls-key and --tls-ca"};
+}
+
 Status judge_dataplanes(Typed& typed) {
   Config& config = typed.config;
   if (config.tls.any() && !config.tls.all()) {
     return Error{"Flag", "--tls-cert, --tls-key and --tls-ca belong together"};
   }
-  if (typed.dataplanes.empty()) typed.dataplanes.push_back(default_dataplane());
+  if (!config.dataplane_service.empty()) {
+    if (const auto sound = judge_dataplane_service(config); !sound) return sound;
+  } else if (typed.dataplanes.empty()) {
+    typed.dataplanes.push_back(default_dataplane());
+  }
   for (const auto& text : typed.dataplanes) {
     if (const auto sound = judge_dataplane(config, text); !sound) return sound;
   }
   const bool tcp = std::any_of(config.dataplanes.begin(), config.dataplanes.end(),
                                [](auto& each) { return std::holds_alternative<Endpoint>(each); });
-  if (!config.tls.any() || tcp) return Done{};
+  if (!config.tls.any() || tcp || !config.dataplane_service.empty()) return Done{};
   return Error{"Flag", "--tls-cert, --tls-key and --tls-ca are for --dataplane tcp:HOST:PORT"};
 }
 
@@ -160,7 +185,7 @@ Status judge_lease(Typed& typed) {
   const size_t slash = typed.lease.find('/');
   Config& config = typed.config;
   if (!config.kubernetes) return Error{"Flag", "--lease needs --source kubernetes"};
-  if (slash == 0 || slash + 1 >= typed.lease.size() || slash != typed.lease.rfind('/')) {
+  if (!names_an_object(typed.lease)) {
     return Error{"Flag", "--lease takes NAMESPACE/NAME, not '" + typed.lease + "'"};
   }
   config.lease_namespace = typed.lease.substr(0, slash);

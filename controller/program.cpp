@@ -74,30 +74,45 @@ Status Program::prepare() {
     for (auto& source : sources_) source->held(state);
   };
   reconciler_ = std::make_unique<Reconciler>(io_, std::move(options), writer_.get());
-  fleet_ = std::make_unique<Fleet>(io_, Publisher::Options{}, *reconciler_);
-  reconciler_->set_fleet(*fleet_);
-  auto members = dataplanes();
-  if (!members) return members.error();
-  fleet_->list(std::move(members).value());
+  if (const auto made = make_fleet(); !made) return made;
   make_sources();
   make_lease();
   if (const auto open = open_admin(); !open) return open;
   return open_observe();
 }
 
-Result<std::vector<Publisher::Target>> Program::dataplanes() const {
-  std::shared_ptr<net::TlsIdentity> identity;
+Status Program::make_fleet() {
+  fleet_ = std::make_unique<Fleet>(io_, Publisher::Options{}, *reconciler_);
+  reconciler_->set_fleet(*fleet_);
   if (config_.tls.all()) {
     auto tls = net::TlsIdentity::load(config_.tls, net::TlsRole::kClient, config_.tls_server_name);
     if (!tls) return tls.error();
-    identity = std::move(tls).value();
+    identity_ = std::move(tls).value();
   }
+  list_members();
+  return Done{};
+}
+
+// Those of the flags and those of the Service; one that is both is one.
+void Program::list_members() {
   std::vector<Publisher::Target> out;
+  std::set<Endpoint> given;
   for (const auto& address : config_.dataplanes) {
-    const bool tcp = std::holds_alternative<Endpoint>(address);
-    out.push_back({to_string(address), {address, tcp ? identity : nullptr}});
+    const auto* tcp = std::get_if<Endpoint>(&address);
+    if (tcp != nullptr) given.insert(*tcp);
+    out.push_back({to_string(address), {address, tcp != nullptr ? identity_ : nullptr}});
   }
-  return out;
+  for (const auto& [name, endpoint] : found_) {
+    if (!given.contains(endpoint)) out.push_back({name, {endpoint, identity_}});
+  }
+  fleet_->list(std::move(out));
+}
+
+void Program::follow(const std::vector<plan::EndpointSliceObject>& slices) {
+  auto found = discovered_.update(slices);
+  if (found == found_) return;
+  found_ = std::move(found);
+  list_members();
 }
 
 Status Program::connect_to_cluster() {
@@ -115,9 +130,13 @@ Status Program::connect_to_cluster() {
 
 void Program::make_sources() {
   if (config_.kubernetes) {
-    auto source = std::make_unique<sources::KubernetesSource>(
-        io_, sources::KubernetesSource::Options{make_client_, [c = credentials_] { c->refused(); }},
-        *reconciler_);
+    sources::KubernetesSource::Options options{make_client_, [c = credentials_] { c->refused(); }};
+    if (const auto& service = config_.dataplane_service; !service.empty()) {
+      options.followed = "kubernetes/" + service;
+      options.on_followed = [this](const auto& slices) { follow(slices); };
+    }
+    auto source =
+        std::make_unique<sources::KubernetesSource>(io_, std::move(options), *reconciler_);
     kubernetes_ = source.get();
     sources_.push_back(std::move(source));
   }

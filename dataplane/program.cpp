@@ -173,7 +173,8 @@ std::unique_ptr<announce::Announcer> Program::make_announcer() {
 Status Program::open_servers() {
   std::shared_ptr<net::TlsIdentity> tls;
   if (config_.tls.all()) {
-    auto loaded = net::TlsIdentity::load(config_.tls, net::TlsRole::kServer);
+    auto loaded =
+        net::TlsIdentity::load(config_.tls, net::TlsRole::kServer, config_.tls_client_name);
     if (!loaded) return loaded.error();
     tls = std::move(loaded).value();
   }

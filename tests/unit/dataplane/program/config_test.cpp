@@ -46,6 +46,11 @@ TEST(DataplaneConfig, TcpAdminOnlyOnInsecureLoopback) {
   EXPECT_EQ(refusal({"--admin", "tcp:127.0.0.1:99", "--insecure-loopback"}), "");
 }
 
+TEST(DataplaneConfig, TakesOrdersFromAControllerUnlessToldOtherwise) {
+  EXPECT_EQ(std::get<Config>(parse({})).tls_client_name, "controller.empalme");
+  EXPECT_EQ(std::get<Config>(parse({"--tls-client-name", ""})).tls_client_name, "");
+}
+
 TEST(DataplaneConfig, RefusesWhatIsNotBuiltOrUnsafe) {
   EXPECT_THAT(refusal({"--announce", "vrrp:x"}), HasSubstr("none, auto or interface:NAME"));
   EXPECT_THAT(refusal({"--announce", "interface:"}), HasSubstr("interface:NAME"));
