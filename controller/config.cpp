@@ -76,6 +76,10 @@ void add_flags(CLI::App& app, Typed& typed) {
                  "The DNS name that a data plane's certificate must be for; empty: its address")
       ->envname("EMPALME_TLS_SERVER_NAME")
       ->capture_default_str();
+  app.add_option("--tls-secret", config.tls_secret,
+                 "NAMESPACE/NAME of a Secret with certificates for data planes and controllers, "
+                 "which whoever leads makes and renews; instead of --tls-cert, --tls-key, --tls-ca")
+      ->envname("EMPALME_TLS_SECRET");
   app.add_option("--kubeconfig", config.kubeconfig,
                  "How to reach the cluster; default: the service account, KUBECONFIG, "
                  "~/.kube/config")
@@ -133,6 +137,27 @@ Status judge_pools(Typed& typed) {
   return Done{};
 }
 
+bool names_an_object(const std::string& text) {
+  const size_t slash = text.find('/');
+  return slash != std::string::npos && slash != 0 && slash + 1 < text.size() &&
+         slash == text.rfind('/');
+}
+
+bool has_certificates(const Config& config) {
+  return config.tls.all() || !config.tls_secret.empty();
+}
+
+Status judge_certificates(const Config& config) {
+  if (config.tls.any() && !config.tls.all()) {
+    return Error{"Flag", "--tls-cert, --tls-key and --tls-ca belong together"};
+  }
+  if (config.tls_secret.empty()) return Done{};
+  if (config.tls.any()) return Error{"Flag", "--tls-secret stands instead of --tls-cert"};
+  if (!config.kubernetes) return Error{"Flag", "--tls-secret needs --source kubernetes"};
+  if (names_an_object(config.tls_secret)) return Done{};
+  return Error{"Flag", "--tls-secret takes NAMESPACE/NAME, not '" + config.tls_secret + "'"};
+}
+
 Status judge_dataplane(Config& config, const std::string& text) {
   auto dataplane = net::parse_socket_address(text);
   if (!dataplane) return Error{"Flag", "--dataplane: " + dataplane.error().message};
@@ -141,14 +166,9 @@ Status judge_dataplane(Config& config, const std::string& text) {
   }
   config.dataplanes.push_back(*dataplane);
   const auto* tcp = std::get_if<Endpoint>(&*dataplane);
-  if (tcp == nullptr || tcp->address.is_loopback() || config.tls.all()) return Done{};
-  return Error{"Flag", "--dataplane over TCP needs --tls-cert, --tls-key and --tls-ca"};
-}
-
-bool names_an_object(const std::string& text) {
-  const size_t slash = text.find('/');
-  return slash != std::string::npos && slash != 0 && slash + 1 < text.size() &&
-         slash == text.rfind('/');
+  if (tcp == nullptr || tcp->address.is_loopback() || has_certificates(config)) return Done{};
+  return Error{"Flag",
+               "--dataplane over TCP needs --tls-secret, or --tls-cert, --tls-key and --tls-ca"};
 }
 
 Status judge_dataplane_service(const Config& config) {
@@ -157,15 +177,14 @@ Status judge_dataplane_service(const Config& config) {
     return Error{
         "Flag", "--dataplane-service takes NAMESPACE/NAME, not '" + config.dataplane_service + "'"};
   }
-  if (config.tls.all()) return Done{};
-  return Error{"Flag", "--dataplane-service needs --tls-cert, --tls-key and --tls-ca"};
+  if (has_certificates(config)) return Done{};
+  return Error{"Flag",
+               "--dataplane-service needs --tls-secret, or --tls-cert, --tls-key and --tls-ca"};
 }
 
 Status judge_dataplanes(Typed& typed) {
   Config& config = typed.config;
-  if (config.tls.any() && !config.tls.all()) {
-    return Error{"Flag", "--tls-cert, --tls-key and --tls-ca belong together"};
-  }
+  if (const auto sound = judge_certificates(config); !sound) return sound;
   if (!config.dataplane_service.empty()) {
     if (const auto sound = judge_dataplane_service(config); !sound) return sound;
   } else if (typed.dataplanes.empty()) {

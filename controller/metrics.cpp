@@ -96,10 +96,26 @@ static void add_member_rows(Metrics& out, const Fleet& fleet) {
   }
 }
 
+static void add_repairs(Metrics& out, const Fleet& fleet) {
+  ops::Metric metric{std::string(kPrefix) + "repairs_total",
+                     "Whole states for a data plane that does not hold what it acknowledged.",
+                     ops::MetricType::kCounter,
+                     {}};
+  for (const auto& [name, member] : fleet.members()) {
+    const auto& counters = member->counters();
+    metric.samples.push_back(
+        {number(counters.repairs_restarted), {{"dataplane", name}, {"cause", "restarted"}}});
+    metric.samples.push_back(
+        {number(counters.repairs_differing), {{"dataplane", name}, {"cause", "differs"}}});
+  }
+  if (!metric.samples.empty()) out.push_back(std::move(metric));
+}
+
 void add_fleet_metrics(Metrics& out, const Fleet& fleet) {
   gauge(out, "dataplanes", "Data planes that are published to", fleet.members().size());
   gauge(out, "dataplanes_answering", "Those of them that answer", fleet.answering());
   add_member_rows(out, fleet);
+  add_repairs(out, fleet);
 }
 
 void add_lease_metrics(Metrics& out, const kube::LeaseCounters& counters) {
@@ -110,6 +126,20 @@ void add_lease_metrics(Metrics& out, const kube::LeaseCounters& counters) {
   counter(out, "lease_renewals_total", "Writes of the Lease that succeeded", counters.renewals);
   counter(out, "lease_failures_total", "Reads and writes of the Lease that failed",
           counters.failures);
+}
+
+void add_secret_metrics(Metrics& out, const kube::SecretCounters& counters,
+                        const net::TlsIdentity& identity) {
+  counter(out, "tls_secret_reads_total", "Secrets with certificates read", counters.reads);
+  counter(out, "tls_secret_writes_total", "Secrets with certificates made or renewed",
+          counters.writes);
+  counter(out, "tls_secret_conflicts_total", "Writes of them that met a newer version",
+          counters.conflicts);
+  counter(out, "tls_secret_failures_total", "Reads and writes of them that failed",
+          counters.failures);
+  counter(out, "tls_reloads_total", "Certificates taken into use", identity.reloads());
+  counter(out, "tls_reload_failures_total", "Certificates that could not be used",
+          identity.reload_failures());
 }
 
 void add_writer_metrics(Metrics& out, const kube::ApiWriterCounters& counters) {

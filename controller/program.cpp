@@ -44,8 +44,10 @@ void Program::start() {
   if (lease_) {
     lease_->start();
   } else {
+    if (secrets_) secrets_->lead(true);
     fleet_->start();
   }
+  if (secrets_) secrets_->start();
   for (auto& source : sources_) source->start();
 }
 
@@ -89,8 +91,26 @@ Status Program::make_fleet() {
     if (!tls) return tls.error();
     identity_ = std::move(tls).value();
   }
+  if (!config_.tls_secret.empty()) make_secret_keeper();
   list_members();
   return Done{};
+}
+
+void Program::make_secret_keeper() {
+  identity_ = net::TlsIdentity::unset(net::TlsRole::kClient, config_.tls_server_name);
+  kube::SecretKeeper::Options options;
+  options.make_client = make_client_;
+  options.on_unauthorized = [c = credentials_] { c->refused(); };
+  const size_t slash = config_.tls_secret.find('/');
+  options.ns = config_.tls_secret.substr(0, slash);
+  options.name = config_.tls_secret.substr(slash + 1);
+  options.on_text = [this](net::TlsText text) {
+    asio::post(io_, [this, text = std::move(text)] {
+      const auto used = identity_->replace(text);
+      if (!used) ops::log_error(used.error());
+    });
+  };
+  secrets_ = std::make_unique<kube::SecretKeeper>(std::move(options));
 }
 
 // Those of the flags and those of the Service; one that is both is one.
@@ -168,6 +188,7 @@ void Program::make_lease() {
 // Whoever no longer leads takes nothing back: what is served goes on.
 void Program::lead(std::optional<uint64_t> epoch) {
   leading_ = epoch.has_value();
+  if (secrets_) secrets_->lead(leading_);
   if (epoch) {
     ops::log(ops::Level::kInfo, "leading", {{"epoch", *epoch}});
     reconciler_->lead(true);
@@ -256,6 +277,7 @@ std::string Program::metrics() const {
   add_reconciler_metrics(out, *reconciler_);
   add_fleet_metrics(out, *fleet_);
   if (lease_) add_lease_metrics(out, lease_->counters());
+  if (secrets_) add_secret_metrics(out, secrets_->counters(), *identity_);
   if (writer_) add_writer_metrics(out, writer_->counters());
   if (kubernetes_ != nullptr) add_reflector_metrics(out, kubernetes_->reflectors());
   if (!files_.empty()) add_file_metrics(out, files_);
@@ -270,6 +292,7 @@ void Program::end() {
   if (admin_server_) admin_server_->stop();
   for (auto& source : sources_) source->stop();
   if (writer_) writer_->stop();
+  if (secrets_) secrets_->stop();
   fleet_->stop();
   reconciler_->stop();
   // Last, so that whoever leads next finds nobody at work.

@@ -15,6 +15,7 @@
 #include "controller/kube/credentials.hpp"
 #include "controller/kube/http_client.hpp"
 #include "controller/kube/lease_keeper.hpp"
+#include "controller/kube/secret_keeper.hpp"
 #include "controller/reconciler.hpp"
 #include "controller/sources/file_source.hpp"
 #include "controller/sources/kubernetes_source.hpp"
@@ -35,6 +36,7 @@ class Program {
   Status prepare();
   Status make_fleet();
   void list_members();
+  void make_secret_keeper();
   void follow(const std::vector<plan::EndpointSliceObject>& slices);
   Status connect_to_cluster();
   void make_sources();
@@ -56,7 +58,8 @@ class Program {
   std::unique_ptr<kube::ApiWriter> writer_;
   std::unique_ptr<Reconciler> reconciler_;
   std::unique_ptr<Fleet> fleet_;
-  std::shared_ptr<net::TlsIdentity> identity_;  // towards data planes over TCP; null: none
+  std::shared_ptr<net::TlsIdentity> identity_;   // towards data planes over TCP; null: none
+  std::unique_ptr<kube::SecretKeeper> secrets_;  // null: certificates come from elsewhere
   plan::FleetMembers discovered_;
   plan::FleetMembers::Members found_;
   std::unique_ptr<kube::LeaseKeeper> lease_;  // null: nobody to share the work with

@@ -322,12 +322,22 @@ bool Publisher::polled(const net::HttpResponse& response) {
   instance_ = status->instance;
   // Another pair than ours is only news while nothing of ours is on its way.
   const bool foreign = !in_flight_ && !whole_ && status->version != version_;
-  if (restarted || foreign) {
-    whole_ = true;
-    schedule();
-  }
+  const bool sound = !restarted && !foreign;
+  const bool repaired = sound || repair(restarted);
   observer_.status(*this, *status);
-  return !early;
+  return !early && repaired;
+}
+
+// False: too soon after the last one. A data plane that acknowledges what it then does not hold
+// must not keep us sending.
+bool Publisher::repair(bool restarted) {
+  const auto now = Clock::now();
+  if (!restarted && now - repaired_ < options_.repair_pause) return false;
+  if (!restarted) repaired_ = now;
+  ++(restarted ? counters_.repairs_restarted : counters_.repairs_differing);
+  whole_ = true;
+  schedule();
+  return true;
 }
 
 }  // namespace lb::controller

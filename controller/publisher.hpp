@@ -54,6 +54,8 @@ class PublisherObserver {
 
 struct PublisherCounters {
   uint64_t puts = 0, patches = 0, acknowledged = 0, conflicts = 0, refused = 0, errors = 0;
+  // Whole states for one that began anew, and for one that holds another pair than it acknowledged.
+  uint64_t repairs_restarted = 0, repairs_differing = 0;
 };
 
 class Publisher {
@@ -64,6 +66,7 @@ class Publisher {
     std::chrono::seconds poll{4};          // how long the data plane may wait for news
     std::chrono::seconds silent_after{8};  // longer than a poll takes
     std::chrono::seconds lost_after{60};
+    std::chrono::milliseconds repair_pause{1'000};  // at least, between two for another pair
   };
   struct Target {
     std::string name;  // for logs and metrics
@@ -119,6 +122,7 @@ class Publisher {
   void poll();
   void poll_later(std::chrono::milliseconds pause);
   bool polled(const net::HttpResponse& response);
+  bool repair(bool restarted);
   void heard();
   void watch_silence();
   void set_reach(plan::Reach reach);
@@ -149,7 +153,8 @@ class Publisher {
   std::string acknowledged_at_;
   std::string last_error_;
   asio::steady_timer::time_point last_heard_{};
-  asio::steady_timer::time_point asked_{};  // the poll under way
+  asio::steady_timer::time_point asked_{};     // the poll under way
+  asio::steady_timer::time_point repaired_{};  // when another pair was last answered
   plan::Reach reach_ = plan::Reach::kSilent;
   bool contacted_ = false;
   bool superseded_ = false;

@@ -199,6 +199,7 @@ TEST_F(PublisherTest, ARestartedDataPlaneGetsTheWholeState) {
   dataplane.tell_polls();
   ASSERT_TRUE(acknowledged(2));
   EXPECT_THAT(dataplane.held.services, SizeIs(1));
+  EXPECT_EQ(publisher->counters().repairs_restarted, 1u);
 }
 
 TEST_F(PublisherTest, AnotherPairLeadsToTheWholeState) {
@@ -211,6 +212,25 @@ TEST_F(PublisherTest, AnotherPairLeadsToTheWholeState) {
   dataplane.tell_polls();
   ASSERT_TRUE(acknowledged(2));
   EXPECT_THAT(dataplane.held.services, SizeIs(1));
+}
+
+TEST_F(PublisherTest, OneThatDoesNotHoldWhatItAcknowledgesIsRepairedButNotFlooded) {
+  make(dataplane.address(), {.coalesce = 5ms, .repair_pause = 1h});
+  publisher->start();
+  set("a");
+  ASSERT_TRUE(acknowledged(1));
+  ASSERT_TRUE(run_until(io, [&] { return !dataplane.polls.empty(); }));
+  dataplane.lie = Version{1, 0};
+  dataplane.tell_polls();
+  ASSERT_TRUE(acknowledged(2));
+  EXPECT_EQ(publisher->counters().repairs_differing, 1u);
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(run_until(io, [&] { return !dataplane.polls.empty(); }));
+    dataplane.tell_polls();
+  }
+  ASSERT_TRUE(run_until(io, [&] { return !dataplane.polls.empty(); }));
+  EXPECT_EQ(publisher->counters().repairs_differing, 1u);
+  EXPECT_THAT(dataplane.writes, ElementsAre("PUT", "PUT"));
 }
 
 TEST_F(PublisherTest, SaysWhenNobodyAnswersForTooLong) {
