@@ -34,7 +34,7 @@ std::string default_dataplane() {
   return "unix:" + net::default_socket_folder() + "/dataplane.sock";
 }
 
-void add_flags(CLI::App& app, Typed& typed) {
+void add_service_flags(CLI::App& app, Typed& typed) {
   Config& config = typed.config;
   config.load_balancer_class = plan::kDefaultClass;
   app.add_option("--source", typed.sources, "kubernetes or file:PATH; may be repeated")
@@ -54,6 +54,18 @@ void add_flags(CLI::App& app, Typed& typed) {
       ->capture_default_str();
   app.add_flag("--claim-unclassed", config.claim_unclassed, "Take Services without a class too")
       ->envname("EMPALME_CLAIM_UNCLASSED");
+  app.add_option(
+         "--allow-privileged-policy", config.privileged,
+         "Namespaces whose Services may set accept-proxy-from, busy-poll-us and congestion; "
+         "'*' for all")
+      ->envname("EMPALME_ALLOW_PRIVILEGED_POLICY")
+      ->delimiter(',')
+      ->take_all()
+      ->allow_extra_args(false);
+}
+
+void add_dataplane_flags(CLI::App& app, Typed& typed) {
+  Config& config = typed.config;
   app.add_option(
          "--dataplane", typed.dataplanes,
          "A data plane's admin API: unix:/path or tcp:HOST:PORT; may be repeated; default: " +
@@ -80,6 +92,10 @@ void add_flags(CLI::App& app, Typed& typed) {
                  "NAMESPACE/NAME of a Secret with certificates for data planes and controllers, "
                  "which whoever leads makes and renews; instead of --tls-cert, --tls-key, --tls-ca")
       ->envname("EMPALME_TLS_SECRET");
+}
+
+void add_own_flags(CLI::App& app, Typed& typed) {
+  Config& config = typed.config;
   app.add_option("--kubeconfig", config.kubeconfig,
                  "How to reach the cluster; default: the service account, KUBECONFIG, "
                  "~/.kube/config")
@@ -246,7 +262,9 @@ Command parse_command_line(int argc, const char* const* argv) {
   app.set_version_flag("--version", std::string("empalme-controller ") + EMPALME_VERSION);
   app.footer(kExamples);
   Typed typed;
-  add_flags(app, typed);
+  add_service_flags(app, typed);
+  add_dataplane_flags(app, typed);
+  add_own_flags(app, typed);
   auto* validate = app.add_subcommand("validate", "check a configuration file");
   validate->add_option("FILE", typed.file, "YAML or JSON, '-' for standard input")->required();
   auto* uninstall =

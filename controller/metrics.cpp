@@ -147,7 +147,8 @@ void add_writer_metrics(Metrics& out, const kube::ApiWriterCounters& counters) {
   counter(out, "api_write_retries_total", "Writes tried again", counters.retries);
   counter(out, "api_writes_refused_total", "Writes answered with 4xx", counters.refused);
   counter(out, "api_writes_replaced_total", "Writes that a newer one replaced", counters.replaced);
-  counter(out, "api_writes_dropped_total", "Events dropped because too many waited",
+  counter(out, "api_writes_dropped_total",
+          "Writes dropped: events of which too many waited, or what a leadership that ended left",
           counters.dropped);
 }
 

@@ -59,7 +59,7 @@ void AnnouncedPath::announce(std::function<void()> done) {
 }
 
 void AnnouncedPath::path_changed() {
-  if (applying_ || !state_ || vips() == asked_) return;
+  if (applying_ || left_ || !state_ || vips() == asked_) return;
   announce([] {});
 }
 
@@ -67,7 +67,7 @@ void AnnouncedPath::path_changed() {
 void AnnouncedPath::withdraw_later() {
   tick_.expires_after(kLookAgain);
   tick_.async_wait([this](const boost::system::error_code& error) {
-    if (error) return;
+    if (error || left_) return;
     const bool lingering = std::any_of(asked_.begin(), asked_.end(),
                                        [](const announce::Vip& vip) { return vip.ports.empty(); });
     if (!lingering) return;
@@ -117,6 +117,12 @@ std::vector<proxy::ServiceStatus> AnnouncedPath::status() const {
     }
   }
   return out;
+}
+
+void AnnouncedPath::leave() {
+  left_ = true;
+  tick_.cancel();
+  announcer_->leave();
 }
 
 void AnnouncedPath::stop() {

@@ -26,6 +26,9 @@ class AnnouncedPath : public ForwardingPath {
   std::vector<Failure> failures() const override;
   void stop() override;
 
+  // Another process announces from now on: addresses and filter are left as they are.
+  void leave();
+
   // The path has opened or lost a listener outside an apply().
   void path_changed();
 
@@ -42,6 +45,7 @@ class AnnouncedPath : public ForwardingPath {
   std::shared_ptr<const DesiredState> state_;
   std::vector<announce::Vip> asked_;
   asio::steady_timer tick_;
+  bool left_ = false;
   bool applying_ = false;  // a change is under way, and its set() must not be superseded
 };
 

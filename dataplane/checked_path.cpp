@@ -1,5 +1,6 @@
 #include "dataplane/checked_path.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace lb::dataplane {
@@ -8,6 +9,12 @@ namespace {
 proxy::Health to_proxy(health::Health value) {
   if (value == health::Health::kUnknown) return proxy::Health::kUnknown;
   return value == health::Health::kUp ? proxy::Health::kUp : proxy::Health::kDown;
+}
+
+bool has_checks(const Service& service) {
+  return std::any_of(service.ports.begin(), service.ports.end(), [](const ServicePort& port) {
+    return port.policy.health.type != HealthType::kNone;
+  });
 }
 
 }  // namespace
@@ -24,15 +31,28 @@ CheckedPath::CheckedPath(
 void CheckedPath::apply(std::shared_ptr<const DesiredState> state,
                         std::function<void(std::vector<Failure>)> done) {
   path().apply(state, [this, state, done = std::move(done)](std::vector<Failure> failed) {
-    check(*state);
+    if (concerns_checks(diff(*state_, *state))) check(*state);
+    state_ = state;
     done(std::move(failed));
   });
 }
 
+// A service that had checks, or has some now.
+bool CheckedPath::concerns_checks(const StateDiff& change) const {
+  const auto had = [&](const std::string& key) { return checked_services_.contains(key); };
+  return std::any_of(change.removed.begin(), change.removed.end(), had) ||
+         std::any_of(change.changed.begin(), change.changed.end(), [&](const Service& service) {
+           return had(service.key) || has_checks(service);
+         });
+}
+
 void CheckedPath::check(const DesiredState& state) {
   checks_.clear();
+  checked_services_.clear();
   std::set<proxy::BackendId> checked;
   for (const auto& service : state.services) {
+    if (!has_checks(service)) continue;
+    checked_services_.insert(service.key);
     for (const auto& port : service.ports) {
       if (port.policy.health.type == HealthType::kNone) continue;
       for (const auto& backend : port.backends) {

@@ -8,8 +8,10 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <string>
 #include <vector>
 
+#include "common/model/diff.hpp"
 #include "common/net/asio.hpp"
 #include "dataplane/forwarding_path.hpp"
 #include "dataplane/health/prober.hpp"
@@ -32,6 +34,7 @@ class CheckedPath : public ForwardingPath {
  private:
   using Backends = std::vector<proxy::BackendId>;
 
+  bool concerns_checks(const StateDiff& change) const;
   void check(const DesiredState& state);
   void tell(const proxy::BackendId& backend, const health::Verdict& verdict);
   void changed(const health::Check& check, const health::Verdict& verdict);
@@ -39,6 +42,8 @@ class CheckedPath : public ForwardingPath {
   const std::function<void(const proxy::BackendId&, const health::Verdict&)> on_change_;
   std::map<health::Check, Backends> checks_;
   std::set<proxy::BackendId> checked_;
+  std::set<std::string> checked_services_;
+  std::shared_ptr<const DesiredState> state_ = std::make_shared<const DesiredState>();
   health::Prober prober_;
 };
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/model/address.hpp"
+#include "common/model/shared_list.hpp"
 
 namespace lb {
 
@@ -163,9 +164,12 @@ struct Version {
   auto operator<=>(const Version&) const = default;
 };
 
+// Unchanged services are shared between one state and the next.
+using ServiceList = SharedList<Service>;
+
 struct DesiredState {
   Version version;
-  std::vector<Service> services;
+  ServiceList services;
 
   bool operator==(const DesiredState&) const = default;
 };
@@ -175,7 +179,7 @@ struct StatePatch {
   uint64_t epoch = 0;
   uint64_t base_generation = 0;
   uint64_t generation = 0;
-  std::vector<Service> changed;
+  ServiceList changed;
   std::vector<std::string> removed;
 
   bool operator==(const StatePatch&) const = default;

@@ -245,8 +245,8 @@ Service read_service(const Json& value, const std::string& pointer) {
   return out;
 }
 
-std::vector<Service> read_services(ObjectReader& reader, const char* name) {
-  std::vector<Service> out;
+ServiceList read_services(ObjectReader& reader, const char* name) {
+  ServiceList out;
   reader.list(name, [&](const Json& each, const std::string& where) {
     out.push_back(read_service(each, where));
   });
@@ -332,7 +332,7 @@ Result<StatePatch> decode_patch(std::string_view text) {
       if (removed.contains(out.changed[i].key)) {
         refuse(child("/changed", std::to_string(i)), "the key is in 'removed' as well");
       }
-      normalise(out.changed[i]);
+      normalise(out.changed.edit(i));
     }
     return out;
   });

@@ -150,7 +150,7 @@ Json service_json(const Service& service) {
   return out;
 }
 
-Json services_json(const std::vector<Service>& services) {
+Json services_json(const ServiceList& services) {
   Json out = Json::array();
   for (const auto& service : services) out.push_back(service_json(service));
   return out;
@@ -170,10 +170,15 @@ Json failure_json(const Failure& failure) {
 }  // namespace
 
 std::string encode_state(const DesiredState& state) {
-  return dump({{"schema", kSchema},
-               {"epoch", state.version.epoch},
-               {"generation", state.version.generation},
-               {"services", services_json(state.services)}});
+  // One service after the other: a tree of all of them takes many times the room of the text.
+  std::string out = dump({{"schema", kSchema},
+                          {"epoch", state.version.epoch},
+                          {"generation", state.version.generation}});
+  out.pop_back();
+  out += ",\"services\":[";
+  for (const auto& service : state.services) out += dump(service_json(service)) + ",";
+  if (!state.services.empty()) out.pop_back();
+  return out += "]}";
 }
 
 std::string encode_patch(const StatePatch& patch) {

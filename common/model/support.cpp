@@ -10,13 +10,13 @@ struct Rule {
 
 // What is not served yet. A field that is not here is served, and listed below.
 constexpr Rule kUnsupported[] = {
-    {"policy.hedge_ms", [](const Policy& p) { return p.hedge_ms != 0; }},
-    {"policy.retry_before_first_byte", [](const Policy& p) { return p.retry_before_first_byte; }},
-    {"policy.when_empty", [](const Policy& p) { return p.when_empty != WhenEmpty::kReset; }},
     {"policy.mode", [](const Policy& p) { return p.mode != Mode::kProxy; }},
 };
 
 constexpr Rule kTcpOnly[] = {
+    {"policy.hedge_ms", [](const Policy& p) { return p.hedge_ms != 0; }},
+    {"policy.retry_before_first_byte", [](const Policy& p) { return p.retry_before_first_byte; }},
+    {"policy.when_empty=wait", [](const Policy& p) { return p.when_empty == WhenEmpty::kWait; }},
     {"policy.proxy_protocol=v1",
      [](const Policy& p) { return p.proxy_protocol == ProxyProtocol::kV1; }},
     {"policy.accept_proxy_from", [](const Policy& p) { return !p.accept_proxy_from.empty(); }},
@@ -67,6 +67,7 @@ std::vector<std::string> served_features() {
           "policy.delete_drain_s",
           "policy.drain_s",
           "policy.ejection",
+          "policy.empty_wait_ms",
           "policy.half_close",
           "policy.half_closed_timeout_s",
           "policy.health.panic_percent",
@@ -75,6 +76,7 @@ std::vector<std::string> served_features() {
           "policy.health.type=send_expect",
           "policy.health.type=tcp",
           "policy.health.type=tls",
+          "policy.hedge_ms",
           "policy.idle_timeout_s",
           "policy.max_connections",
           "policy.max_connections_per_source",
@@ -84,10 +86,12 @@ std::vector<std::string> served_features() {
           "policy.proxy_protocol=off",
           "policy.proxy_protocol=v1",
           "policy.proxy_protocol=v2",
+          "policy.retry_before_first_byte",
           "policy.slow_start_s",
           "policy.source_ranges",
           "policy.udp_idle_s",
           "policy.when_empty=reset",
+          "policy.when_empty=wait",
           "protocol=tcp",
           "protocol=udp"};
 }

@@ -1,11 +1,15 @@
 #include "controller/core/objects.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 namespace lb::plan {
 namespace {
 
 using nlohmann::json;
+
+constexpr size_t kMaxName = 253;                 // RFC 1123
+constexpr uint32_t kMaxAffinitySeconds = 86400;  // core/v1
 
 // Thrown by the cursor, caught in decode(): nothing of it leaves this file.
 struct Refused {
@@ -27,6 +31,15 @@ class Fields {
     const json* found = find(name);
     if (!found) return std::nullopt;
     return text_of(*found, at(name));
+  }
+
+  // The API server lets no others pass. Keys are made of them, and a key that a data plane refuses
+  // would cost every service the document it stands in.
+  std::string object_name(const char* name) const {
+    std::string out = text(name);
+    const auto plain = [](char c) { return c > ' ' && c < '\x7f' && c != '/'; };
+    if (out.size() > kMaxName || !std::ranges::all_of(out, plain)) refuse(at(name), "a name");
+    return out;
   }
 
   std::optional<bool> flag(const char* name) const {
@@ -120,8 +133,8 @@ class Fields {
 
 ObjectMeta read_meta(const Fields& meta) {
   ObjectMeta out;
-  out.ns = meta.text("namespace");
-  out.name = meta.text("name");
+  out.ns = meta.object_name("namespace");
+  out.name = meta.object_name("name");
   out.uid = meta.text("uid");
   out.resource_version = meta.text("resourceVersion");
   out.creation_time = meta.text("creationTimestamp");
@@ -158,7 +171,7 @@ void read_spec(const Fields& spec, ServiceObject& out) {
   out.session_affinity = spec.text("sessionAffinity", "None");
   out.affinity_timeout_s = spec.child("sessionAffinityConfig")
                                .child("clientIP")
-                               .number("timeoutSeconds", UINT32_MAX)
+                               .number("timeoutSeconds", kMaxAffinitySeconds)
                                .value_or(out.affinity_timeout_s);
   out.load_balancer_ip = spec.text("loadBalancerIP");
   out.source_ranges = spec.texts("loadBalancerSourceRanges");
@@ -210,8 +223,7 @@ NodeObject read_node(const Fields& root) {
           spec.list<std::string>("taints", taint), spec.flag("unschedulable").value_or(false)};
 }
 
-// The deepest nesting of the objects we read is 8; what nests further than the JSON parser's own
-// recursion can bear is refused by the reader of the stream, which limits depth before this.
+// Nothing here recurses with the depth of the text: the parser does not, and the shapes are fixed.
 template <class T, class Read>
 Result<T> decode(std::string_view text, Read read) {
   const json parsed = json::parse(text, nullptr, /*allow_exceptions=*/false);

@@ -25,10 +25,16 @@ std::string text(const json& object, const char* name) {
   return value.is_string() ? value.get<std::string>() : std::string{};
 }
 
-Item item_of(const json& object) {
-  const json& meta = child(object, "metadata");
-  return {text(meta, "namespace"), text(meta, "name"),
-          object.dump(-1, ' ', false, json::error_handler_t::replace)};
+// A list without items has null there.
+bool is_list(const json& page) {
+  const json& items = child(page, "items");
+  return !page.is_discarded() && (items.is_array() || items.is_null());
+}
+
+json& items_of(json& page) {
+  static json none;
+  const auto found = page.is_object() ? page.find("items") : page.end();
+  return found == page.end() ? none : *found;
 }
 
 std::chrono::milliseconds retry_after(const net::HttpResponse& response) {
@@ -128,13 +134,12 @@ bool Reflector::list() {
     if (!answer) return trouble(answer.error()), false;
     if (answer->status == 410) return ++counters_.gone, false;
     if (answer->status != 200) return refused(*answer), false;
-    const json page = json::parse(answer->body, nullptr, false);
-    const json& items = child(page, "items");
-    if (page.is_discarded() || (!items.is_array() && !items.is_null())) {
+    json page = json::parse(answer->body, nullptr, false);
+    if (!is_list(page)) {
       ++counters_.bad_events;
       return trouble({"Closed", "the list is not valid JSON"}), false;
     }
-    for (const auto& each : items) all.push_back(item_of(each));
+    for (auto& each : items_of(page)) all.push_back(item_of(each));
     version_ = text(child(page, "metadata"), "resourceVersion");
     more = text(child(page, "metadata"), "continue");
   } while (!more.empty());
@@ -180,14 +185,15 @@ Reflector::Next Reflector::watch() {
 // One event; false ends this watch. A line that makes no sense ends it too: what came before is
 // applied, and the next watch goes on from there.
 bool Reflector::handle(const std::string& line, bool& expired) {
-  const json event =
+  json event =
       line.size() > kMaxLine ? json(json::value_t::discarded) : json::parse(line, nullptr, false);
   const std::string type = event.is_discarded() ? std::string{} : text(event, "type");
-  const json& object = child(event, "object");
-  if (type.empty() || !object.is_object()) {
+  const auto found = type.empty() ? event.end() : event.find("object");
+  if (found == event.end() || !found->is_object()) {
     ++counters_.bad_events;
     return false;
   }
+  json& object = *found;
   if (type == "ERROR") {
     ++counters_.errors;
     expired = child(object, "code") == 410;

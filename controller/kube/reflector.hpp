@@ -21,15 +21,9 @@
 #include "common/model/result.hpp"
 #include "controller/kube/backoff.hpp"
 #include "controller/kube/http_client.hpp"
+#include "controller/kube/item.hpp"
 
 namespace lb::kube {
-
-// One object as it came, and what identifies it.
-struct Item {
-  std::string ns;
-  std::string name;
-  std::string json;
-};
 
 // Called on the reflector's thread.
 class ReflectorSink {

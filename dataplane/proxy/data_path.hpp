@@ -102,6 +102,8 @@ struct DataPathCounters {
   uint64_t killed = 0;     // by an operator
   uint64_t limit_refused = 0, proxy_headers_refused = 0;
   uint64_t untuned = 0;  // sockets that the kernel would not tune as the policy asks
+  uint64_t instant_resets = 0, replays = 0, keep_overflows = 0, hedges = 0, hedges_won = 0;
+  uint64_t waits = 0, wait_timeouts = 0, wait_overflows = 0, clients_gone_while_waiting = 0;
   // UDP. Bytes are in bytes_in and bytes_out, ejections in ejections.
   uint64_t udp_opened = 0, udp_closed = 0, udp_active = 0;
   uint64_t udp_datagrams_in = 0, udp_datagrams_out = 0;
@@ -115,7 +117,7 @@ struct DataPathCounters {
 struct BackendTotals {
   Endpoint backend;
   uint64_t active = 0, connections = 0, bytes_in = 0, bytes_out = 0;
-  uint64_t refused = 0, timeouts = 0, errors = 0, ejections = 0;
+  uint64_t refused = 0, timeouts = 0, errors = 0, ejections = 0, instant_resets = 0;
   bool up = true;  // would get new connections
 };
 template <size_t kBounds>
@@ -130,14 +132,22 @@ struct PortTotals {
   uint64_t active = 0, accepted = 0, closed = 0, bytes_in = 0, bytes_out = 0;
   uint64_t retries = 0, no_backend = 0, source_refused = 0, limit_refused = 0;
   uint64_t panic = 0;  // 1: a listener of it uses all its backends, since too few are usable
+  uint64_t replays = 0, keep_overflows = 0, hedges = 0, hedges_won = 0;
+  uint64_t waiting = 0;  // for a backend, now
+  uint64_t waits = 0, wait_timeouts = 0, wait_overflows = 0, clients_gone_while_waiting = 0;
   HistogramTotals<kConnectBounds.size()> connect;
   HistogramTotals<kLifeBounds.size()> life;
   std::vector<BackendTotals> backends;
 };
 
+class SocketHandover;
+
 class DataPath {
  public:
   virtual ~DataPath() = default;
+
+  // Null where listening sockets cannot go over to another process; see socket_handover.hpp.
+  virtual SocketHandover* handover() { return nullptr; }
 
   // Makes `state` what is served: closes before it opens, touches only what changed. `done` gets
   // the listeners and backends that could not be programmed, after every worker has applied it.

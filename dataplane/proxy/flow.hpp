@@ -37,6 +37,7 @@ struct Flow {
   std::optional<Endpoint> client;
   std::optional<Endpoint> backend;  // none while nobody has been picked
   bool dialling = false;
+  bool waiting = false;    // for a backend to be there
   uint64_t bytes_in = 0;   // from the client
   uint64_t bytes_out = 0;  // to it
   uint64_t age_ms = 0;
@@ -61,7 +62,10 @@ inline bool matches(const FlowFilter& filter, const Flow& flow) {
 struct FlowRecord {
   Flow flow;
   EndReason reason = EndReason::kClientFin;
-  uint32_t retries = 0;                // UDP: times that it went on with another backend
+  uint32_t retries = 0;    // backends given up for another; UDP: times that it went on with one
+  uint32_t replays = 0;    // of these, after a connect that had worked
+  bool hedge_won = false;  // the second dial was the faster one
+  uint64_t waited_ms = 0;  // for a backend to be there
   std::optional<uint32_t> connect_ms;  // from accept to a connected backend
 };
 

@@ -82,7 +82,12 @@ struct BackendRecord {
     return ejected.compare_exchange_strong(none, cause);
   }
 
-  // A client's connect worked: the row of failures ends, an ejection does not.
+  // A client's connect worked: the row of timeouts ends.
+  void connected() {
+    if (timeouts.load(std::memory_order_relaxed) != 0) timeouts = 0;
+  }
+
+  // It has answered, or ended in order: the rows of failures end, an ejection does not.
   void succeeded() {
     if (refusals.load(std::memory_order_relaxed) != 0) refusals = 0;
     if (timeouts.load(std::memory_order_relaxed) != 0) timeouts = 0;

@@ -30,9 +30,15 @@ int take_error(int fd);       // SO_ERROR, cleared by reading
 int unsent_bytes(int fd);     // SIOCOUTQ: not yet acknowledged by the peer
 bool all_delivered(int fd);   // nothing is unacknowledged, or nobody is left to do so
 void reset_on_close(int fd);  // SO_LINGER {1, 0}: close(2) sends RST
+bool has_unread(int fd);      // bytes, whatever comes behind them
+bool is_answered(int fd);     // a connect is no longer under way
 void discard_input(int fd);   // what has come, unread
 void set_nodelay(int fd);
 void set_keepalive(int fd);
+
+// How the peer has ended, whether that was read or not, or bytes still stand before it.
+enum class PeerEnd : uint8_t { kNone, kFin, kReset };
+PeerEnd peer_end(int fd);
 
 // What the kernel knows of the other end (tcp(7), TCP_INFO).
 struct PeerState {

@@ -26,7 +26,7 @@ UdpHooks with_clock(UdpHooks hooks) {
   return hooks;
 }
 
-uint32_t drops_of(int fd) {
+uint32_t drops_of_socket(int fd) {
   uint32_t info[SK_MEMINFO_VARS] = {};
   socklen_t size = sizeof info;
   return getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &size) == 0 ? info[SK_MEMINFO_DROPS] : 0;
@@ -56,13 +56,37 @@ void UdpRelay::watch(int fd, uint64_t tag) {
 
 void UdpRelay::add_listener(net::Fd fd, std::shared_ptr<const ListenerConfig> config) {
   now_ = hooks_.now_ms();
-  const Endpoint address = config->address;
-  Listener listener = take_listener(address);
+  Listener listener = take_listener(config->address);
   listener->fd = std::move(fd);
-  watch(listener->fd.get(), reinterpret_cast<uint64_t>(listener.get()) | kListenerBit);
+  watch(*listener);
+  start(std::move(listener), std::move(config));
+}
+
+void UdpRelay::start(Listener listener, std::shared_ptr<const ListenerConfig> config) {
+  const Endpoint address = config->address;
   apply(*listener, std::move(config));
   listeners_[address] = std::move(listener);
   settle();
+}
+
+void UdpRelay::watch(const UdpListener& listener) {
+  const uint64_t tag = reinterpret_cast<uint64_t>(&listener) | kListenerBit;
+  watch(listener.fd.get(), tag);
+  for (const auto& other : listener.others) watch(other.get(), tag);
+}
+
+// Closing is not enough where another process has the socket too: it would stay in the set.
+void UdpRelay::unwatch(const UdpListener& listener) {
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener.fd.get(), nullptr);
+  for (const auto& other : listener.others) {
+    epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, other.get(), nullptr);
+  }
+}
+
+uint32_t UdpRelay::drops_of(const UdpListener& listener) {
+  uint32_t drops = drops_of_socket(listener.fd.get());
+  for (const auto& other : listener.others) drops += drops_of_socket(other.get());
+  return drops;
 }
 
 // The one that serves or drains there, made ready to serve, or a new one.
@@ -82,6 +106,8 @@ UdpRelay::Listener UdpRelay::take_listener(const Endpoint& address) {
     return listener;
   }
   on_readable(*listener);
+  unwatch(*listener);
+  listener->others.clear();
   listener->closing = false;
   listener->drain_ends = 0;
   listener->bursts = false;
@@ -214,7 +240,7 @@ void UdpRelay::tick() {
 void UdpRelay::look_for_overflows() {
   overflows_at_ = now_;
   for (const auto& [address, listener] : listeners_) {
-    const uint32_t drops = drops_of(listener->fd.get());
+    const uint32_t drops = drops_of(*listener);
     add(counters_.queue_overflows, uint32_t(drops - listener->overflows));
     listener->overflows = drops;
   }
@@ -250,7 +276,11 @@ void UdpRelay::bury() {
     if (!session->stranded) delete session;
   }
   dead_.clear();
-  std::erase_if(closed_, [](const Listener& each) { return each->table.size() == 0; });
+  std::erase_if(closed_, [this](const Listener& each) {
+    if (each->table.size() != 0) return false;
+    unwatch(*each);
+    return true;
+  });
 }
 
 }  // namespace lb::proxy

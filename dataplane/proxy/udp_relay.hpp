@@ -53,6 +53,11 @@ class UdpRelay {
 
   // Where a listener of that address still drains, its sessions go on with the new one.
   void add_listener(net::Fd fd, std::shared_ptr<const ListenerConfig> config);
+  // The same with sockets of another process, none of which is read before start_held().
+  void hold_listener(std::vector<net::Fd> sockets, std::shared_ptr<const ListenerConfig> config);
+  void start_held();
+  // Reads no more, since another process does; sessions pass on what their backends still answer.
+  void release_sockets();
   void update_listener(std::shared_ptr<const ListenerConfig> config);
   // Its sessions go on for delete_drain_s, and hold the port until then; no new client is taken.
   void remove_listener(const Endpoint& address);
@@ -76,12 +81,17 @@ class UdpRelay {
   using Listener = std::unique_ptr<UdpListener>;
 
   void watch(int fd, uint64_t tag);
+  void watch(const UdpListener& listener);
+  void unwatch(const UdpListener& listener);
+  void start(Listener listener, std::shared_ptr<const ListenerConfig> config);
   Listener take_listener(const Endpoint& address);
   void close_listener(Listener listener, uint64_t grace_ms);
   void apply(UdpListener& listener, std::shared_ptr<const ListenerConfig> config);
   void look_for_overflows();
+  static uint32_t drops_of(const UdpListener& listener);
 
   void on_readable(UdpListener& listener);
+  void on_readable(UdpListener& listener, int socket);
   void pass_on(UdpListener& listener, unsigned count);
   void load(UdpSession& session, const UdpDatagram& datagram);
   void send_to_backend(UdpSession& session);

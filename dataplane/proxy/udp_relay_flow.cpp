@@ -23,9 +23,15 @@ bool refuses_trains(int error) {
 }  // namespace
 
 void UdpRelay::on_readable(UdpListener& listener) {
+  if (listener.held || listener.released) return;
+  on_readable(listener, listener.fd.get());
+  for (const auto& other : listener.others) on_readable(listener, other.get());
+}
+
+void UdpRelay::on_readable(UdpListener& listener, int socket) {
   for (int round = 0; round < kRoundsPerTurn; ++round) {
     const bool notes = listener.bursts || listener.config->address.address.is_wildcard();
-    const int count = inbox_.receive(listener.fd.get(), 0, UdpBatch::kSlots, notes);
+    const int count = inbox_.receive(socket, 0, UdpBatch::kSlots, notes);
     if (count <= 0) return;
     pass_on(listener, unsigned(count));
     if (unsigned(count) < UdpBatch::kSlots) return;
@@ -46,6 +52,7 @@ void UdpRelay::pass_on(UdpListener& listener, unsigned count) {
     if (run == kBurst && !listener.bursts && hooks_.trains) {
       listener.bursts = true;
       receive_trains(listener.fd.get());
+      for (const auto& other : listener.others) receive_trains(other.get());
     }
     current = session;
     if (session != nullptr) load(*session, inbox_[slot]);

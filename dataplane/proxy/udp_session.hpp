@@ -45,14 +45,17 @@ struct UdpSession : TimerEntry {
 
 struct UdpListener {
   net::Fd fd;
+  std::vector<net::Fd> others;  // of the same address, from a process with more workers
   std::shared_ptr<const ListenerConfig> config;
   std::shared_ptr<PortStats> stats;
   std::unique_ptr<balance::Picker> picker;
   UdpSessionTable table;
   uint64_t drain_ends = 0;  // 0: serves
   bool closing = false;     // takes no new client
-  bool bursts = false;      // some client sends many at a time: GRO is on for fd
-  uint32_t overflows = 0;   // of fd, as last seen
+  bool held = false;        // not read from yet: another process does
+  bool released = false;    // another process reads; fd only sends what backends answer
+  bool bursts = false;      // some client sends many at a time: GRO is on
+  uint32_t overflows = 0;   // as last seen
 };
 
 }  // namespace lb::proxy

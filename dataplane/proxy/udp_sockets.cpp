@@ -105,4 +105,10 @@ net::Fd connect_udp(const Endpoint& where, const SocketTuning& tuning, bool* tun
 
 void receive_trains(int fd) { turn_on(fd, IPPROTO_UDP, UDP_GRO); }
 
+bool receives_trains(int fd) {
+  int value = 0;
+  socklen_t size = sizeof value;
+  return getsockopt(fd, IPPROTO_UDP, UDP_GRO, &value, &size) == 0 && value != 0;
+}
+
 }  // namespace lb::proxy

@@ -29,5 +29,7 @@ net::Fd connect_udp(const Endpoint& where, const SocketTuning& tuning = {}, bool
 
 // Lets the kernel hand over a train of equal datagrams as one (UDP_GRO). Best effort.
 void receive_trains(int fd);
+// Whether somebody has let it: a socket from another process comes with its options.
+bool receives_trains(int fd);
 
 }  // namespace lb::proxy

@@ -6,8 +6,7 @@
 #include <algorithm>
 
 #include "dataplane/proxy/clock.hpp"
-#include "dataplane/proxy/sockets.hpp"
-#include "dataplane/proxy/udp_sockets.hpp"
+#include "dataplane/proxy/pool_sockets.hpp"
 
 namespace lb::proxy {
 namespace {
@@ -24,24 +23,6 @@ uint64_t descriptor_limit() {
 
 bool retryable(const Failure& failure) {
   return failure.reason != "Unsupported" && failure.reason != "Conflict";
-}
-
-// To the engine that serves the protocol.
-template <class Task>
-void post_to(Worker& worker, Protocol protocol, Task task) {
-  if (protocol == Protocol::kUdp) {
-    worker.post_udp(std::move(task));
-  } else {
-    worker.post(std::move(task));
-  }
-}
-
-Result<net::Fd> open_socket(const ListenerId& id, const SocketTuning& tuning, bool freebind) {
-  auto opened = id.protocol == Protocol::kUdp ? open_udp_listener(id.at, freebind)
-                                              : open_listener(id.at, freebind);
-  if (!opened) return opened;
-  if (const auto tuned = tune(opened->get(), tuning); !tuned) return tuned.error();
-  return opened;
 }
 
 }  // namespace
@@ -93,37 +74,46 @@ void WorkerPool::sweep() {
 void WorkerPool::apply(std::shared_ptr<const DesiredState> state,
                        std::function<void(std::vector<Failure>)> done) {
   if (draining_) return done({});
-  auto failed = std::make_shared<std::vector<Failure>>();
-  auto wanted = planner_.plan(*state, *failed, monotonic_ms());
+  auto touched = planner_.plan(state, monotonic_ms());
+  touched.merge(std::exchange(unopened_, {}));
   state_ = std::move(state);
   applying_ = true;
-  close_unwanted(wanted);
-  barrier([this, wanted = std::move(wanted), failed, done = std::move(done)] {
+  const bool any = close_unwanted(touched);
+  auto open = [this, touched = std::move(touched), done = std::move(done)] {
     if (draining_) return done({});
-    open_all(wanted, *failed);
-    barrier([this, failed, done] {
+    auto failed = open_all(touched);
+    barrier([this, failed = std::move(failed), done] {
       if (draining_) return done({});
-      failed_ = *failed;
+      failed_ = failed;
       applying_ = false;
       look_for_panic_soon();
       retry_later();
-      done(*failed);
+      done(failed);
     });
-  });
+  };
+  if (any) return barrier(std::move(open));
+  open();
 }
 
 // A listener that goes over to another service is closed too: its connections are the former one's.
-void WorkerPool::close_unwanted(const PlannedListeners& wanted) {
-  std::erase_if(serving_, [&](const auto& each) {
-    const auto found = wanted.find(each.first);
-    if (found != wanted.end() && found->second.key == each.second.planned.key) return false;
-    close(each.first, each.second);
-    return true;
-  });
+bool WorkerPool::close_unwanted(const std::set<ListenerId>& touched) {
+  const auto& wanted = planner_.planned();
+  bool any = false;
+  for (const auto& id : touched) {
+    const auto held = serving_.find(id);
+    if (held == serving_.end()) continue;
+    const auto found = wanted.find(id);
+    if (found != wanted.end() && found->second.key == held->second.planned.key) continue;
+    close(id, held->second);
+    serving_.erase(held);
+    any = true;
+  }
+  return any;
 }
 
 void WorkerPool::close(const ListenerId& id, const Served& served) {
   note_closing(id, served);
+  if (served.grouped) --groups_;
   for (const auto& worker : workers_) {
     post_to(*worker, id.protocol, [at = id.at](auto& engine) { engine.remove_listener(at); });
   }
@@ -134,18 +124,22 @@ void WorkerPool::note_closing(const ListenerId& id, const Served& served) {
   closing_.emplace_back(id, served.planned.config->counts);
 }
 
-void WorkerPool::open_all(const PlannedListeners& wanted, std::vector<Failure>& failed) {
-  unopened_.clear();
-  for (const auto& [id, planned] : wanted) {
+std::vector<Failure> WorkerPool::open_all(const std::set<ListenerId>& touched) {
+  std::vector<Failure> failed = planner_.failures();
+  for (const auto& id : touched) {
+    const auto found = planner_.planned().find(id);
+    if (found == planner_.planned().end()) continue;
+    const PlannedListener& planned = found->second;
     if (const auto held = serving_.find(id); held != serving_.end()) {
       if (const auto tuned = update(id, held->second, planned); !tuned) {
         failed.push_back(listener_failure(planned.key, id, tuned.error()));
       }
     } else if (const auto opened = open(id, planned); !opened) {
       failed.push_back(listener_failure(planned.key, id, opened.error()));
-      unopened_.push_back(planned);
+      unopened_.insert(id);
     }
   }
+  return failed;
 }
 
 // A listener whose sockets cannot be tuned as is now asked goes on as it was in that.
@@ -175,11 +169,6 @@ Status WorkerPool::explained(const Status& status) const {
   return error;
 }
 
-size_t WorkerPool::groups() const {
-  return static_cast<size_t>(std::count_if(serving_.begin(), serving_.end(),
-                                           [](const auto& each) { return each.second.grouped; }));
-}
-
 // Sessions of ours that drain hold a UDP port: it is not somebody else's.
 Status WorkerPool::probe(const ListenerId& id) const {
   if (id.protocol == Protocol::kTcp) return probe_port(id.at, options_.announcing);
@@ -190,47 +179,59 @@ Status WorkerPool::probe(const ListenerId& id) const {
 }
 
 Status WorkerPool::open(const ListenerId& id, const PlannedListener& planned) {
-  const SocketTuning& tuning = planned.config->tuning;
+  if (auto taken = taken_.extract(id)) {
+    Served& served = serving_[id] = {planned};
+    add_taken(id, served, std::move(taken.mapped()));
+    if (served.grouped) ++groups_;
+    return Done{};
+  }
   // First: a socket that must be closed again has listened for a moment.
-  if (const auto fit = try_tuning(tuning, id.at.address.family(), id.protocol); !fit) return fit;
+  if (const auto fit = try_tuning(planned.config->tuning, id.at.address.family(), id.protocol);
+      !fit) {
+    return fit;
+  }
   if (const auto free = probe(id); !free) return explained(free);
-  const bool grouped = workers_.size() > 1 && groups() < options_.max_groups;
-  const auto opened = grouped ? open_group(id, planned) : open_shared(id, planned);
+  Served served{planned, workers_.size() > 1 && groups_ < options_.max_groups};
+  const auto opened = served.grouped ? open_group(id, served) : open_shared(id, served);
   if (!opened) return explained(opened);
-  serving_[id] = {planned, grouped};
+  if (served.grouped) ++groups_;
+  serving_[id] = std::move(served);
   return Done{};
 }
 
-Status WorkerPool::open_group(const ListenerId& id, const PlannedListener& planned) {
+Status WorkerPool::open_group(const ListenerId& id, Served& served) {
   std::vector<std::shared_ptr<net::Fd>> sockets;
   for (size_t i = 0; i < workers_.size(); ++i) {
-    auto opened = open_socket(id, planned.config->tuning, options_.announcing);
+    auto opened = open_socket(id, served.planned.config->tuning, options_.announcing);
     if (!opened) return opened.error();
     sockets.push_back(std::make_shared<net::Fd>(std::move(opened).value()));
   }
   for (size_t i = 0; i < workers_.size(); ++i) {
-    post_to(*workers_[i], id.protocol, [fd = sockets[i], config = planned.config](auto& engine) {
-      engine.add_listener(std::move(*fd), config);
-    });
+    served.sockets.push_back({static_cast<unsigned>(i), sockets[i]->get()});
+    post_to(*workers_[i], id.protocol,
+            [fd = sockets[i], config = served.planned.config](auto& engine) {
+              engine.add_listener(std::move(*fd), config);
+            });
   }
   return Done{};
 }
 
 // The other workers know a TCP listener without a socket of it: connections are handed to them.
-Status WorkerPool::open_shared(const ListenerId& id, const PlannedListener& planned) {
-  auto opened = open_socket(id, planned.config->tuning, options_.announcing);
+Status WorkerPool::open_shared(const ListenerId& id, Served& served) {
+  auto opened = open_socket(id, served.planned.config->tuning, options_.announcing);
   if (!opened) return opened.error();
   const size_t owner = id.at.port % workers_.size();
+  const auto& config = served.planned.config;
+  served.sockets.push_back({static_cast<unsigned>(owner), opened.value().get()});
   for (size_t i = 0; i < workers_.size(); ++i) {
     auto fd = std::make_shared<net::Fd>(i == owner ? opened.value().release() : -1);
     if (id.protocol == Protocol::kTcp) {
-      workers_[i]->post([fd, config = planned.config](RelayEngine& engine) {
+      workers_[i]->post([fd, config](RelayEngine& engine) {
         engine.add_listener(std::move(*fd), config, Sharing::kOneSocket);
       });
     } else if (i == owner) {
-      workers_[i]->post_udp([fd, config = planned.config](UdpRelay& relay) {
-        relay.add_listener(std::move(*fd), config);
-      });
+      workers_[i]->post_udp(
+          [fd, config](UdpRelay& relay) { relay.add_listener(std::move(*fd), config); });
     }
   }
   return Done{};
@@ -266,8 +267,8 @@ void WorkerPool::retry_later() {
 }
 
 void WorkerPool::retry() {
-  std::vector<Failure> still;
-  const auto wanted = planner_.plan(*state_, still, monotonic_ms());
+  std::vector<Failure> still = planner_.failures();
+  const auto& wanted = planner_.planned();
   for (const auto& failure : failed_) {
     const ListenerId id{{failure.address, failure.port}, failure.protocol};
     const auto found = wanted.find(id);
@@ -277,6 +278,8 @@ void WorkerPool::retry() {
         held == serving_.end() ? open(id, found->second) : update(id, held->second, found->second);
     if (!opened) {
       still.push_back(listener_failure(failure.key, id, opened.error()));
+    } else {
+      unopened_.erase(id);
     }
   }
   const bool news = still != failed_;
@@ -287,10 +290,9 @@ void WorkerPool::retry() {
 }
 
 void WorkerPool::set_drains(std::set<Drain> drains, std::function<void()> done) {
-  planner_.set_drains(std::move(drains));
+  planner_.set_drains(std::move(drains), monotonic_ms());
   if (!state_ || draining_) return done();
-  std::vector<Failure> known;  // told already
-  const auto wanted = planner_.plan(*state_, known, monotonic_ms());
+  const auto& wanted = planner_.planned();
   for (auto& [id, served] : serving_) {
     const auto found = wanted.find(id);
     if (found != wanted.end()) (void)update(id, served, found->second);

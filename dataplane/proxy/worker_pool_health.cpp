@@ -28,6 +28,7 @@ void WorkerPool::ejected(const std::shared_ptr<BackendRecord>& backend, const Po
     ++readmissions_;
     options_.post([this, where] {
       if (options_.on_ejection) options_.on_ejection(where, {});
+      dial_waiting();
       changed();
     });
   };
@@ -55,6 +56,12 @@ void WorkerPool::move_dials(const std::shared_ptr<BackendRecord>& backend) {
   }
 }
 
+void WorkerPool::dial_waiting() {
+  for (const auto& worker : workers_) {
+    worker->post([](RelayEngine& engine) { engine.backends_changed(); });
+  }
+}
+
 void WorkerPool::set_health(const BackendId& id, Health health, std::string reason) {
   const auto backend = planner_.find(id);
   if (!backend) return;
@@ -65,6 +72,7 @@ void WorkerPool::set_health(const BackendId& id, Health health, std::string reas
   if (before == health) return;
   look_for_panic_soon();
   if (health == Health::kDown && id.protocol == Protocol::kTcp) move_dials(backend);
+  if (before == Health::kDown) dial_waiting();
 }
 
 // Once for many verdicts that come together.

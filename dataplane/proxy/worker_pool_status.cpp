@@ -42,6 +42,15 @@ constexpr Sum kSums[] = {
     {&DataPathCounters::limit_refused, &EngineCounters::limit_refused},
     {&DataPathCounters::proxy_headers_refused, &EngineCounters::proxy_headers_refused},
     {&DataPathCounters::untuned, &EngineCounters::untuned},
+    {&DataPathCounters::instant_resets, &EngineCounters::instant_resets},
+    {&DataPathCounters::replays, &EngineCounters::replays},
+    {&DataPathCounters::keep_overflows, &EngineCounters::keep_overflows},
+    {&DataPathCounters::hedges, &EngineCounters::hedges},
+    {&DataPathCounters::hedges_won, &EngineCounters::hedges_won},
+    {&DataPathCounters::waits, &EngineCounters::waits},
+    {&DataPathCounters::wait_timeouts, &EngineCounters::wait_timeouts},
+    {&DataPathCounters::wait_overflows, &EngineCounters::wait_overflows},
+    {&DataPathCounters::clients_gone_while_waiting, &EngineCounters::wait_gone},
 };
 
 struct UdpSum {
@@ -181,6 +190,18 @@ void sum_up(PortTotals& to, const ListenerCounts& from) {
     to.no_backend += worker->no_backend;
     to.source_refused += worker->source_refused;
     to.limit_refused += worker->limit_refused;
+    to.replays += worker->replays;
+    to.keep_overflows += worker->keep_overflows;
+    to.hedges += worker->hedges;
+    to.hedges_won += worker->hedges_won;
+    // Those over first: read the other way round, the difference could be below zero.
+    const uint64_t over = worker->waits_over;
+    const uint64_t waits = worker->waits;
+    to.waiting += waits - over;
+    to.waits += waits;
+    to.wait_timeouts += worker->wait_timeouts;
+    to.wait_overflows += worker->wait_overflows;
+    to.clients_gone_while_waiting += worker->wait_gone;
     sum_up(to.connect, worker->connect);
     sum_up(to.life, worker->life);
   }
@@ -199,6 +220,7 @@ BackendTotals totals_of(const BackendRecord& record) {
     out.timeouts += worker.timeouts;
     out.errors += worker.errors;
     out.ejections += worker.ejections;
+    out.instant_resets += worker.instant_resets;
   }
   return out;
 }

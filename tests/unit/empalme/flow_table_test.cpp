@@ -27,6 +27,11 @@ TEST(FlowTable, ShowsNoControlCharacters) {
   EXPECT_THAT(*flow_table("{\"flows\":[{\"service\":\"a\\u001b[2J\"}]}"), Not(HasSubstr("\x1b")));
 }
 
+TEST(FlowTable, ShowsNoControlCharactersOfTwoBytes) {
+  EXPECT_THAT(*flow_table("{\"flows\":[{\"service\":\"a\u009b2J\u00a9\"}]}"),
+              testing::AllOf(Not(HasSubstr("\u009b")), HasSubstr("\u00a9")));
+}
+
 TEST(DrainTable, NamesWhatIsMeant) {
   EXPECT_THAT(*drain_table(R"({"drains":[{"backend":"10.0.0.1:80","connections":3}]})"),
               HasSubstr("(any)            10.0.0.1:80  3\n"));

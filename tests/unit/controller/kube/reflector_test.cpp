@@ -19,10 +19,18 @@ class Sink : public ReflectorSink {
     for (const auto& item : all) text += " " + item.ns + "/" + item.name;
     note(text);
   }
-  void changed(Item item) override { note("changed " + item.ns + "/" + item.name); }
+  void changed(Item item) override {
+    note("changed " + item.ns + "/" + item.name + (item.json.empty() ? " without text" : ""));
+    const std::lock_guard lock(mutex_);
+    last_json_ = item.json;
+  }
   void removed(std::string ns, std::string name) override { note("removed " + ns + "/" + name); }
   void connection(std::optional<Error> trouble) override {
     note(trouble ? "trouble " + trouble->code : "fine");
+  }
+  std::string last_json() {
+    const std::lock_guard lock(mutex_);
+    return last_json_;
   }
   std::vector<std::string> heard() {
     const std::lock_guard lock(mutex_);
@@ -36,6 +44,7 @@ class Sink : public ReflectorSink {
   }
   std::mutex mutex_;
   std::vector<std::string> heard_;
+  std::string last_json_;
 };
 
 std::string object(const std::string& name, const std::string& version) {
@@ -92,6 +101,32 @@ TEST_F(ReflectorTest, ResumesFromTheLastBookmark) {
   play();
   EXPECT_THAT(script.targets()[2], HasSubstr("resourceVersion=42"));
   EXPECT_EQ(counters().lists, 1u);
+}
+
+std::string nested(size_t depth) {
+  std::string out = "1";
+  for (size_t i = 0; i < depth; ++i) out = "{\"f:a\":" + out + "}";
+  return out;
+}
+
+std::string with_field(const std::string& where, const std::string& value) {
+  return R"({"type":"ADDED","object":{"metadata":{"namespace":"d","name":"a")" + where + value +
+         "}}}";
+}
+
+TEST_F(ReflectorTest, LeavesOutTheFieldThatNestsAsDeepAsItsWriterWished) {
+  script.add(200, list("7"));
+  script.add_stream({with_field(R"(,"managedFields":)", nested(1000))});
+  play();
+  EXPECT_THAT(sink.heard(), ElementsAre("replaced", "changed d/a"));
+  EXPECT_EQ(sink.last_json(), R"({"metadata":{"name":"a","namespace":"d"}})");
+}
+
+TEST_F(ReflectorTest, AnObjectThatNestsTooDeepIsNamedWithoutBeingWrittenOut) {
+  script.add(200, list("7"));
+  script.add_stream({with_field(R"(,"x":)", nested(100'000)), event("ADDED", "b", "9")});
+  play();
+  EXPECT_THAT(sink.heard(), ElementsAre("replaced", "changed d/a without text", "changed d/b"));
 }
 
 TEST_F(ReflectorTest, GathersAllPagesBeforeItSaysAnything) {

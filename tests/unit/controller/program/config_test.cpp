@@ -91,6 +91,11 @@ TEST(ControllerConfig, SaysWhyDataPlanesCannotBeLookedFor) {
               HasSubstr("--tls-cert"));
 }
 
+TEST(ControllerConfig, NamesThoseWhoMayAskForAnything) {
+  const auto some = parse({"--source", "file:a", "--allow-privileged-policy", "a,b"});
+  EXPECT_THAT(std::get<Config>(some).privileged, testing::ElementsAre("a", "b"));
+}
+
 TEST(ControllerConfig, KnowsItsSubcommands) {
   EXPECT_EQ(std::get<Validate>(parse({"validate", "x.yaml"})).file, "x.yaml");
   EXPECT_EQ(std::get<Uninstall>(parse({"uninstall", "--kubeconfig", "k"})).kubeconfig, "k");

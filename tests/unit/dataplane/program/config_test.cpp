@@ -39,6 +39,23 @@ TEST(DataplaneConfig, TakesTheZoneFromAFlagOrTheEnvironment) {
   ::unsetenv("EMPALME_ZONE");
 }
 
+TEST(DataplaneConfig, TheHandoffSocketIsAPathWithOrWithoutItsKind) {
+  for (const char* text : {"/run/x/handoff.sock", "unix:/run/x/handoff.sock"}) {
+    const auto parsed = parse({"--handoff", text, "--handoff-drain", "5"});
+    EXPECT_EQ(std::get<Config>(parsed).handoff, "/run/x/handoff.sock");
+    EXPECT_EQ(std::get<Config>(parsed).handoff_drain_s, 5u);
+  }
+}
+
+TEST(DataplaneConfig, WithoutAHandoffSocketThereIsNoHandoff) {
+  EXPECT_EQ(std::get<Config>(parse({})).handoff, "");
+}
+
+TEST(DataplaneConfig, AHandoffSocketWhoseNameIsTooLongIsRefused) {
+  EXPECT_THAT(refusal({"--handoff", ("/" + std::string(107, 'x')).c_str()}),
+              HasSubstr("107 characters"));
+}
+
 TEST(DataplaneConfig, TcpAdminOnlyOnInsecureLoopback) {
   EXPECT_THAT(refusal({"--admin", "tcp:127.0.0.1:99"}), HasSubstr("--tls-cert"));
   EXPECT_THAT(refusal({"--admin", "tcp:10.0.0.1:99", "--insecure-loopback"}),

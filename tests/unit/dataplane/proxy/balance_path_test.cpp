@@ -148,7 +148,7 @@ class ZonePathTest : public BalancePathTest {
       backend.port = server->port;
       backend.zone = zone;
     }
-    state.services[0].ports.push_back(port);
+    state.services.edit(0).ports.push_back(port);
     return apply(state);
   }
   Server near_, far_;

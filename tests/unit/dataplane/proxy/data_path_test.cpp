@@ -194,7 +194,7 @@ TEST_F(DataPathTest, NamesAFieldThatItDoesNotServe) {
   ServicePort port;
   port.port = port_;
   port.policy.mode = Mode::kKernel;
-  state.services[0].ports.push_back(port);
+  state.services.edit(0).ports.push_back(port);
   const auto failed = apply(state);
   ASSERT_EQ(failed.size(), 1U);
   EXPECT_EQ(failed[0].reason, "Unsupported");

@@ -1,139 +1,126 @@
-// From the desired state to what the workers pick by: arrivals, zones, thresholds, sockets.
+// What is planned for one state after the other, and that it costs what has changed.
 #include "dataplane/proxy/listener_planner.hpp"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
+
+#include <cstdlib>
+#include <random>
+
+#include "common/model/diff.hpp"
 
 namespace lb::proxy {
 namespace {
 
-constexpr uint64_t kStart = 1'000'000;
+using testing::ElementsAre;
+using testing::IsEmpty;
 
-Backend backend(uint16_t port) {
-  Backend out;
-  out.address = IpAddress::v4(0x0a000001);
-  out.port = port;
+IpAddress ip(uint32_t last) { return IpAddress::v4(0x0a000000 + last); }
+ListenerId id(uint32_t last, uint16_t port) { return {{ip(last), port}, Protocol::kTcp}; }
+
+Service service(const std::string& key, uint32_t address, uint16_t port, uint16_t backends = 1) {
+  Service out{key, {ip(address)}, {}, {}};
+  ServicePort at;
+  at.port = port;
+  for (uint16_t i = 1; i <= backends; ++i) at.backends.emplace_back().port = i;
+  out.ports.push_back(at);
   return out;
 }
 
 class ListenerPlannerTest : public testing::Test {
  protected:
-  ListenerPlannerTest() {
-    port_.port = 80;
-    port_.policy.slow_start_s = 10;
+  std::set<ListenerId> plan(std::vector<Service> services) {
+    DesiredState next{{1, ++generation_}, std::move(services)};
+    normalise(next);
+    share_equal(*held_, next);
+    held_ = std::make_shared<const DesiredState>(std::move(next));
+    return planner_.plan(held_, 0);
+  }
+  const ListenerConfig* config(const ListenerId& where) {
+    return planner_.planned().at(where).config.get();
   }
 
-  // The one listener that serves these backends from now on.
-  const ListenerConfig& plan(std::vector<Backend> backends) {
-    port_.backends = std::move(backends);
-    const DesiredState state{{1, 1}, {{"file/web", addresses_, {port_}, {}}}};
-    std::vector<Failure> failed;
-    auto planned = planner_.plan(state, failed, now_);
-    EXPECT_TRUE(failed.empty());
-    held_ = std::move(planned);
-    return *held_.begin()->second.config;
-  }
-  // In the order of the backends.
-  static std::vector<bool> starting(const ListenerConfig& config) {
-    std::vector<bool> out;
-    for (const auto& record : config.records) out.push_back(record->back_since != 0);
-    return out;
-  }
-  using Starting = std::vector<bool>;
-
-  std::vector<IpAddress> addresses_{IpAddress::v4(0x7f000001)};
-  ServicePort port_;
-  uint64_t now_ = kStart;
-  ListenerPlanner planner_{1, "here"};
-  PlannedListeners held_;
+  ListenerPlanner planner_{2};
+  std::shared_ptr<const DesiredState> held_ = std::make_shared<const DesiredState>();
+  uint64_t generation_ = 0;
 };
 
-TEST_F(ListenerPlannerTest, NobodyStartsSlowlyAtTheBeginning) {
-  EXPECT_EQ(starting(plan({backend(1), backend(2)})), (Starting{false, false}));
-  EXPECT_EQ(starting(plan({backend(1), backend(2)})), (Starting{false, false}));
+TEST_F(ListenerPlannerTest, TouchesOnlyTheServiceThatChanged) {
+  plan({service("a", 1, 80), service("b", 2, 80)});
+  const auto* before = config(id(1, 80));
+  EXPECT_THAT(plan({service("a", 1, 80), service("b", 2, 80, 2)}), ElementsAre(id(2, 80)));
+  EXPECT_EQ(config(id(1, 80)), before);
+  EXPECT_EQ(config(id(2, 80))->records.size(), 2U);
 }
 
-TEST_F(ListenerPlannerTest, ANewOneAmongOthersStartsSlowlyFromThen) {
-  plan({backend(1)});
-  now_ += 500;
-  const auto& config = plan({backend(1), backend(2)});
-  EXPECT_EQ(starting(config), (Starting{false, true}));
-  EXPECT_EQ(config.records[1]->back_since, now_);
-  now_ += 500;
-  EXPECT_EQ(plan({backend(1), backend(2)}).records[1]->back_since, kStart + 500) << "only once";
+TEST_F(ListenerPlannerTest, KeepsWhatIsKnownOfABackendThatStays) {
+  plan({service("a", 1, 80, 2)});
+  const auto before = config(id(1, 80))->records;
+  const auto* counts = config(id(1, 80))->counts.get();
+  plan({service("a", 1, 80, 3)});
+  EXPECT_EQ(config(id(1, 80))->records[0], before[0]);
+  EXPECT_EQ(config(id(1, 80))->counts.get(), counts);
 }
 
-TEST_F(ListenerPlannerTest, TheFirstOfAnEmptySetDoesNotStartSlowly) {
-  plan({});
-  EXPECT_EQ(starting(plan({backend(1), backend(2)})), (Starting{false, false}));
+TEST_F(ListenerPlannerTest, NamesListenersThatAreGone) {
+  plan({service("a", 1, 80), service("b", 2, 80)});
+  EXPECT_THAT(plan({service("b", 2, 80)}), ElementsAre(id(1, 80)));
+  EXPECT_EQ(planner_.planned().size(), 1U);
 }
 
-TEST_F(ListenerPlannerTest, ASetThatIsReplacedAsAWholeDoesNotStartSlowly) {
-  plan({backend(1), backend(2)});
-  EXPECT_EQ(starting(plan({backend(3), backend(4)})), (Starting{false, false}));
+TEST_F(ListenerPlannerTest, HandsAListenerFromOneServiceToAnother) {
+  plan({service("a", 1, 80), service("b", 2, 80)});
+  EXPECT_THAT(plan({service("a", 1, 81), service("b", 1, 80)}),
+              ElementsAre(id(1, 80), id(1, 81), id(2, 80)));
+  EXPECT_EQ(planner_.planned().at(id(1, 80)).key, "b");
+  EXPECT_THAT(planner_.failures(), IsEmpty());
 }
 
-TEST_F(ListenerPlannerTest, OneThatBecomesReadyStartsSlowly) {
-  Backend late = backend(2);
-  late.state = BackendState::kNotReady;
-  EXPECT_EQ(starting(plan({backend(1), late})), (Starting{false, false}));
-  EXPECT_EQ(starting(plan({backend(1), backend(2)})), (Starting{false, true}));
+TEST_F(ListenerPlannerTest, GivesAContestedListenerToTheLaterOnceTheEarlierIsGone) {
+  plan({service("a", 1, 80), service("b", 1, 80)});
+  ASSERT_EQ(planner_.failures().size(), 1U);
+  EXPECT_EQ(planner_.failures()[0].key, "b");
+  plan({service("b", 1, 80)});
+  EXPECT_EQ(planner_.planned().at(id(1, 80)).key, "b");
+  EXPECT_THAT(planner_.failures(), IsEmpty());
 }
 
-TEST_F(ListenerPlannerTest, OneThatAnOperatorTakesBackStartsSlowly) {
-  planner_.set_drains({{"file/web", backend(2).endpoint()}});
-  plan({backend(1), backend(2)});
-  planner_.set_drains({});
-  EXPECT_EQ(starting(plan({backend(1), backend(2)})), (Starting{false, true}));
+TEST_F(ListenerPlannerTest, TakesAListenerFromTheLaterWhenAnEarlierKeyWantsIt) {
+  plan({service("b", 1, 80)});
+  plan({service("a", 1, 80), service("b", 1, 80)});
+  EXPECT_EQ(planner_.planned().at(id(1, 80)).key, "a");
+  ASSERT_EQ(planner_.failures().size(), 1U);
 }
 
-TEST_F(ListenerPlannerTest, OneThatWasAwayStartsSlowlyThoughItsConnectionsGoOn) {
-  const auto& before = plan({backend(1), backend(2)});
-  const auto connection = before.records[1];
-  plan({backend(1)});
-  const auto& after = plan({backend(1), backend(2)});
-  EXPECT_EQ(after.records[1], connection);
-  EXPECT_EQ(starting(after), (Starting{false, true}));
+TEST_F(ListenerPlannerTest, PlansTheSameStepByStepAsFromNothing) {
+  const char* given = std::getenv("EMPALME_SEED");
+  const uint32_t seed =
+      given != nullptr ? static_cast<uint32_t>(std::atoll(given)) : std::random_device{}();
+  SCOPED_TRACE("EMPALME_SEED=" + std::to_string(seed));
+  std::mt19937 random(seed);
+  for (int step = 0; step < 1000; ++step) {
+    std::vector<Service> services;
+    for (char name = 'a'; name < 'f'; ++name) {
+      if (random() % 3 == 0) continue;
+      services.push_back(service({name}, 1 + random() % 4, static_cast<uint16_t>(80 + random() % 2),
+                                 static_cast<uint16_t>(random() % 3)));
+    }
+    plan(services);
+    ListenerPlanner fresh(2);
+    fresh.plan(held_, 0);
+    ASSERT_EQ(planner_.failures(), fresh.failures()) << "step " << step;
+    ASSERT_EQ(planner_.planned().size(), fresh.planned().size());
+    for (const auto& [where, planned] : fresh.planned()) {
+      ASSERT_EQ(planner_.planned().at(where).key, planned.key) << "step " << step;
+      ASSERT_EQ(config(where)->records.size(), planned.config->records.size());
+    }
+  }
 }
 
-TEST_F(ListenerPlannerTest, ASecondAddressOfAServiceChangesNothing) {
-  addresses_.push_back(IpAddress::v4(0x7f000002));
-  EXPECT_EQ(starting(plan({backend(1), backend(2)})), (Starting{false, false}));
-  EXPECT_EQ(starting(plan({backend(1), backend(2), backend(3)})), (Starting{false, false, true}));
-}
-
-TEST_F(ListenerPlannerTest, BackendsOfOurZoneAreNear) {
-  Backend near = backend(1), far = backend(2);
-  near.zone = "here";
-  far.zone = "there";
-  port_.policy.prefer_zone = true;
-  const auto& config = plan({near, far, backend(3)});
-  EXPECT_TRUE(config.options.prefer_near);
-  EXPECT_TRUE(config.candidates[0].near);
-  EXPECT_FALSE(config.candidates[1].near);
-  EXPECT_FALSE(config.candidates[2].near) << "a backend without a zone is in no zone of ours";
-}
-
-TEST_F(ListenerPlannerTest, TheZoneMattersOnlyWhereItIsAskedForAndKnown) {
-  EXPECT_FALSE(plan({backend(1)}).options.prefer_near);
-  port_.policy.prefer_zone = true;
-  ListenerPlanner nowhere(1);
-  std::vector<Failure> failed;
-  port_.backends = {backend(1)};
-  const auto planned =
-      nowhere.plan({{1, 1}, {{"file/web", addresses_, {port_}, {}}}}, failed, now_);
-  const auto& config = *planned.begin()->second.config;
-  EXPECT_FALSE(config.options.prefer_near);
-  EXPECT_FALSE(config.candidates[0].near);
-}
-
-TEST_F(ListenerPlannerTest, ThresholdAndSocketsAreThePolicys) {
-  port_.policy.health.panic_percent = 40;
-  port_.policy.congestion = "reno";
-  port_.policy.busy_poll_us = 50;
-  const auto& config = plan({});
-  EXPECT_EQ(config.options.panic_percent, 40u);
-  EXPECT_EQ(config.tuning, (SocketTuning{"reno", 50}));
-  EXPECT_EQ(tuning_of(port_.policy, Protocol::kUdp), (SocketTuning{"", 50}));
+TEST_F(ListenerPlannerTest, ForgetsBackendsThatNobodyUsesAnyMore) {
+  for (uint16_t i = 1; i <= 500; ++i) plan({service("a", 1, 80, static_cast<uint16_t>(1 + i % 7))});
+  const BackendId last{"a", 80, Protocol::kTcp, {IpAddress{}, 7}};
+  plan({service("a", 1, 80)});
+  EXPECT_EQ(planner_.find(last), nullptr);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "dataplane/proxy/proxy_header.hpp"
+#include "tests/support/naive_proxy_header.hpp"
 
 namespace lb::proxy::test {
 
@@ -47,18 +48,6 @@ inline std::string block_of(uint8_t family) {
     default:
       return "";
   }
-}
-
-// Bit by bit from the polynomial, not by the table of the code under test.
-inline uint32_t slow_crc(const std::string& bytes) {
-  uint32_t crc = 0xffffffff;
-  for (const char byte : bytes) {
-    for (int bit = 0; bit < 8; ++bit) {
-      const bool carry = ((crc ^ static_cast<uint8_t>(byte) >> bit) & 1) != 0;
-      crc = crc / 2 ^ (carry ? 0x82f63b78 : 0);
-    }
-  }
-  return ~crc;
 }
 
 // The header with a checksum as its last field.

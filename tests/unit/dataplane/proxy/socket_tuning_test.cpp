@@ -185,7 +185,7 @@ TEST_F(TunedPathTest, WhatTheKernelDoesNotHaveFailsThatListenerOnly) {
     port.backends.emplace_back().address = kLoopback.address;
     port.backends.back().port = server.port;
     if (number == port_) port.policy.congestion = "nosuch";
-    state.services[0].ports.push_back(port);
+    state.services.edit(0).ports.push_back(port);
   }
   const auto failed = apply(state);
   ASSERT_EQ(failed.size(), 1u);
