@@ -43,6 +43,7 @@ Publisher::Publisher(asio::io_context& io, Options options, Target target,
 void Publisher::start(std::optional<uint64_t> epoch) {
   leadership_ = epoch;
   last_heard_ = Clock::now();
+  times_.unknown(last_heard_);
   read_held();
   watch_silence();
 }
@@ -63,6 +64,7 @@ void Publisher::stop() {
 
 void Publisher::touch(const std::string& key) {
   dirty_.insert(key);
+  times_.changed(key, Clock::now());
   schedule();
 }
 
@@ -158,6 +160,7 @@ void Publisher::publish() { return whole_ ? put() : patch(); }
 
 void Publisher::put() {
   dirty_.clear();
+  times_.sent();
   ++counters_.puts;
   DesiredState offered;
   offered.version = {epoch_, ++generation_};
@@ -178,7 +181,8 @@ Publisher::Changes Publisher::take_changes() {
 
 void Publisher::patch() {
   auto changes = take_changes();
-  if (changes.empty()) return;
+  if (changes.empty()) return times_.nothing_to_send();
+  times_.sent();
   ++counters_.patches;
   StatePatch offered{version_.epoch, version_.generation, ++generation_, {}, {}};
   for (const auto& [key, service] : changes) {
@@ -251,6 +255,7 @@ void Publisher::answered(const net::HttpResponse& response, Version offered,
   }
   send_backoff_.reset();
   ++counters_.acknowledged;
+  times_.acknowledged(Clock::now());
   acknowledged_at_ = ops::utc_milliseconds();
   last_error_.clear();
   whole_ = false;
@@ -335,6 +340,7 @@ bool Publisher::repair(bool restarted) {
   if (!restarted && now - repaired_ < options_.repair_pause) return false;
   if (!restarted) repaired_ = now;
   ++(restarted ? counters_.repairs_restarted : counters_.repairs_differing);
+  times_.unknown(now);
   whole_ = true;
   schedule();
   return true;

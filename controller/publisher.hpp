@@ -19,6 +19,7 @@
 #include "common/model/state.hpp"
 #include "common/net/asio.hpp"
 #include "common/net/http_client.hpp"
+#include "controller/apply_times.hpp"
 #include "controller/core/plan.hpp"
 #include "controller/kube/backoff.hpp"
 
@@ -95,6 +96,7 @@ class Publisher {
   const std::string& name() const { return target_.name; }
   const net::SocketAddress& address() const { return target_.address.address; }
   const PublisherCounters& counters() const { return counters_; }
+  const ApplyTimes& times() const { return times_; }
   Version version() const { return version_; }
   // RFC 3339; empty: never.
   const std::string& acknowledged_at() const { return acknowledged_at_; }
@@ -141,6 +143,7 @@ class Publisher {
   kube::Backoff send_backoff_{std::chrono::milliseconds(100), std::chrono::milliseconds(2'000)};
   kube::Backoff poll_backoff_{std::chrono::milliseconds(100), std::chrono::milliseconds(2'000)};
   PublisherCounters counters_;
+  ApplyTimes times_;
 
   WantedServices held_;
   Version version_;  // of what is held

@@ -37,8 +37,13 @@ bool old_enough(const std::string& certificate, const TlsTerms& terms, int64_t n
   return validity && validity->from + terms.backdate + terms.trust_wait <= now;
 }
 
-Result<SignedKey> make(const TlsTerms& terms, int64_t now) {
-  return net::make_authority("Empalme authority", life(now, terms.authority_life, terms));
+// With a fresh authority under this name.
+Result<SecretData> with_new(SecretData data, const char* name, const TlsTerms& terms, int64_t now) {
+  const auto made =
+      net::make_authority("Empalme authority", life(now, terms.authority_life, terms));
+  if (!made) return made.error();
+  set_pair(data, name, *made);
+  return data;
 }
 
 bool fits_server(const SecretData& certificates, const std::string& authority) {
@@ -59,11 +64,28 @@ bool settled(const SecretData& certificates, const std::string& authority, const
          old_enough(value(certificates, "client.crt"), terms, now);
 }
 
-void promote(SecretData& data) {
+SecretData promoted(SecretData data) {
   data["previous.crt"] = value(data, "ca.crt");
   set_pair(data, "ca", pair(data, "next"));
   data.erase("next.crt");
   data.erase("next.key");
+  return data;
+}
+
+SecretData without_previous(SecretData data) {
+  data.erase("previous.crt");
+  return data;
+}
+
+// Trusted first, then signing. One that was made and could not be handed out, or cannot be read,
+// begins its wait anew as another.
+Result<SecretData> with_successor(const SecretData& held, const SecretData& certificates,
+                                  const TlsTerms& terms, int64_t now) {
+  const std::string next = value(held, "next.crt");
+  const bool sound = net::validity_of(next).ok();
+  if (sound && !old_enough(next, terms, now)) return held;
+  const bool trusted = value(certificates, "ca.crt").find(next) != std::string::npos;
+  return sound && trusted ? Result<SecretData>(promoted(held)) : with_new(held, "next", terms, now);
 }
 
 Result<SignedKey> certificate_for(const SignedKey& held, bool fits, const SignedKey& authority,
@@ -78,26 +100,15 @@ Result<SignedKey> certificate_for(const SignedKey& held, bool fits, const Signed
 
 Result<SecretData> next_authorities(const SecretData& held, const SecretData& certificates,
                                     const TlsTerms& terms, int64_t now) {
-  SecretData out = held;
-  const auto validity = net::validity_of(value(held, "ca.crt"));
-  if (!validity || value(held, "ca.key").empty()) {
-    auto made = make(terms, now);
-    if (!made) return made.error();
-    out.clear();
-    set_pair(out, "ca", *made);
-    return out;
+  const std::string authority = value(held, "ca.crt");
+  const auto validity = net::validity_of(authority);
+  if (!validity || value(held, "ca.key").empty()) return with_new({}, "ca", terms, now);
+  if (held.contains("next.crt")) return with_successor(held, certificates, terms, now);
+  if (held.contains("previous.crt")) {
+    const bool over = settled(certificates, authority, terms, now);
+    return over ? without_previous(held) : held;
   }
-  if (const std::string next = value(held, "next.crt"); !next.empty()) {
-    const bool trusted = value(certificates, "ca.crt").find(next) != std::string::npos;
-    if (trusted && old_enough(next, terms, now)) promote(out);
-  } else if (held.contains("previous.crt")) {
-    if (settled(certificates, value(held, "ca.crt"), terms, now)) out.erase("previous.crt");
-  } else if (due(*validity, terms, now)) {
-    auto made = make(terms, now);
-    if (!made) return made.error();
-    set_pair(out, "next", *made);
-  }
-  return out;
+  return due(*validity, terms, now) ? with_new(held, "next", terms, now) : held;
 }
 
 Result<SecretData> next_certificates(const SecretData& held, const SecretData& authorities,

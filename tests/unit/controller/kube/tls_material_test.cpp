@@ -98,9 +98,21 @@ TEST_F(TlsMaterialTest, AnAuthorityThatNobodyHasSeenDoesNotSign) {
   turn();
   const auto held = authorities;
   now += 2 * terms.trust_wait;
-  auto unseen = certificates;
-  unseen["ca.crt"] = authorities["ca.crt"];
-  EXPECT_EQ(next_authorities(held, unseen, terms, now).value(), held);
+  certificates["ca.crt"] = authorities["ca.crt"];
+  turn();
+  EXPECT_EQ(authorities["ca.crt"], held.at("ca.crt"));
+  EXPECT_NE(authorities["next.crt"], held.at("next.crt")) << "its wait begins anew";
+  EXPECT_TRUE(trusts(authorities["next.crt"]));
+  EXPECT_FALSE(turn());
+}
+
+TEST_F(TlsMaterialTest, ASuccessorThatCannotBeReadIsMadeAnew) {
+  now += terms.authority_life * 2 / 3;
+  turn();
+  authorities["next.crt"] = "banana";
+  turn();
+  EXPECT_NE(authorities["next.crt"], "banana");
+  EXPECT_TRUE(trusts(authorities["next.crt"]));
 }
 
 TEST_F(TlsMaterialTest, TheOldAuthorityIsTrustedUntilNobodyShowsWhatItSigned) {

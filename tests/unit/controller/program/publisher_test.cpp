@@ -63,6 +63,29 @@ class PublisherTest : public testing::Test {
   std::unique_ptr<Publisher> publisher;
 };
 
+TEST_F(PublisherTest, CountsHowLongEachChangeTookAndIsBehindUntilThen) {
+  start();
+  set("a");
+  ASSERT_TRUE(acknowledged(1));
+  set("b");
+  EXPECT_GT(publisher->times().age(std::chrono::steady_clock::now()).count(), 0);
+  ASSERT_TRUE(acknowledged(2));
+  EXPECT_EQ(publisher->times().histogram().count, 2U);
+  EXPECT_GE(publisher->times().histogram().sum, .005) << "changes are gathered for so long";
+  EXPECT_EQ(publisher->times().age(std::chrono::steady_clock::now()).count(), 0);
+}
+
+TEST_F(PublisherTest, WhatChangedAndChangedBackWasNeverBehind) {
+  start();
+  set("a");
+  ASSERT_TRUE(acknowledged(1));
+  unset("a");
+  set("a");
+  const auto age = [&] { return publisher->times().age(std::chrono::steady_clock::now()).count(); };
+  EXPECT_TRUE(run_until(io, [&] { return age() == 0; }));
+  EXPECT_EQ(publisher->times().histogram().count, 1U);
+}
+
 TEST_F(PublisherTest, ReadsWhatIsHeldBeforeItWrites) {
   dataplane.held = {{7, 3}, {service("file/old")}};
   start();
@@ -200,6 +223,7 @@ TEST_F(PublisherTest, ARestartedDataPlaneGetsTheWholeState) {
   ASSERT_TRUE(acknowledged(2));
   EXPECT_THAT(dataplane.held.services, SizeIs(1));
   EXPECT_EQ(publisher->counters().repairs_restarted, 1u);
+  EXPECT_EQ(publisher->times().histogram().count, 1u) << "nothing has changed";
 }
 
 TEST_F(PublisherTest, AnotherPairLeadsToTheWholeState) {
