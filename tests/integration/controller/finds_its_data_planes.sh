@@ -55,7 +55,7 @@ dataplane() { # NAME PORT
   pids+=($!)
 }
 
-"$bin/empalme-controller" --source kubernetes --pool 192.0.2.10-192.0.2.20 --kubeconfig "$work/config" \
+"$bin/empalme-controller" --source kubernetes --pool 198.18.0.0/16 --kubeconfig "$work/config" \
   --dataplane-service lb/dp --tls-secret lb/tls --admin "unix:$work/controller.sock" \
   2>"$work/controller.log" &
 controller=$!
@@ -75,6 +75,8 @@ until_true both_hold 10.0.0.1 || fail "the Service did not reach both data plane
 
 ask "$port_a" /v1/state "$work/b" server | grep -q schema && fail "a data plane may give orders"
 curl -s -m 5 -k "https://127.0.0.1:$port_a/v1/state" | grep -q schema && fail "anybody may ask"
+
+ask "$port_a" /metrics "$work/a" client >"$work/refused"
 
 # Of another authority, at an address that the cluster names: not spoken to.
 mkdir -p "$work/x"
@@ -100,9 +102,10 @@ for name in ("server.crt", "client.crt"):
 request = urllib.request.Request(url[:-4], json.dumps(thing).encode(), method="PUT")
 urllib.request.urlopen(request).read()
 P
-n=3
+n=0
 renewed() {
   n=$((n + 1))
+  service "load-$n"
   slice d web web-1 "10.0.0.$((n % 200 + 3))" http 8080
   made && secret tls | grep -q client.crt && mount_secret "$work/a" && mount_secret "$work/b" &&
     [ "$(sha256sum <"$work/a/client.crt")" != "$before" ]
@@ -110,6 +113,11 @@ renewed() {
 until_true renewed || fail "certificates that are missing are not made anew"
 slice d web web-1 10.0.0.250 http 8080
 until_true both_hold 10.0.0.250 || fail "a change was lost while certificates were replaced"
+holds_all() { [ "$(ask "$1" /v1/state "$work/a" client | grep -o 'kubernetes/d/load-' | wc -l)" -eq $n ]; }
+for port in $port_a $port_b; do
+  until_true holds_all "$port" || fail "of $n Services that came meanwhile some are not published"
+done
+echo "$n Services came while certificates were replaced"
 
 fake delete/slices/lb/dp-dp-b
 until_true said '"a data plane is no longer there","dataplane":"dp-b"' || fail "dp-b is still a member"
@@ -122,8 +130,12 @@ cat "$work"/*.log >"$work/all.log"
 grep -q -e PRIVATE -e "$key" -e sesame "$work/all.log" && fail "a secret stands in a log"
 curl -s --unix-socket "$work/controller.sock" localhost/metrics >"$work/answers"
 ask "$port_a" /v1/status "$work/a" client >>"$work/answers"
+grep -q 'http_tls_failures_total{server="admin"} [1-9]' "$work/refused" || fail "refusals are not counted"
 grep -q -e PRIVATE -e "$key" "$work/answers" "$work"/state-*/* && fail "a key stands in an answer"
 grep -q 'empalme_controller_tls_secret_writes_total [3-9]' "$work/answers" || fail "renewals are not counted"
+grep -q 'empalme_controller_tls_reloads_total [2-9]' "$work/answers" || fail "reloads are not counted"
+grep -q 'publish_seconds_count{dataplane="dp-a"} [1-9]' "$work/answers" || fail "no publishing is timed"
+grep -q 'sync_age_seconds{dataplane="dp-a"} 0$' "$work/answers" || fail "dp-a is said to be behind"
 kill "$controller"; wait "$controller"
 code=$?
 [ $code -eq 0 ] || fail "SIGTERM must end with 0, got $code"
