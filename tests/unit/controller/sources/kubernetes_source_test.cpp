@@ -128,7 +128,7 @@ TEST_F(KubernetesSourceTest, TellsOfTheSlicesOfAServiceThatItIsToFollowEvenIfItI
   scripts.slices.add(200, list(slice("10.0.0.1")));
   ASSERT_TRUE(run_until([&] { return !told.empty(); }));
   EXPECT_EQ(told.back(), 1U);
-  scripts.slices.line(event("DELETED", slice("10.0.0.1")));
+  scripts.slices.add_stream({event("DELETED", slice("10.0.0.1"))});
   EXPECT_TRUE(run_until([&] { return told.back() == 0; }));
 }
 
