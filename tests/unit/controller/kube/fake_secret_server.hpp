@@ -28,7 +28,11 @@ class FakeSecretServer {
     const std::lock_guard lock(mutex_);
     ++requests_[request.method];
     if (refuse_with != 0) return net::HttpResponse{refuse_with, {}, "{}"};
-    if (request.method == "GET") return get(request.target.substr(kPath.size() + 1));
+    if (request.method == "GET") {
+      const std::string name = request.target.substr(kPath.size() + 1);
+      ++reads_[name];
+      return get(name);
+    }
     const auto body = nlohmann::json::parse(request.body);
     const std::string name = body["metadata"]["name"];
     const auto held = secrets_.find(name);
@@ -57,6 +61,10 @@ class FakeSecretServer {
     const std::lock_guard lock(mutex_);
     return requests_[method];
   }
+  int reads(const std::string& name) {
+    const std::lock_guard lock(mutex_);
+    return reads_[name];
+  }
 
  private:
   struct Secret {
@@ -75,7 +83,7 @@ class FakeSecretServer {
 
   std::mutex mutex_;
   std::map<std::string, Secret> secrets_;
-  std::map<std::string, int> requests_;
+  std::map<std::string, int> requests_, reads_;
   int version_ = 0;
 };
 

@@ -89,6 +89,7 @@ TEST_F(SecretKeeperTest, WhoeverStandsByOnlyReadsAndNeverTheAuthority) {
   const auto standby = keeper(told, false);
   for (int i = 0; i < 10'000 && server.requests("GET") < 3; ++i) std::this_thread::sleep_for(1ms);
   EXPECT_THAT(server.data("tls"), IsEmpty());
+  EXPECT_EQ(server.reads("tls-ca"), 0);
   Told others;
   const auto leader = keeper(others, true);
   ASSERT_TRUE(told.reaches(1));
