@@ -41,6 +41,15 @@ TEST_F(CertificatesTest, AnotherAuthorityOfTheSameNameDoesNotFit) {
   EXPECT_FALSE(fits(server(), other.certificate, "dataplane.empalme", CertificateUse::kServer));
 }
 
+TEST_F(CertificatesTest, OneThatWasChangedAfterItWasSignedDoesNotFit) {
+  SignedKey forged = server();
+  size_t at = forged.certificate.find("\n-----END") - 12;  // of the signature
+  while (forged.certificate[at] == '\n') --at;
+  forged.certificate[at] = forged.certificate[at] == 'A' ? 'B' : 'A';
+  ASSERT_TRUE(validity_of(forged.certificate).ok());
+  EXPECT_FALSE(fits(forged, authority.certificate, "dataplane.empalme", CertificateUse::kServer));
+}
+
 TEST_F(CertificatesTest, AnotherKeyDoesNotFit) {
   SignedKey mixed = server();
   mixed.key = server().key;
