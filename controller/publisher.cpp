@@ -337,7 +337,7 @@ bool Publisher::polled(const net::HttpResponse& response) {
 // must not keep us sending.
 bool Publisher::repair(bool restarted) {
   const auto now = Clock::now();
-  if (!restarted && now - repaired_ < options_.repair_pause) return false;
+  if (!restarted && repaired_ && now - *repaired_ < options_.repair_pause) return false;
   if (!restarted) repaired_ = now;
   ++(restarted ? counters_.repairs_restarted : counters_.repairs_differing);
   times_.unknown(now);

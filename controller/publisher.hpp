@@ -156,8 +156,8 @@ class Publisher {
   std::string acknowledged_at_;
   std::string last_error_;
   asio::steady_timer::time_point last_heard_{};
-  asio::steady_timer::time_point asked_{};     // the poll under way
-  asio::steady_timer::time_point repaired_{};  // when another pair was last answered
+  asio::steady_timer::time_point asked_{};                  // the poll under way
+  std::optional<asio::steady_timer::time_point> repaired_;  // another pair, with a whole state
   plan::Reach reach_ = plan::Reach::kSilent;
   bool contacted_ = false;
   bool superseded_ = false;
