@@ -105,8 +105,8 @@ void Publisher::watch_silence() {
 
 void Publisher::read_held() {
   writer_.request({"GET", "/v1/state", {}, {}}, options_.request_timeout,
-                  [this](Result<net::HttpResponse> answer) {
-                    if (stopped_) return;
+                  [this, gone = gone_](Result<net::HttpResponse> answer) {
+                    if (*gone || stopped_) return;
                     if (answer && answer->status == 200) return take_over(*answer);
                     note_error(answer ? Error{"Refused", "HTTP " + std::to_string(answer->status)}
                                       : answer.error());
@@ -225,14 +225,15 @@ void Publisher::send(net::HttpRequest request, Version offered,
                      std::function<std::set<std::string>()> done) {
   in_flight_ = true;
   request.headers.push_back({"Content-Type", "application/json"});
-  writer_.request(std::move(request), options_.request_timeout,
-                  [this, offered, done = std::move(done)](Result<net::HttpResponse> answer) {
-                    if (stopped_) return;
-                    in_flight_ = false;
-                    if (answer) return answered(*answer, offered, done);
-                    note_error(answer.error());
-                    retry_later();
-                  });
+  writer_.request(
+      std::move(request), options_.request_timeout,
+      [this, offered, gone = gone_, done = std::move(done)](Result<net::HttpResponse> answer) {
+        if (*gone || stopped_) return;
+        in_flight_ = false;
+        if (answer) return answered(*answer, offered, done);
+        note_error(answer.error());
+        retry_later();
+      });
 }
 
 // What became of the change is not known: only the whole state is sure to be right.
@@ -290,8 +291,8 @@ void Publisher::poll() {
       rev_.empty() ? "/v1/status"
                    : "/v1/status?since=" + rev_ + "&wait=" + std::to_string(options_.poll.count());
   reader_.request({"GET", target, {}, {}}, options_.poll + kPollGrace,
-                  [this](Result<net::HttpResponse> answer) {
-                    if (stopped_) return;
+                  [this, gone = gone_](Result<net::HttpResponse> answer) {
+                    if (*gone || stopped_) return;
                     if (answer && answer->status == 200) {
                       if (!polled(*answer)) return poll_later(std::chrono::seconds(1));
                       poll_backoff_.reset();

@@ -76,6 +76,8 @@ class Publisher {
 
   Publisher(asio::io_context& io, Options options, Target target, const WantedServices& wanted,
             PublisherObserver& observer);
+  // A request under way is given up, and its end finds nobody.
+  ~Publisher() { *gone_ = true; }
   Publisher(const Publisher&) = delete;
   Publisher& operator=(const Publisher&) = delete;
 
@@ -166,6 +168,7 @@ class Publisher {
   bool in_flight_ = false;
   bool complained_ = false;
   bool stopped_ = false;
+  const std::shared_ptr<bool> gone_ = std::make_shared<bool>(false);
 };
 
 }  // namespace lb::controller
