@@ -74,6 +74,10 @@ void add_dataplane_flags(CLI::App& app, Typed& typed) {
       ->delimiter(',')
       ->take_all()
       ->allow_extra_args(false);
+  app.add_option("--dataplane-service", config.dataplane_service,
+                 "NAMESPACE/NAME of a headless Service: its endpoints are data planes too, at the "
+                 "port named admin")
+      ->envname("EMPALME_DATAPLANE_SERVICE");
   app.add_option("--tls-cert", config.tls.certificate,
                  "Our certificate (PEM), for a data plane over TCP")
       ->envname("EMPALME_TLS_CERT");
@@ -81,8 +85,13 @@ void add_dataplane_flags(CLI::App& app, Typed& typed) {
   app.add_option("--tls-ca", config.tls.authority, "Who signs the data plane's certificate (PEM)")
       ->envname("EMPALME_TLS_CA");
   app.add_option("--tls-server-name", config.tls_server_name,
-                 "The name in the data plane's certificate; default: its address")
-      ->envname("EMPALME_TLS_SERVER_NAME");
+                 "The DNS name that a data plane's certificate must be for; empty: its address")
+      ->envname("EMPALME_TLS_SERVER_NAME")
+      ->capture_default_str();
+  app.add_option("--tls-secret", config.tls_secret,
+                 "NAMESPACE/NAME of a Secret with certificates for data planes and controllers, "
+                 "which whoever leads makes and renews; instead of --tls-cert, --tls-key, --tls-ca")
+      ->envname("EMPALME_TLS_SECRET");
 }
 
 void add_own_flags(CLI::App& app, Typed& typed) {
@@ -144,6 +153,27 @@ Status judge_pools(Typed& typed) {
   return Done{};
 }
 
+bool names_an_object(const std::string& text) {
+  const size_t slash = text.find('/');
+  return slash != std::string::npos && slash != 0 && slash + 1 < text.size() &&
+         slash == text.rfind('/');
+}
+
+bool has_certificates(const Config& config) {
+  return config.tls.all() || !config.tls_secret.empty();
+}
+
+Status judge_certificates(const Config& config) {
+  if (config.tls.any() && !config.tls.all()) {
+    return Error{"Flag", "--tls-cert, --tls-key and --tls-ca belong together"};
+  }
+  if (config.tls_secret.empty()) return Done{};
+  if (config.tls.any()) return Error{"Flag", "--tls-secret stands instead of --tls-cert"};
+  if (!config.kubernetes) return Error{"Flag", "--tls-secret needs --source kubernetes"};
+  if (names_an_object(config.tls_secret)) return Done{};
+  return Error{"Flag", "--tls-secret takes NAMESPACE/NAME, not '" + config.tls_secret + "'"};
+}
+
 Status judge_dataplane(Config& config, const std::string& text) {
   auto dataplane = net::parse_socket_address(text);
   if (!dataplane) return Error{"Flag", "--dataplane: " + dataplane.error().message};
@@ -152,22 +182,36 @@ Status judge_dataplane(Config& config, const std::string& text) {
   }
   config.dataplanes.push_back(*dataplane);
   const auto* tcp = std::get_if<Endpoint>(&*dataplane);
-  if (tcp == nullptr || tcp->address.is_loopback() || config.tls.all()) return Done{};
-  return Error{"Flag", "--dataplane over TCP needs --tls-cert, --tls-key and --tls-ca"};
+  if (tcp == nullptr || tcp->address.is_loopback() || has_certificates(config)) return Done{};
+  return Error{"Flag",
+               "--dataplane over TCP needs --tls-secret, or --tls-cert, --tls-key and --tls-ca"};
+}
+
+Status judge_dataplane_service(const Config& config) {
+  if (!config.kubernetes) return Error{"Flag", "--dataplane-service needs --source kubernetes"};
+  if (!names_an_object(config.dataplane_service)) {
+    return Error{
+        "Flag", "--dataplane-service takes NAMESPACE/NAME, not '" + config.dataplane_service + "'"};
+  }
+  if (has_certificates(config)) return Done{};
+  return Error{"Flag",
+               "--dataplane-service needs --tls-secret, or --tls-cert, --tls-key and --tls-ca"};
 }
 
 Status judge_dataplanes(Typed& typed) {
   Config& config = typed.config;
-  if (config.tls.any() && !config.tls.all()) {
-    return Error{"Flag", "--tls-cert, --tls-key and --tls-ca belong together"};
+  if (const auto sound = judge_certificates(config); !sound) return sound;
+  if (!config.dataplane_service.empty()) {
+    if (const auto sound = judge_dataplane_service(config); !sound) return sound;
+  } else if (typed.dataplanes.empty()) {
+    typed.dataplanes.push_back(default_dataplane());
   }
-  if (typed.dataplanes.empty()) typed.dataplanes.push_back(default_dataplane());
   for (const auto& text : typed.dataplanes) {
     if (const auto sound = judge_dataplane(config, text); !sound) return sound;
   }
   const bool tcp = std::any_of(config.dataplanes.begin(), config.dataplanes.end(),
                                [](auto& each) { return std::holds_alternative<Endpoint>(each); });
-  if (!config.tls.any() || tcp) return Done{};
+  if (!config.tls.any() || tcp || !config.dataplane_service.empty()) return Done{};
   return Error{"Flag", "--tls-cert, --tls-key and --tls-ca are for --dataplane tcp:HOST:PORT"};
 }
 
@@ -176,7 +220,7 @@ Status judge_lease(Typed& typed) {
   const size_t slash = typed.lease.find('/');
   Config& config = typed.config;
   if (!config.kubernetes) return Error{"Flag", "--lease needs --source kubernetes"};
-  if (slash == 0 || slash + 1 >= typed.lease.size() || slash != typed.lease.rfind('/')) {
+  if (!names_an_object(typed.lease)) {
     return Error{"Flag", "--lease takes NAMESPACE/NAME, not '" + typed.lease + "'"};
   }
   config.lease_namespace = typed.lease.substr(0, slash);

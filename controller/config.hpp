@@ -24,8 +24,10 @@ struct Config {
   bool claim_unclassed = false;
   std::set<std::string> privileged;  // namespaces
   std::vector<net::SocketAddress> dataplanes;
-  net::TlsFiles tls;            // for a data plane over TCP
-  std::string tls_server_name;  // empty: its address
+  std::string dataplane_service;                      // NAMESPACE/NAME; empty: none are looked for
+  net::TlsFiles tls;                                  // for a data plane over TCP
+  std::string tls_server_name = net::kDataplaneName;  // empty: its address
+  std::string tls_secret;  // NAMESPACE/NAME, instead of files; empty: none
   std::string kubeconfig;
   std::string lease_namespace;  // with the next one: what is led by; empty: no election
   std::string lease_name;

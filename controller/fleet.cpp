@@ -193,6 +193,10 @@ std::optional<plan::HealthView> Fleet::health(const std::string& key) const {
 }
 
 void Fleet::reached(Publisher& by) {
+  if (by.reach() == Reach::kLost) {
+    ops::log(ops::Level::kWarning, "a data plane is lost: nothing waits for it until it answers",
+             {{"dataplane", by.name()}, {"reason", "DataPlaneLost"}});
+  }
   observer_.published(keys_of(by));
   judge_loss();
 }

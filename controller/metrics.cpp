@@ -82,6 +82,8 @@ static void add_member_rows(Metrics& out, const Fleet& fleet) {
        [](const Publisher& p) { return p.reach() == plan::Reach::kAnswers ? 1.0 : 0.0; }},
       {"superseded", "1: another controller publishes with a higher epoch", kGauge,
        [](const Publisher& p) { return p.superseded() ? 1.0 : 0.0; }},
+      {"sync_age_seconds", "How long it may not have held what is wanted; 0: it does", kGauge,
+       [](const Publisher& p) { return p.times().age(std::chrono::steady_clock::now()).count(); }},
       {"state_epoch", "Epoch of what is acknowledged", kGauge,
        [](const Publisher& p) { return number(p.version().epoch); }},
       {"state_generation", "Generation of what is acknowledged", kGauge,
@@ -96,10 +98,39 @@ static void add_member_rows(Metrics& out, const Fleet& fleet) {
   }
 }
 
+static void add_repairs(Metrics& out, const Fleet& fleet) {
+  ops::Metric metric{std::string(kPrefix) + "repairs_total",
+                     "Whole states for a data plane that does not hold what it acknowledged.",
+                     ops::MetricType::kCounter,
+                     {}};
+  for (const auto& [name, member] : fleet.members()) {
+    const auto& counters = member->counters();
+    metric.samples.push_back(
+        {number(counters.repairs_restarted), {{"dataplane", name}, {"cause", "restarted"}}});
+    metric.samples.push_back(
+        {number(counters.repairs_differing), {{"dataplane", name}, {"cause", "differs"}}});
+  }
+  if (!metric.samples.empty()) out.push_back(std::move(metric));
+}
+
+static void add_publish_times(Metrics& out, const Fleet& fleet) {
+  ops::Metric metric{std::string(kPrefix) + "publish_seconds",
+                     "From a change of what is wanted to the acknowledgement.",
+                     ops::MetricType::kHistogram,
+                     {}};
+  for (const auto& [name, member] : fleet.members()) {
+    metric.histograms.push_back(member->times().histogram());
+    metric.histograms.back().labels = {{"dataplane", name}};
+  }
+  if (!metric.histograms.empty()) out.push_back(std::move(metric));
+}
+
 void add_fleet_metrics(Metrics& out, const Fleet& fleet) {
   gauge(out, "dataplanes", "Data planes that are published to", fleet.members().size());
   gauge(out, "dataplanes_answering", "Those of them that answer", fleet.answering());
   add_member_rows(out, fleet);
+  add_repairs(out, fleet);
+  add_publish_times(out, fleet);
 }
 
 void add_lease_metrics(Metrics& out, const kube::LeaseCounters& counters) {
@@ -110,6 +141,20 @@ void add_lease_metrics(Metrics& out, const kube::LeaseCounters& counters) {
   counter(out, "lease_renewals_total", "Writes of the Lease that succeeded", counters.renewals);
   counter(out, "lease_failures_total", "Reads and writes of the Lease that failed",
           counters.failures);
+}
+
+void add_secret_metrics(Metrics& out, const kube::SecretCounters& counters,
+                        const net::TlsIdentity& identity) {
+  counter(out, "tls_secret_reads_total", "Secrets with certificates read", counters.reads);
+  counter(out, "tls_secret_writes_total", "Secrets with certificates made or renewed",
+          counters.writes);
+  counter(out, "tls_secret_conflicts_total", "Writes of them that met a newer version",
+          counters.conflicts);
+  counter(out, "tls_secret_failures_total", "Reads and writes of them that failed",
+          counters.failures);
+  counter(out, "tls_reloads_total", "Certificates taken into use", identity.reloads());
+  counter(out, "tls_reload_failures_total", "Certificates that could not be used",
+          identity.reload_failures());
 }
 
 void add_writer_metrics(Metrics& out, const kube::ApiWriterCounters& counters) {

@@ -9,6 +9,7 @@
 #include "controller/kube/api_writer.hpp"
 #include "controller/kube/lease_keeper.hpp"
 #include "controller/kube/reflector.hpp"
+#include "controller/kube/secret_keeper.hpp"
 #include "controller/reconciler.hpp"
 #include "controller/sources/file_source.hpp"
 
@@ -19,6 +20,8 @@ using Metrics = std::vector<ops::Metric>;
 void add_reconciler_metrics(Metrics& out, const Reconciler& reconciler);
 void add_fleet_metrics(Metrics& out, const Fleet& fleet);
 void add_lease_metrics(Metrics& out, const kube::LeaseCounters& counters);
+void add_secret_metrics(Metrics& out, const kube::SecretCounters& counters,
+                        const net::TlsIdentity& identity);
 void add_writer_metrics(Metrics& out, const kube::ApiWriterCounters& counters);
 void add_server_metrics(Metrics& out, const net::HttpServerCounters& observe);
 void add_file_metrics(Metrics& out, const std::vector<const sources::FileSource*>& files);

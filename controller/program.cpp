@@ -44,8 +44,10 @@ void Program::start() {
   if (lease_) {
     lease_->start();
   } else {
+    if (secrets_) secrets_->lead(true);
     fleet_->start();
   }
+  if (secrets_) secrets_->start();
   for (auto& source : sources_) source->start();
 }
 
@@ -74,30 +76,63 @@ Status Program::prepare() {
     for (auto& source : sources_) source->held(state);
   };
   reconciler_ = std::make_unique<Reconciler>(io_, std::move(options), writer_.get());
-  fleet_ = std::make_unique<Fleet>(io_, Publisher::Options{}, *reconciler_);
-  reconciler_->set_fleet(*fleet_);
-  auto members = dataplanes();
-  if (!members) return members.error();
-  fleet_->list(std::move(members).value());
+  if (const auto made = make_fleet(); !made) return made;
   make_sources();
   make_lease();
   if (const auto open = open_admin(); !open) return open;
   return open_observe();
 }
 
-Result<std::vector<Publisher::Target>> Program::dataplanes() const {
-  std::shared_ptr<net::TlsIdentity> identity;
+Status Program::make_fleet() {
+  fleet_ = std::make_unique<Fleet>(io_, Publisher::Options{}, *reconciler_);
+  reconciler_->set_fleet(*fleet_);
   if (config_.tls.all()) {
     auto tls = net::TlsIdentity::load(config_.tls, net::TlsRole::kClient, config_.tls_server_name);
     if (!tls) return tls.error();
-    identity = std::move(tls).value();
+    identity_ = std::move(tls).value();
   }
+  if (!config_.tls_secret.empty()) make_secret_keeper();
+  list_members();
+  return Done{};
+}
+
+void Program::make_secret_keeper() {
+  identity_ = net::TlsIdentity::unset(net::TlsRole::kClient, config_.tls_server_name);
+  kube::SecretKeeper::Options options;
+  options.make_client = make_client_;
+  options.on_unauthorized = [c = credentials_] { c->refused(); };
+  const size_t slash = config_.tls_secret.find('/');
+  options.ns = config_.tls_secret.substr(0, slash);
+  options.name = config_.tls_secret.substr(slash + 1);
+  options.on_text = [this](net::TlsText text) {
+    asio::post(io_, [this, text = std::move(text)] {
+      const auto used = identity_->replace(text);
+      if (!used) ops::log_error(used.error());
+    });
+  };
+  secrets_ = std::make_unique<kube::SecretKeeper>(std::move(options));
+}
+
+// Those of the flags and those of the Service; one that is both is one.
+void Program::list_members() {
   std::vector<Publisher::Target> out;
+  std::set<Endpoint> given;
   for (const auto& address : config_.dataplanes) {
-    const bool tcp = std::holds_alternative<Endpoint>(address);
-    out.push_back({to_string(address), {address, tcp ? identity : nullptr}});
+    const auto* tcp = std::get_if<Endpoint>(&address);
+    if (tcp != nullptr) given.insert(*tcp);
+    out.push_back({to_string(address), {address, tcp != nullptr ? identity_ : nullptr}});
   }
-  return out;
+  for (const auto& [name, endpoint] : found_) {
+    if (!given.contains(endpoint)) out.push_back({name, {endpoint, identity_}});
+  }
+  fleet_->list(std::move(out));
+}
+
+void Program::follow(const std::vector<plan::EndpointSliceObject>& slices) {
+  auto found = discovered_.update(slices);
+  if (found == found_) return;
+  found_ = std::move(found);
+  list_members();
 }
 
 Status Program::connect_to_cluster() {
@@ -115,11 +150,14 @@ Status Program::connect_to_cluster() {
 
 void Program::make_sources() {
   if (config_.kubernetes) {
-    auto source = std::make_unique<sources::KubernetesSource>(
-        io_,
-        sources::KubernetesSource::Options{make_client_, [c = credentials_] { c->refused(); },
-                                           /*watch_list=*/true},
-        *reconciler_);
+    sources::KubernetesSource::Options options{make_client_, [c = credentials_] { c->refused(); },
+                                               /*watch_list=*/true};
+    if (const auto& service = config_.dataplane_service; !service.empty()) {
+      options.followed = "kubernetes/" + service;
+      options.on_followed = [this](const auto& slices) { follow(slices); };
+    }
+    auto source =
+        std::make_unique<sources::KubernetesSource>(io_, std::move(options), *reconciler_);
     kubernetes_ = source.get();
     sources_.push_back(std::move(source));
   }
@@ -151,6 +189,7 @@ void Program::make_lease() {
 // Whoever no longer leads takes nothing back: what is served goes on.
 void Program::lead(std::optional<uint64_t> epoch) {
   leading_ = epoch.has_value();
+  if (secrets_) secrets_->lead(leading_);
   if (epoch) {
     ops::log(ops::Level::kInfo, "leading", {{"epoch", *epoch}});
     reconciler_->lead(true);
@@ -239,6 +278,7 @@ std::string Program::metrics() const {
   add_reconciler_metrics(out, *reconciler_);
   add_fleet_metrics(out, *fleet_);
   if (lease_) add_lease_metrics(out, lease_->counters());
+  if (secrets_) add_secret_metrics(out, secrets_->counters(), *identity_);
   if (writer_) add_writer_metrics(out, writer_->counters());
   if (kubernetes_ != nullptr) add_reflector_metrics(out, kubernetes_->reflectors());
   if (!files_.empty()) add_file_metrics(out, files_);
@@ -253,6 +293,7 @@ void Program::end() {
   if (admin_server_) admin_server_->stop();
   for (auto& source : sources_) source->stop();
   if (writer_) writer_->stop();
+  if (secrets_) secrets_->stop();
   fleet_->stop();
   reconciler_->stop();
   // Last, so that whoever leads next finds nobody at work.

@@ -9,11 +9,13 @@
 #include "common/net/asio.hpp"
 #include "common/net/http_server.hpp"
 #include "controller/config.hpp"
+#include "controller/core/fleet_members.hpp"
 #include "controller/fleet.hpp"
 #include "controller/kube/api_writer.hpp"
 #include "controller/kube/credentials.hpp"
 #include "controller/kube/http_client.hpp"
 #include "controller/kube/lease_keeper.hpp"
+#include "controller/kube/secret_keeper.hpp"
 #include "controller/reconciler.hpp"
 #include "controller/sources/file_source.hpp"
 #include "controller/sources/kubernetes_source.hpp"
@@ -32,7 +34,10 @@ class Program {
  private:
   int check() const;
   Status prepare();
-  Result<std::vector<Publisher::Target>> dataplanes() const;
+  Status make_fleet();
+  void list_members();
+  void make_secret_keeper();
+  void follow(const std::vector<plan::EndpointSliceObject>& slices);
   Status connect_to_cluster();
   void make_sources();
   void make_lease();
@@ -53,6 +58,10 @@ class Program {
   std::unique_ptr<kube::ApiWriter> writer_;
   std::unique_ptr<Reconciler> reconciler_;
   std::unique_ptr<Fleet> fleet_;
+  std::shared_ptr<net::TlsIdentity> identity_;   // towards data planes over TCP; null: none
+  std::unique_ptr<kube::SecretKeeper> secrets_;  // null: certificates come from elsewhere
+  plan::FleetMembers discovered_;
+  plan::FleetMembers::Members found_;
   std::unique_ptr<kube::LeaseKeeper> lease_;  // null: nobody to share the work with
   bool leading_ = false;
   std::vector<std::unique_ptr<sources::Source>> sources_;

@@ -43,6 +43,7 @@ Publisher::Publisher(asio::io_context& io, Options options, Target target,
 void Publisher::start(std::optional<uint64_t> epoch) {
   leadership_ = epoch;
   last_heard_ = Clock::now();
+  times_.unknown(last_heard_);
   read_held();
   watch_silence();
 }
@@ -63,6 +64,7 @@ void Publisher::stop() {
 
 void Publisher::touch(const std::string& key) {
   dirty_.insert(key);
+  times_.changed(key, Clock::now());
   schedule();
 }
 
@@ -103,8 +105,8 @@ void Publisher::watch_silence() {
 
 void Publisher::read_held() {
   writer_.request({"GET", "/v1/state", {}, {}}, options_.request_timeout,
-                  [this](Result<net::HttpResponse> answer) {
-                    if (stopped_) return;
+                  [this, gone = gone_](Result<net::HttpResponse> answer) {
+                    if (*gone || stopped_) return;
                     if (answer && answer->status == 200) return take_over(*answer);
                     note_error(answer ? Error{"Refused", "HTTP " + std::to_string(answer->status)}
                                       : answer.error());
@@ -158,6 +160,7 @@ void Publisher::publish() { return whole_ ? put() : patch(); }
 
 void Publisher::put() {
   dirty_.clear();
+  times_.sent();
   ++counters_.puts;
   DesiredState offered;
   offered.version = {epoch_, ++generation_};
@@ -178,7 +181,8 @@ Publisher::Changes Publisher::take_changes() {
 
 void Publisher::patch() {
   auto changes = take_changes();
-  if (changes.empty()) return;
+  if (changes.empty()) return times_.nothing_to_send();
+  times_.sent();
   ++counters_.patches;
   StatePatch offered{version_.epoch, version_.generation, ++generation_, {}, {}};
   for (const auto& [key, service] : changes) {
@@ -221,14 +225,15 @@ void Publisher::send(net::HttpRequest request, Version offered,
                      std::function<std::set<std::string>()> done) {
   in_flight_ = true;
   request.headers.push_back({"Content-Type", "application/json"});
-  writer_.request(std::move(request), options_.request_timeout,
-                  [this, offered, done = std::move(done)](Result<net::HttpResponse> answer) {
-                    if (stopped_) return;
-                    in_flight_ = false;
-                    if (answer) return answered(*answer, offered, done);
-                    note_error(answer.error());
-                    retry_later();
-                  });
+  writer_.request(
+      std::move(request), options_.request_timeout,
+      [this, offered, gone = gone_, done = std::move(done)](Result<net::HttpResponse> answer) {
+        if (*gone || stopped_) return;
+        in_flight_ = false;
+        if (answer) return answered(*answer, offered, done);
+        note_error(answer.error());
+        retry_later();
+      });
 }
 
 // What became of the change is not known: only the whole state is sure to be right.
@@ -251,6 +256,7 @@ void Publisher::answered(const net::HttpResponse& response, Version offered,
   }
   send_backoff_.reset();
   ++counters_.acknowledged;
+  times_.acknowledged(Clock::now());
   acknowledged_at_ = ops::utc_milliseconds();
   last_error_.clear();
   whole_ = false;
@@ -285,8 +291,8 @@ void Publisher::poll() {
       rev_.empty() ? "/v1/status"
                    : "/v1/status?since=" + rev_ + "&wait=" + std::to_string(options_.poll.count());
   reader_.request({"GET", target, {}, {}}, options_.poll + kPollGrace,
-                  [this](Result<net::HttpResponse> answer) {
-                    if (stopped_) return;
+                  [this, gone = gone_](Result<net::HttpResponse> answer) {
+                    if (*gone || stopped_) return;
                     if (answer && answer->status == 200) {
                       if (!polled(*answer)) return poll_later(std::chrono::seconds(1));
                       poll_backoff_.reset();
@@ -322,12 +328,23 @@ bool Publisher::polled(const net::HttpResponse& response) {
   instance_ = status->instance;
   // Another pair than ours is only news while nothing of ours is on its way.
   const bool foreign = !in_flight_ && !whole_ && status->version != version_;
-  if (restarted || foreign) {
-    whole_ = true;
-    schedule();
-  }
+  const bool sound = !restarted && !foreign;
+  const bool repaired = sound || repair(restarted);
   observer_.status(*this, *status);
-  return !early;
+  return !early && repaired;
+}
+
+// False: too soon after the last one. A data plane that acknowledges what it then does not hold
+// must not keep us sending.
+bool Publisher::repair(bool restarted) {
+  const auto now = Clock::now();
+  if (!restarted && repaired_ && now - *repaired_ < options_.repair_pause) return false;
+  if (!restarted) repaired_ = now;
+  ++(restarted ? counters_.repairs_restarted : counters_.repairs_differing);
+  times_.unknown(now);
+  whole_ = true;
+  schedule();
+  return true;
 }
 
 }  // namespace lb::controller

@@ -19,6 +19,7 @@
 #include "common/model/state.hpp"
 #include "common/net/asio.hpp"
 #include "common/net/http_client.hpp"
+#include "controller/apply_times.hpp"
 #include "controller/core/plan.hpp"
 #include "controller/kube/backoff.hpp"
 
@@ -54,6 +55,8 @@ class PublisherObserver {
 
 struct PublisherCounters {
   uint64_t puts = 0, patches = 0, acknowledged = 0, conflicts = 0, refused = 0, errors = 0;
+  // Whole states for one that began anew, and for one that holds another pair than it acknowledged.
+  uint64_t repairs_restarted = 0, repairs_differing = 0;
 };
 
 class Publisher {
@@ -64,6 +67,7 @@ class Publisher {
     std::chrono::seconds poll{4};          // how long the data plane may wait for news
     std::chrono::seconds silent_after{8};  // longer than a poll takes
     std::chrono::seconds lost_after{60};
+    std::chrono::milliseconds repair_pause{1'000};  // at least, between two for another pair
   };
   struct Target {
     std::string name;  // for logs and metrics
@@ -72,6 +76,8 @@ class Publisher {
 
   Publisher(asio::io_context& io, Options options, Target target, const WantedServices& wanted,
             PublisherObserver& observer);
+  // A request under way is given up, and its end finds nobody.
+  ~Publisher() { *gone_ = true; }
   Publisher(const Publisher&) = delete;
   Publisher& operator=(const Publisher&) = delete;
 
@@ -92,6 +98,7 @@ class Publisher {
   const std::string& name() const { return target_.name; }
   const net::SocketAddress& address() const { return target_.address.address; }
   const PublisherCounters& counters() const { return counters_; }
+  const ApplyTimes& times() const { return times_; }
   Version version() const { return version_; }
   // RFC 3339; empty: never.
   const std::string& acknowledged_at() const { return acknowledged_at_; }
@@ -119,6 +126,7 @@ class Publisher {
   void poll();
   void poll_later(std::chrono::milliseconds pause);
   bool polled(const net::HttpResponse& response);
+  bool repair(bool restarted);
   void heard();
   void watch_silence();
   void set_reach(plan::Reach reach);
@@ -137,6 +145,7 @@ class Publisher {
   kube::Backoff send_backoff_{std::chrono::milliseconds(100), std::chrono::milliseconds(2'000)};
   kube::Backoff poll_backoff_{std::chrono::milliseconds(100), std::chrono::milliseconds(2'000)};
   PublisherCounters counters_;
+  ApplyTimes times_;
 
   WantedServices held_;
   Version version_;  // of what is held
@@ -149,7 +158,8 @@ class Publisher {
   std::string acknowledged_at_;
   std::string last_error_;
   asio::steady_timer::time_point last_heard_{};
-  asio::steady_timer::time_point asked_{};  // the poll under way
+  asio::steady_timer::time_point asked_{};                  // the poll under way
+  std::optional<asio::steady_timer::time_point> repaired_;  // another pair, with a whole state
   plan::Reach reach_ = plan::Reach::kSilent;
   bool contacted_ = false;
   bool superseded_ = false;
@@ -158,6 +168,7 @@ class Publisher {
   bool in_flight_ = false;
   bool complained_ = false;
   bool stopped_ = false;
+  const std::shared_ptr<bool> gone_ = std::make_shared<bool>(false);
 };
 
 }  // namespace lb::controller

@@ -69,6 +69,11 @@ void add_flags(CLI::App& app, Typed& typed) {
   app.add_option("--tls-key", config.tls.key, "Its key (PEM)")->envname("EMPALME_TLS_KEY");
   app.add_option("--tls-ca", config.tls.authority, "Who signs the certificates of clients (PEM)")
       ->envname("EMPALME_TLS_CA");
+  app.add_option("--tls-client-name", config.tls_client_name,
+                 "The DNS name that a client's certificate must be for; empty: any that --tls-ca "
+                 "signed")
+      ->envname("EMPALME_TLS_CLIENT_NAME")
+      ->capture_default_str();
   app.add_flag("--insecure-loopback", typed.insecure_loopback,
                "Allow a TCP admin address on loopback without authentication")
       ->envname("EMPALME_INSECURE_LOOPBACK");

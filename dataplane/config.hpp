@@ -23,9 +23,10 @@ enum class Announce : uint8_t { kNone, kAuto, kInterface, kVrrp };
 
 struct Config {
   net::SocketAddress admin;
-  net::TlsFiles tls;       // of a TCP admin address
-  std::string state_dir;   // empty: nothing is saved
-  std::string state_file;  // empty: the saved state is loaded
+  net::TlsFiles tls;                                   // of a TCP admin address
+  std::string tls_client_name = net::kControllerName;  // empty: any that the authority signed
+  std::string state_dir;                               // empty: nothing is saved
+  std::string state_file;                              // empty: the saved state is loaded
   unsigned workers = 1;
   Announce announce = Announce::kNone;
   std::string interface;            // for kInterface

@@ -100,7 +100,8 @@ Status Program::prepare() {
       AdminParts{io_, *coordinator_, *path_, [this] { return metrics(); }, served_features(),
                  new_instance(), *drains_, [this] { return handoff_ && handoff_->busy(); }});
   if (config_.tls.all()) {
-    auto loaded = net::TlsIdentity::load(config_.tls, net::TlsRole::kServer);
+    auto loaded =
+        net::TlsIdentity::load(config_.tls, net::TlsRole::kServer, config_.tls_client_name);
     if (!loaded) return loaded.error();
     tls_ = std::move(loaded).value();
   }

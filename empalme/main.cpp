@@ -28,7 +28,7 @@ struct Typed {
   lb::cli::UpOptions up;
   std::string admin;
   lb::net::TlsFiles tls;
-  std::string tls_server_name;
+  std::string tls_server_name = lb::net::kDataplaneName;
   bool json = false;
   lb::cli::FlowWish flows;
   std::string id;
@@ -99,8 +99,8 @@ void add_admin(CLI::App& command, Typed& typed) {
   flag("--tls-cert", typed.tls.certificate, "Our certificate (PEM)", "EMPALME_TLS_CERT");
   flag("--tls-key", typed.tls.key, "Its key (PEM)", "EMPALME_TLS_KEY");
   flag("--tls-ca", typed.tls.authority, "Who signs the data plane's (PEM)", "EMPALME_TLS_CA");
-  flag("--tls-server-name", typed.tls_server_name, "The name in it; default: its address",
-       "EMPALME_TLS_SERVER_NAME");
+  flag("--tls-server-name", typed.tls_server_name,
+       "The DNS name in it (dataplane.empalme); empty: its address", "EMPALME_TLS_SERVER_NAME");
 }
 
 using Render = std::function<lb::Result<std::string>(std::string_view)>;

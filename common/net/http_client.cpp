@@ -125,11 +125,12 @@ asio::awaitable<void> call_tls(asio::io_context& io, HttpServerAddress server, H
                                std::chrono::milliseconds timeout, HttpClient::Done done,
                                std::shared_ptr<Calls> calls) {
   const auto context = server.tls->current();
+  if (!context) co_return done(Error{"Tls", "there is no certificate to show yet"});
   TlsStream stream(io, *context);
   PlainStream& socket = stream.next_layer();
   calls->open.insert(&socket);
   socket.expires_after(timeout);
-  auto result = co_await exchange_tls(stream, server.tls->server_name(), server.address,
+  auto result = co_await exchange_tls(stream, server.tls->peer_name(), server.address,
                                       std::move(request), calls);
   calls->open.erase(&socket);
   done(std::move(result));

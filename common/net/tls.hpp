@@ -1,10 +1,11 @@
 // Mutual TLS between programs of ours: who we are, and whose certificates we take.
 //
-// PEM files; TLS 1.2 and later; both sides show a certificate that the authority has signed. The
-// files are looked at again, at most once a second, when a connection begins, so that a rotated
-// certificate serves the next connection; one that cannot be used leaves the last good one in
-// place and is counted. One thread. Errors are "Tls" with the file and OpenSSL's reason; nothing
-// of a key is ever in them.
+// PEM, in files or in memory; TLS 1.2 and later; both sides show a certificate that the authority
+// has signed, for the name that is expected and, where it says what it is for (RFC 5280 §4.2.1.12),
+// for the side that shows it. Files are looked at again, at most once a second, when a connection
+// begins, so that a rotated certificate serves the next connection; one that cannot be used leaves
+// the last good one in place and is counted. One thread. Errors are "Tls" with the file and
+// OpenSSL's reason; nothing of a key is ever in them.
 #pragma once
 
 #include <chrono>
@@ -29,33 +30,52 @@ struct TlsFiles {
   bool all() const { return !certificate.empty() && !key.empty() && !authority.empty(); }
 };
 
+// The same as text.
+struct TlsText {
+  std::string certificate;
+  std::string key;
+  std::string authority;
+
+  bool operator==(const TlsText&) const = default;
+};
+
+// What the certificates of our own programs are for, unless flags say otherwise.
+inline constexpr char kDataplaneName[] = "dataplane.empalme";
+inline constexpr char kControllerName[] = "controller.empalme";
+
 enum class TlsRole : uint8_t { kServer, kClient };
 
 class TlsIdentity {
  public:
   using Context = boost::asio::ssl::context;
 
-  // `server_name` is what the client finds in the server's certificate: a DNS name; empty for the
-  // address that it connects to.
+  // `peer_name` is a DNS name among the subject alternative names of the other side's certificate.
+  // Empty: for a client the address that it connects to, for a server whoever the authority signed.
   static Result<std::shared_ptr<TlsIdentity>> load(TlsFiles files, TlsRole role,
-                                                   std::string server_name = {});
+                                                   std::string peer_name = {});
+  // Nobody yet, until replace().
+  static std::shared_ptr<TlsIdentity> unset(TlsRole role, std::string peer_name);
 
-  // What the next connection shall use.
+  // Serves the next connection; on an error the last good one does.
+  Status replace(const TlsText& text);
+
+  // What the next connection shall use; null: there is nothing yet.
   std::shared_ptr<Context> current();
-  const std::string& server_name() const { return server_name_; }
+  const std::string& peer_name() const { return peer_name_; }
   uint64_t reloads() const { return reloads_; }
   uint64_t reload_failures() const { return reload_failures_; }
 
   // Use load().
-  TlsIdentity(TlsFiles files, TlsRole role, std::string server_name);
+  TlsIdentity(TlsFiles files, TlsRole role, std::string peer_name);
 
  private:
   Status read();
+  Status use(const TlsText& text, const TlsFiles& names);
   std::string stamp() const;
 
   const TlsFiles files_;
   const TlsRole role_;
-  const std::string server_name_;
+  const std::string peer_name_;
   std::shared_ptr<Context> context_;
   std::string stamp_;  // of the files when they were last read
   std::chrono::steady_clock::time_point looked_{};

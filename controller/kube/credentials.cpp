@@ -1,6 +1,5 @@
 #include "controller/kube/credentials.hpp"
 
-#include <openssl/evp.h>
 #include <yaml-cpp/yaml.h>
 
 #include <cerrno>
@@ -10,6 +9,8 @@
 #include <fstream>
 #include <iterator>
 #include <optional>
+
+#include "controller/kube/base64.hpp"
 
 namespace lb::kube {
 namespace {
@@ -28,19 +29,6 @@ std::string without_blanks(const std::string& text) {
   for (const char c : text) {
     if (c != ' ' && c != '\n' && c != '\r' && c != '\t') out += c;
   }
-  return out;
-}
-
-std::optional<std::string> decode_base64(const std::string& given) {
-  const std::string text = without_blanks(given);
-  std::string out(text.size(), '\0');
-  const int length = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                     reinterpret_cast<const unsigned char*>(text.data()),
-                                     static_cast<int>(text.size()));
-  if (length < 0) return std::nullopt;
-  size_t padding = 0;
-  while (padding < 2 && padding < text.size() && text[text.size() - 1 - padding] == '=') ++padding;
-  out.resize(static_cast<size_t>(length) - padding);
   return out;
 }
 

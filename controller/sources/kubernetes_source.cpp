@@ -97,7 +97,7 @@ class KubernetesSource::Feed : public kube::ReflectorSink {
 };
 
 KubernetesSource::KubernetesSource(asio::io_context& io, Options options, SourceSink& sink)
-    : io_(io), sink_(sink) {
+    : io_(io), options_(std::move(options)), sink_(sink) {
   feeds_.push_back(std::make_unique<Feed<plan::ServiceObject>>(*this, kube::kServices));
   feeds_.push_back(std::make_unique<Feed<plan::EndpointSliceObject>>(*this, kube::kEndpointSlices));
   feeds_.push_back(std::make_unique<Feed<plan::NodeObject>>(*this, kube::kNodes));
@@ -105,7 +105,7 @@ KubernetesSource::KubernetesSource(asio::io_context& io, Options options, Source
   for (size_t i = 0; i < kResources; ++i) {
     reflectors_.push_back(std::make_unique<kube::Reflector>(
         kube::Reflector::Options{
-            paths[i], options.make_client, options.on_unauthorized, {}, options.watch_list},
+            paths[i], options_.make_client, options_.on_unauthorized, {}, options_.watch_list},
         *feeds_[i]));
   }
 }
@@ -191,6 +191,7 @@ void KubernetesSource::listed(const plan::EndpointSliceObject*, std::set<std::st
     if (!keys.contains(key)) gone.push_back(key);
   }
   for (const auto& key : gone) drop_slice(key);
+  tell_followed();
   maybe_synced();
 }
 
@@ -202,14 +203,27 @@ void KubernetesSource::listed(const plan::NodeObject*, std::set<std::string> key
   maybe_synced();
 }
 
+std::vector<plan::EndpointSliceObject> KubernetesSource::slices_of(
+    const std::string& service_key) const {
+  std::vector<plan::EndpointSliceObject> out;
+  if (const auto keys = slices_of_.find(service_key); keys != slices_of_.end()) {
+    for (const auto& key : keys->second) out.push_back(slices_.at(key));
+  }
+  return out;
+}
+
+// Nothing is said before the first list is whole: some of them would look like all.
+void KubernetesSource::tell_followed() {
+  if (!options_.on_followed || !listed_.contains(kube::kEndpointSlices)) return;
+  options_.on_followed(slices_of(options_.followed));
+}
+
 void KubernetesSource::emit(const std::string& service_key) {
+  if (service_key == options_.followed) tell_followed();
   const auto service = services_.find(service_key);
   if (service == services_.end()) return;
-  std::vector<plan::EndpointSliceObject> slices;
-  if (const auto keys = slices_of_.find(service_key); keys != slices_of_.end()) {
-    for (const auto& key : keys->second) slices.push_back(slices_.at(key));
-  }
-  sink_.upsert(plan::from_kubernetes(service->second, slices, nodes_for(service->second)));
+  sink_.upsert(
+      plan::from_kubernetes(service->second, slices_of(service_key), nodes_for(service->second)));
 }
 
 std::vector<plan::NodeObject> KubernetesSource::nodes_for(const plan::ServiceObject& service) {

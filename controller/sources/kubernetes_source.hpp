@@ -22,6 +22,10 @@ class KubernetesSource : public Source {
     kube::HttpClientFactory make_client;
     std::function<void()> on_unauthorized;
     bool watch_list = false;  // see kube::Reflector
+    // What is told of one Service's slices, whoever it belongs to: all of them, at each change and
+    // once they are first listed.
+    std::string followed = {};  // its key; empty: none
+    std::function<void(const std::vector<plan::EndpointSliceObject>&)> on_followed = {};
   };
 
   KubernetesSource(asio::io_context& io, Options options, SourceSink& sink);
@@ -51,12 +55,15 @@ class KubernetesSource : public Source {
   void erase(const plan::NodeObject*, const std::string& key) { drop_node(key); }
   void unlink_slice(const std::string& key);
   void emit(const std::string& service_key);
+  std::vector<plan::EndpointSliceObject> slices_of(const std::string& service_key) const;
+  void tell_followed();
   void emit_nodes();
   std::vector<plan::NodeObject> nodes_for(const plan::ServiceObject& service);
   void maybe_synced();
   void trouble(const std::string& path, std::optional<Error> error);
 
   asio::io_context& io_;
+  const Options options_;
   SourceSink& sink_;
   std::vector<std::unique_ptr<kube::ReflectorSink>> feeds_;
   std::vector<std::unique_ptr<kube::Reflector>> reflectors_;

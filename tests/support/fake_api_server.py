@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 RESOURCES = {"/api/v1/services": "services", "/api/v1/nodes": "nodes",
              "/apis/discovery.k8s.io/v1/endpointslices": "slices"}
+SECRETS = "/secrets"
 
 
 class World:
@@ -23,6 +24,7 @@ class World:
         self.objects = {name: {} for name in RESOURCES.values()}
         self.watches = {name: [] for name in RESOURCES.values()}
         self.calls = []
+        self.secrets = {}
         self.expired = set()
         self.bad_status, self.bad_until, self.delay = 0, 0.0, 0.0
 
@@ -110,6 +112,8 @@ class Handler(BaseHTTPRequestHandler):
         WORLD.calls.append({"method": "GET", "path": self.path})
         if self.misbehave():
             return None
+        if SECRETS in path:
+            return self.answer_secret(path)
         if path not in RESOURCES:
             return self.answer(404, {"message": "no such thing"})
         resource = RESOURCES[path]
@@ -118,6 +122,26 @@ class Handler(BaseHTTPRequestHandler):
         with WORLD.lock:
             return self.answer(200, {"metadata": {"resourceVersion": str(WORLD.version)},
                                      "items": list(WORLD.objects[resource].values())})
+
+    def answer_secret(self, path):
+        with WORLD.lock:
+            thing = WORLD.secrets.get(path.rsplit("/", 1)[1])
+        return self.answer(200 if thing else 404, thing or {"message": "no such Secret"})
+
+    def write_secret(self, thing):
+        with WORLD.lock:
+            name, meta = thing["metadata"]["name"], thing["metadata"]
+            held = WORLD.secrets.get(name)
+            if meta.get("resourceVersion") != (held and held["metadata"]["resourceVersion"]):
+                return self.answer(409, {"message": "changed meanwhile"})
+            WORLD.version += 1
+            meta["resourceVersion"] = str(WORLD.version)
+            WORLD.secrets[name] = thing
+        return self.answer(200 if held else 201, thing)
+
+    def do_PUT(self):
+        body = json.loads(self.body())
+        return None if self.misbehave() else self.write_secret(body)
 
     def watch(self, resource):
         lines = queue.Queue()
@@ -168,6 +192,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.body()
+        if self.path.endswith(SECRETS):
+            return self.write_secret(json.loads(body))
         if not self.path.startswith("/fake/"):
             WORLD.calls.append({"method": "POST", "path": self.path, "body": json.loads(body)})
             return None if self.misbehave() else self.answer(201, {})

@@ -146,12 +146,13 @@ def names_and_bytes(program, folder):
 
 
 def certificate(folder, name, issuer=None):
-    """A certificate for 127.0.0.1, its own issuer when none is given."""
+    """A certificate for 127.0.0.1 and for a controller, its own issuer when none is given."""
     sign = ["-CA", f"{folder}/{issuer}.pem", "-CAkey", f"{folder}/{issuer}.key"] if issuer else []
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
                     "-nodes", "-days", "2", "-subj", f"/CN={name}", "-addext",
-                    "subjectAltName=IP:127.0.0.1", "-keyout", f"{folder}/{name}.key", "-out",
-                    f"{folder}/{name}.pem", *sign], check=True, stderr=subprocess.DEVNULL)
+                    "subjectAltName=IP:127.0.0.1,DNS:controller.empalme", "-keyout",
+                    f"{folder}/{name}.key", "-out", f"{folder}/{name}.pem", *sign],
+                   check=True, stderr=subprocess.DEVNULL)
     return f"{folder}/{name}.pem", f"{folder}/{name}.key"
 
 

@@ -6,6 +6,7 @@
 
 #include <fstream>
 #include <future>
+#include <iterator>
 #include <thread>
 
 #include "common/net/http_client.hpp"
@@ -19,6 +20,15 @@ using namespace std::chrono_literals;
 using test::TestAuthority;
 using testing::HasSubstr;
 using testing::Not;
+
+std::string content(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+TlsText text_of(const TlsFiles& files) {
+  return {content(files.certificate), content(files.key), content(files.authority)};
+}
 
 class TlsTest : public testing::Test {
  protected:
@@ -36,8 +46,8 @@ class TlsTest : public testing::Test {
     std::filesystem::remove_all(folder_);
   }
 
-  void serve(const TlsFiles& files) {
-    identity_ = TlsIdentity::load(files, TlsRole::kServer).value();
+  void serve(const TlsFiles& files, const std::string& client_name = {}) {
+    identity_ = TlsIdentity::load(files, TlsRole::kServer, client_name).value();
     HttpServerOptions options{.listen = Endpoint{IpAddress::parse("127.0.0.1").value(), 0},
                               .body_limit = {},
                               .tls = identity_};
@@ -108,6 +118,66 @@ TEST_F(TlsTest, AClientWithoutACertificateIsNotLetIn) {
   serve(authority_->issue("server", "IP:127.0.0.1"));
   EXPECT_FALSE(ask(server_->local(), {"GET", "/who", {}, {}}, 5s).ok());
   EXPECT_EQ(counters().requests, 0U);
+}
+
+TEST_F(TlsTest, AServerTakesOnlyTheClientThatItExpects) {
+  serve(authority_->issue("server", "IP:127.0.0.1"), "controller.empalme");
+  EXPECT_TRUE(ask_as(authority_->issue("client", "DNS:controller.empalme")).ok());
+  EXPECT_FALSE(ask_as(authority_->issue("other", "DNS:dataplane.empalme")).ok());
+  EXPECT_TRUE(tls_failures_reach(1));
+  EXPECT_EQ(counters().requests, 1U);
+}
+
+TEST_F(TlsTest, ANameOutsideTheAlternativeNamesCountsForNothing) {
+  serve(authority_->issue("server", "IP:127.0.0.1"), "controller.empalme");
+  EXPECT_FALSE(ask_as(authority_->issue("controller.empalme", "DNS:x")).ok());
+}
+
+TEST_F(TlsTest, AWildcardIsNotTakenForTheClientThatIsExpected) {
+  serve(authority_->issue("server", "IP:127.0.0.1"), "controller.empalme");
+  EXPECT_FALSE(ask_as(authority_->issue("client", "DNS:*.empalme")).ok());
+}
+
+TEST_F(TlsTest, WhoeverIsNobodyYetConnectsToNobody) {
+  serve(authority_->issue("server", "DNS:dataplane.empalme"));
+  const auto nobody = TlsIdentity::unset(TlsRole::kClient, "dataplane.empalme");
+  EXPECT_EQ(ask({server_->local(), nobody}, {"GET", "/", {}, {}}, 5s).error().code, "Tls");
+}
+
+TEST_F(TlsTest, AnIdentityFromTextServesTheNextConnection) {
+  serve(authority_->issue("server", "DNS:dataplane.empalme"));
+  const auto identity = TlsIdentity::unset(TlsRole::kClient, "dataplane.empalme");
+  ASSERT_TRUE(identity->replace(text_of(authority_->issue("client", "DNS:client"))));
+  EXPECT_TRUE(ask({server_->local(), identity}, {"GET", "/", {}, {}}, 5s).ok());
+}
+
+TEST_F(TlsTest, ATextThatIsWrongLeavesTheLastGoodOneAndIsCounted) {
+  serve(authority_->issue("server", "DNS:dataplane.empalme"));
+  const auto identity = TlsIdentity::unset(TlsRole::kClient, "dataplane.empalme");
+  const TlsText good = text_of(authority_->issue("client", "DNS:client"));
+  ASSERT_TRUE(identity->replace(good));
+  TlsText bad = good;
+  bad.key = text_of(authority_->issue("other", "DNS:other")).key;
+  const auto refused = identity->replace(bad);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_THAT(refused.error().message, Not(HasSubstr("BEGIN")));
+  EXPECT_EQ(identity->reload_failures(), 1U);
+  EXPECT_TRUE(ask({server_->local(), identity}, {"GET", "/", {}, {}}, 5s).ok());
+}
+
+TEST_F(TlsTest, TwoAuthoritiesAreTrustedWhileOneReplacesTheOther) {
+  TestAuthority next(folder_, "next");
+  serve(next.issue("server", "DNS:dataplane.empalme"));
+  const auto identity = TlsIdentity::unset(TlsRole::kClient, "dataplane.empalme");
+  TlsFiles files = authority_->issue("client", "DNS:client");
+  std::ofstream(files.authority, std::ios::app) << text_of(next.issue("x", "DNS:x")).authority;
+  ASSERT_TRUE(identity->replace(text_of(files)));
+  // The server trusts only its own authority yet: the client has gone on past the server's.
+  EXPECT_FALSE(ask({server_->local(), identity}, {"GET", "/", {}, {}}, 5s).ok());
+  TlsText moved = text_of(next.issue("client", "DNS:client"));
+  moved.authority = text_of(files).authority;
+  ASSERT_TRUE(identity->replace(moved));
+  EXPECT_TRUE(ask({server_->local(), identity}, {"GET", "/", {}, {}}, 5s).ok());
 }
 
 TEST_F(TlsTest, ARotatedCertificateServesTheNextConnection) {

@@ -56,6 +56,8 @@ TEST(ControllerConfig, SaysWhatIsMissingOrWrong) {
   EXPECT_THAT(refusal({"--source", "file:a", "--lease", "a/b"}), HasSubstr("kubernetes"));
   EXPECT_THAT(refusal({"--source=kubernetes", "--pool=192.0.2.0/28", "--lease", "a/b/c"}),
               HasSubstr("NAMESPACE/NAME"));
+  EXPECT_THAT(refusal({"--source=kubernetes", "--pool=192.0.2.0/28", "--lease", "a"}),
+              HasSubstr("NAMESPACE/NAME"));
   EXPECT_THAT(refusal({"--source", "file:a", "--observe", "0.0.0.0:1"}), HasSubstr("wildcard"));
 }
 
@@ -63,6 +65,30 @@ TEST(ControllerConfig, PublishesToTheLocalSocketOrToAllThatAreNamed) {
   EXPECT_THAT(std::get<Config>(parse({"--source", "file:a"})).dataplanes, SizeIs(1));
   const auto two = parse({"--source", "file:a", "--dataplane", "unix:/a,tcp:127.0.0.1:9"});
   EXPECT_THAT(std::get<Config>(two).dataplanes, SizeIs(2));
+}
+
+TEST(ControllerConfig, LooksForDataPlanesBesideThoseThatAreNamed) {
+  const auto both =
+      parse({"--source=kubernetes", "--pool=192.0.2.0/28", "--dataplane-service=lb/dp",
+             "--dataplane=tcp:192.0.2.1:9", "--tls-cert=c", "--tls-key=k", "--tls-ca=a"});
+  EXPECT_EQ(std::get<Config>(both).dataplane_service, "lb/dp");
+  EXPECT_THAT(std::get<Config>(both).dataplanes, SizeIs(1));
+  EXPECT_EQ(std::get<Config>(both).tls_server_name, "dataplane.empalme");
+}
+
+TEST(ControllerConfig, WhoeverLooksForDataPlanesHasNoneByDefault) {
+  const auto found =
+      parse({"--source=kubernetes", "--pool=192.0.2.0/28", "--dataplane-service=lb/dp",
+             "--tls-cert=c", "--tls-key=k", "--tls-ca=a"});
+  EXPECT_THAT(std::get<Config>(found).dataplanes, SizeIs(0));
+}
+
+TEST(ControllerConfig, SaysWhyDataPlanesCannotBeLookedFor) {
+  EXPECT_THAT(refusal({"--source=file:a", "--dataplane-service=lb/dp"}), HasSubstr("kubernetes"));
+  EXPECT_THAT(refusal({"--source=kubernetes", "--pool=192.0.2.0/28", "--dataplane-service=dp"}),
+              HasSubstr("NAMESPACE/NAME"));
+  EXPECT_THAT(refusal({"--source=kubernetes", "--pool=192.0.2.0/28", "--dataplane-service=lb/dp"}),
+              HasSubstr("--tls-cert"));
 }
 
 TEST(ControllerConfig, NamesThoseWhoMayAskForAnything) {

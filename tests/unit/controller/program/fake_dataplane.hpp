@@ -6,6 +6,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -42,6 +43,7 @@ class FakeDataplane {
   std::string failed;                          // the same
   std::string services;                        // the same
   std::deque<net::HttpResponse> instead;       // for PUT and PATCH
+  std::optional<Version> lie;                  // what status says instead of what is held
   std::vector<std::string> writes;
   std::vector<net::HttpServer::Respond> polls;
 
@@ -51,10 +53,11 @@ class FakeDataplane {
 
  private:
   std::string status() const {
+    const Version said = lie.value_or(held.version);
     return R"({"schema":"empalme.io/v1","features":[)" + features + R"(],"instance":")" + instance +
-           R"(","rev":")" + instance + R"(.1","epoch":)" + std::to_string(held.version.epoch) +
-           R"(,"generation":)" + std::to_string(held.version.generation) + R"(,"failed":[)" +
-           failed + R"(],"services":[)" + services + R"(],"removed":[]})";
+           R"(","rev":")" + instance + R"(.1","epoch":)" + std::to_string(said.epoch) +
+           R"(,"generation":)" + std::to_string(said.generation) + R"(,"failed":[)" + failed +
+           R"(],"services":[)" + services + R"(],"removed":[]})";
   }
   void answer(const net::HttpRequest& request, net::HttpServer::Respond respond) {
     if (request.target.starts_with("/v1/status")) {

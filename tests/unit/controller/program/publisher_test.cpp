@@ -63,6 +63,29 @@ class PublisherTest : public testing::Test {
   std::unique_ptr<Publisher> publisher;
 };
 
+TEST_F(PublisherTest, CountsHowLongEachChangeTookAndIsBehindUntilThen) {
+  start();
+  set("a");
+  ASSERT_TRUE(acknowledged(1));
+  set("b");
+  EXPECT_GT(publisher->times().age(std::chrono::steady_clock::now()).count(), 0);
+  ASSERT_TRUE(acknowledged(2));
+  EXPECT_EQ(publisher->times().histogram().count, 2U);
+  EXPECT_GE(publisher->times().histogram().sum, .005) << "changes are gathered for so long";
+  EXPECT_EQ(publisher->times().age(std::chrono::steady_clock::now()).count(), 0);
+}
+
+TEST_F(PublisherTest, WhatChangedAndChangedBackWasNeverBehind) {
+  start();
+  set("a");
+  ASSERT_TRUE(acknowledged(1));
+  unset("a");
+  set("a");
+  const auto age = [&] { return publisher->times().age(std::chrono::steady_clock::now()).count(); };
+  EXPECT_TRUE(run_until(io, [&] { return age() == 0; }));
+  EXPECT_EQ(publisher->times().histogram().count, 1U);
+}
+
 TEST_F(PublisherTest, ReadsWhatIsHeldBeforeItWrites) {
   dataplane.held = {{7, 3}, {service("file/old")}};
   start();
@@ -199,6 +222,8 @@ TEST_F(PublisherTest, ARestartedDataPlaneGetsTheWholeState) {
   dataplane.tell_polls();
   ASSERT_TRUE(acknowledged(2));
   EXPECT_THAT(dataplane.held.services, SizeIs(1));
+  EXPECT_EQ(publisher->counters().repairs_restarted, 1u);
+  EXPECT_EQ(publisher->times().histogram().count, 1u) << "nothing has changed";
 }
 
 TEST_F(PublisherTest, AnotherPairLeadsToTheWholeState) {
@@ -211,6 +236,25 @@ TEST_F(PublisherTest, AnotherPairLeadsToTheWholeState) {
   dataplane.tell_polls();
   ASSERT_TRUE(acknowledged(2));
   EXPECT_THAT(dataplane.held.services, SizeIs(1));
+}
+
+TEST_F(PublisherTest, OneThatDoesNotHoldWhatItAcknowledgesIsRepairedButNotFlooded) {
+  make(dataplane.address(), {.coalesce = 5ms, .repair_pause = 1h});
+  publisher->start();
+  set("a");
+  ASSERT_TRUE(acknowledged(1));
+  ASSERT_TRUE(run_until(io, [&] { return !dataplane.polls.empty(); }));
+  dataplane.lie = Version{1, 0};
+  dataplane.tell_polls();
+  ASSERT_TRUE(acknowledged(2));
+  EXPECT_EQ(publisher->counters().repairs_differing, 1u);
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(run_until(io, [&] { return !dataplane.polls.empty(); }));
+    dataplane.tell_polls();
+  }
+  ASSERT_TRUE(run_until(io, [&] { return !dataplane.polls.empty(); }));
+  EXPECT_EQ(publisher->counters().repairs_differing, 1u);
+  EXPECT_THAT(dataplane.writes, ElementsAre("PUT", "PUT"));
 }
 
 TEST_F(PublisherTest, SaysWhenNobodyAnswersForTooLong) {

@@ -116,6 +116,38 @@ TEST_F(KubernetesSourceTest, IsSyncedOnlyWithAllThree) {
   EXPECT_TRUE(sink.node_addresses.contains(IpAddress::parse("192.0.2.9").value()));
 }
 
+TEST_F(KubernetesSourceTest, TellsOfTheSlicesOfAServiceThatItIsToFollowEvenIfItIsNotOurs) {
+  std::vector<size_t> told;
+  source = std::make_unique<KubernetesSource>(
+      io,
+      KubernetesSource::Options{[this] { return std::make_unique<Client>(scripts); }, [] {},
+                                "kubernetes/d/web",
+                                [&](const auto& slices) { told.push_back(slices.size()); }},
+      sink);
+  source->start();
+  std::string second = slice("10.0.0.2");
+  second.replace(second.find("web-1"), 5, "web-2");
+  scripts.slices.add(200, list(slice("10.0.0.1") + "," + second));
+  ASSERT_TRUE(run_until([&] { return !told.empty(); }));
+  EXPECT_EQ(told.front(), 2U) << "some of them are not all of them";
+  scripts.slices.add_stream({event("DELETED", slice("10.0.0.1"))});
+  EXPECT_TRUE(run_until([&] { return told.back() == 1; }));
+}
+
+TEST_F(KubernetesSourceTest, AFollowedServiceWithoutSlicesIsToldOfOnceThatIsKnown) {
+  std::vector<size_t> told;
+  source = std::make_unique<KubernetesSource>(
+      io,
+      KubernetesSource::Options{[this] { return std::make_unique<Client>(scripts); }, [] {},
+                                "kubernetes/d/other",
+                                [&](const auto& slices) { told.push_back(slices.size()); }},
+      sink);
+  source->start();
+  scripts.slices.add(200, list(slice("10.0.0.1")));
+  ASSERT_TRUE(run_until([&] { return !told.empty(); }));
+  EXPECT_EQ(told, std::vector<size_t>{0});
+}
+
 TEST_F(KubernetesSourceTest, JoinsASliceThatComesBeforeItsService) {
   scripts.slices.add(200, list(slice("10.0.0.1")));
   start();

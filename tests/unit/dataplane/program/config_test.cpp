@@ -63,6 +63,11 @@ TEST(DataplaneConfig, TcpAdminOnlyOnInsecureLoopback) {
   EXPECT_EQ(refusal({"--admin", "tcp:127.0.0.1:99", "--insecure-loopback"}), "");
 }
 
+TEST(DataplaneConfig, TakesOrdersFromAControllerUnlessToldOtherwise) {
+  EXPECT_EQ(std::get<Config>(parse({})).tls_client_name, "controller.empalme");
+  EXPECT_EQ(std::get<Config>(parse({"--tls-client-name", ""})).tls_client_name, "");
+}
+
 TEST(DataplaneConfig, RefusesWhatIsNotBuiltOrUnsafe) {
   EXPECT_THAT(refusal({"--announce", "bgp:x"}),
               HasSubstr("none, auto, interface:NAME or vrrp:NAME"));

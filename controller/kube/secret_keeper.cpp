@@ -1,0 +1,188 @@
+#include "controller/kube/secret_keeper.hpp"
+
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+#include "common/ops/log.hpp"
+#include "controller/kube/base64.hpp"
+
+namespace lb::kube {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr char kAuthoritySuffix[] = "-ca";
+
+const std::string* text_at(const Json& object, const char* name) {
+  const auto found = object.is_object() ? object.find(name) : object.end();
+  return found != object.end() && found->is_string() ? found->get_ptr<const std::string*>()
+                                                     : nullptr;
+}
+
+// What is no text is left out: it is made anew.
+SecretData data_of(const Json& secret) {
+  SecretData out;
+  const auto data = secret.find("data");
+  if (data == secret.end() || !data->is_object()) return out;
+  for (const auto& [key, value] : data->items()) {
+    if (!value.is_string()) continue;
+    if (auto text = decode_base64(value.get_ref<const std::string&>())) out[key] = *text;
+  }
+  return out;
+}
+
+std::string version_of(const Json& secret) {
+  const auto meta = secret.find("metadata");
+  const auto* version = meta == secret.end() ? nullptr : text_at(*meta, "resourceVersion");
+  return version == nullptr ? std::string{} : *version;
+}
+
+Json body_of(const std::string& ns, const std::string& name, const std::string& version,
+             const SecretData& data) {
+  Json meta{{"namespace", ns}, {"name", name}};
+  meta["labels"]["app.kubernetes.io/managed-by"] = "empalme-controller";
+  if (!version.empty()) meta["resourceVersion"] = version;
+  Json encoded = Json::object();
+  for (const auto& [key, text] : data) encoded[key] = encode_base64(text);
+  return {{"apiVersion", "v1"},
+          {"kind", "Secret"},
+          {"type", "Opaque"},
+          {"metadata", std::move(meta)},
+          {"data", std::move(encoded)}};
+}
+
+}  // namespace
+
+SecretKeeper::SecretKeeper(Options options) : options_(std::move(options)) {}
+
+SecretKeeper::~SecretKeeper() { stop(); }
+
+void SecretKeeper::start() {
+  thread_ = std::thread([this] { run(); });
+}
+
+void SecretKeeper::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    if (client_) client_->cancel();
+  }
+  wake_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+void SecretKeeper::lead(bool leading) {
+  {
+    const std::lock_guard lock(mutex_);
+    leading_ = leading;
+    woken_ = true;
+  }
+  wake_.notify_all();
+}
+
+bool SecretKeeper::leading() const {
+  const std::lock_guard lock(mutex_);
+  return leading_ && !stopping_;
+}
+
+HttpClient& SecretKeeper::client() {
+  const std::lock_guard lock(mutex_);
+  if (!client_) client_ = options_.make_client();
+  if (stopping_) client_->cancel();
+  return *client_;
+}
+
+std::string SecretKeeper::path() const { return "/api/v1/namespaces/" + options_.ns + "/secrets"; }
+
+void SecretKeeper::run() {
+  for (;;) {
+    const bool good = turn();
+    std::unique_lock lock(mutex_);
+    wake_.wait_for(lock, good ? options_.period : options_.retry,
+                   [this] { return stopping_ || woken_; });
+    woken_ = false;
+    if (stopping_) return;
+  }
+}
+
+// False: it is worth trying again soon.
+bool SecretKeeper::turn() {
+  Held held;
+  if (!read(options_.name, held)) return false;
+  const bool good = !leading() || renew(held);
+  if (good) complained_ = false;
+  // What there is serves, whatever became of its renewal.
+  if (held.version.empty()) return false;
+  net::TlsText text = client_text(held.data);
+  if (text == told_) return good;
+  told_ = text;
+  options_.on_text(std::move(text));
+  return good;
+}
+
+bool SecretKeeper::renew(Held& held) {
+  const std::string name = options_.name + kAuthoritySuffix;
+  const int64_t now = options_.now ? options_.now() : int64_t{std::time(nullptr)};
+  Held authorities;
+  if (!read(name, authorities)) return false;
+  auto next = next_authorities(authorities.data, held.data, options_.terms, now);
+  if (!next) return failed(name, next.error().message);
+  if (!write(name, authorities, std::move(next).value())) return false;
+  auto certificates = next_certificates(held.data, authorities.data, options_.terms, now);
+  if (!certificates) return failed(options_.name, certificates.error().message);
+  return write(options_.name, held, std::move(certificates).value());
+}
+
+bool SecretKeeper::read(const std::string& name, Held& out) {
+  const auto answer = client().request({"GET", path() + "/" + name, {}, {}});
+  if (answer && answer->status == 404) return true;
+  if (!answer || answer->status != 200) return failed(name, answer);
+  const Json secret = Json::parse(answer->body, nullptr, false);
+  out.version = secret.is_object() ? version_of(secret) : std::string{};
+  if (out.version.empty()) return failed(name, "the answer is no Secret");
+  out.data = data_of(secret);
+  ++counters_.reads;
+  return true;
+}
+
+bool SecretKeeper::write(const std::string& name, Held& held, SecretData data) {
+  if (!held.version.empty() && held.data == data) return true;
+  // Leadership may have ended while keys were made.
+  if (!leading()) return false;
+  const bool creates = held.version.empty();
+  const auto answer = client().request({creates ? "POST" : "PUT",
+                                        creates ? path() : path() + "/" + name,
+                                        {{"Content-Type", "application/json"}},
+                                        body_of(options_.ns, name, held.version, data).dump()});
+  if (answer && answer->status == 409) {
+    ++counters_.conflicts;
+    return false;
+  }
+  if (!answer || (answer->status != 200 && answer->status != 201)) return failed(name, answer);
+  ++counters_.writes;
+  const Json secret = Json::parse(answer->body, nullptr, false);
+  held.version = secret.is_object() ? version_of(secret) : std::string{};
+  held.data = std::move(data);
+  ops::log(ops::Level::kInfo, creates ? "made certificates" : "renewed certificates",
+           {{"secret", options_.ns + "/" + name}});
+  return true;
+}
+
+bool SecretKeeper::failed(const std::string& name, const Result<net::HttpResponse>& answer) {
+  if (answer && answer->status == 401 && options_.on_unauthorized) options_.on_unauthorized();
+  return failed(name, answer ? "HTTP " + std::to_string(answer->status) : answer.error().message);
+}
+
+bool SecretKeeper::failed(const std::string& name, const std::string& why) {
+  ++counters_.failures;
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopping_) return false;
+  }
+  if (std::exchange(complained_, true)) return false;
+  ops::log(ops::Level::kWarning, "a Secret cannot be read or written: " + why,
+           {{"secret", options_.ns + "/" + name}, {"reason", "SecretUnavailable"}});
+  return false;
+}
+
+}  // namespace lb::kube
