@@ -30,16 +30,39 @@ ServicePatch patch_of(const KubeMeta& meta) {
   return out;
 }
 
-Claim claim_of(const KubeMeta& meta, const Allocator& allocator) {
+PortSet ports_of(const SourceService& service) {
+  PortSet out;
+  for (const auto& port : service.ports) out.insert({port.port, port.protocol});
+  return out;
+}
+
+Applicant applicant(const World& world, const KubeMeta& meta) {
+  const auto labels = world.namespaces.find(meta.ns);
+  return {meta.ns, labels == world.namespaces.end() ? Labels{} : labels->second, meta.labels,
+          meta.pool};
+}
+
+std::vector<IpAddress> published_of(const World& world, const std::string& key) {
+  const auto found = world.published.find(key);
+  if (found == world.published.end() || !found->second.service) return {};
+  return found->second.service->addresses;
+}
+
+Claim claim_of(const World& world, const SourceService& service, const Allocator& allocator) {
+  const KubeMeta& meta = *service.kube;
   Claim out;
   out.requested = meta.requested;
   out.families = meta.families;
   out.every_family = meta.family_policy == "RequireDualStack";
   out.creation_time = meta.creation_time;
+  out.who = applicant(world, meta);
+  out.share_key = meta.share_key;
+  out.ports = ports_of(service);
+  out.published = published_of(world, service.key);
   for (const auto& ingress : meta.ingress) {
     const auto address = IpAddress::parse(ingress.ip);
     // A status is anybody's to write: only an address of ours counts.
-    if (!address || !allocator.in_pool(*address)) continue;
+    if (!address || !allocator.trusts(service.key, *address, out.published)) continue;
     const bool again = std::any_of(out.assigned.begin(), out.assigned.end(),
                                    [&](const auto& a) { return a.family() == address->family(); });
     if (!again) out.assigned.push_back(*address);
@@ -104,12 +127,13 @@ class Planner {
   ServicePlan serve(const KubeMeta& meta) {
     if (!marked(meta) || !has(meta.finalizers, kStandardFinalizer)) {
       // Registered already, so that an address in its status is nobody else's meanwhile.
-      allocator_.claim(key_, claim_of(meta, allocator_));
+      allocator_.claim(key_, claim_of(world_, *source_, allocator_));
       return mark(meta);
     }
     give_up_conflicts(meta);
-    const Allocation allocation = allocator_.allocate(key_, claim_of(meta, allocator_));
+    const Allocation allocation = allocator_.allocate(key_, claim_of(world_, *source_, allocator_));
     if (allocation.problem) plan_.problems.push_back(*allocation.problem);
+    if (allocation.degraded) plan_.problems.push_back(*allocation.degraded);
     Service desired{key_, allocation.addresses, source_->ports, source_->policy};
     withhold_privileges(desired, meta.ns, world_.settings.privileged, plan_.problems);
     trim(desired, world_.features, plan_.problems);
@@ -167,6 +191,19 @@ class Planner {
     const auto health = world_.health.find(key_);
     const HealthView known = health == world_.health.end() ? HealthView{} : health->second;
     add_patch(meta, served_status({*source_, addresses, plan_.problems, failures, known}));
+    if (plan_.patch && plan_.patch->ingress) tell_given_up(meta);
+  }
+
+  // An address of a status that no pool has, and that nobody is known to have held.
+  void tell_given_up(const KubeMeta& meta) {
+    const auto published = published_of(world_, key_);
+    for (const auto& ingress : meta.ingress) {
+      const auto address = IpAddress::parse(ingress.ip);
+      if (!address || allocator_.trusts(key_, *address, published)) continue;
+      plan_.events.push_back({true, "AddressOutsidePools",
+                              ingress.ip + " is given up: no pool has it, and nothing shows that "
+                                           "this Service held it"});
+    }
   }
 
   void add_patch(const KubeMeta& meta, const StatusWish& wish) {
@@ -257,7 +294,7 @@ std::map<std::string, ServicePlan> plan_all(const World& world, Allocator& alloc
   const auto skipped = [&](const std::string& key) { return ready && !ready(key); };
   for (const auto& [key, service] : world.services) {
     if (service.kube && owned(*service.kube, world.settings) && !skipped(key)) {
-      allocator.claim(key, claim_of(*service.kube, allocator));
+      allocator.claim(key, claim_of(world, service, allocator));
     }
   }
   std::map<std::string, ServicePlan> out;
