@@ -22,7 +22,10 @@ void add_lease_metrics(Metrics& out, const kube::LeaseCounters& counters);
 void add_writer_metrics(Metrics& out, const kube::ApiWriterCounters& counters);
 void add_server_metrics(Metrics& out, const net::HttpServerCounters& observe);
 void add_file_metrics(Metrics& out, const std::vector<const sources::FileSource*>& files);
-void add_reflector_metrics(Metrics& out,
-                           const std::vector<std::unique_ptr<kube::Reflector>>& reflectors);
+// Of the reflectors of every source.
+using Reflectors = std::vector<std::unique_ptr<kube::Reflector>>;
+void add_reflector_metrics(Metrics& out, const std::vector<const Reflectors*>& sources);
+// How many addresses of each pool are in which state.
+void add_pool_metrics(Metrics& out, const plan::Allocator& allocator);
 
 }  // namespace lb::controller

@@ -47,6 +47,7 @@ void Program::start() {
     fleet_->start();
   }
   for (auto& source : sources_) source->start();
+  if (pools_) pools_->start();
 }
 
 int Program::check() const {
@@ -67,6 +68,7 @@ Status Program::prepare() {
   options.settings = {config_.load_balancer_class, config_.claim_unclassed,
                       plan::finalizer_of(config_.load_balancer_class), config_.privileged};
   options.pools = config_.pools;
+  options.await_pools = config_.kubernetes;
   if (config_.kubernetes) options.sources.insert("kubernetes/");
   if (!config_.files.empty()) options.sources.insert("file/");
   options.leading = config_.lease_name.empty();
@@ -120,6 +122,10 @@ void Program::make_sources() {
         *reconciler_);
     kubernetes_ = source.get();
     sources_.push_back(std::move(source));
+    pools_ = std::make_unique<sources::AddressPoolSource>(
+        io_,
+        sources::AddressPoolSource::Options{make_client_, [c = credentials_] { c->refused(); }},
+        *reconciler_);
   }
   for (const auto& file : config_.files) {
     auto source = std::make_unique<sources::FileSource>(
@@ -238,7 +244,10 @@ std::string Program::metrics() const {
   add_fleet_metrics(out, *fleet_);
   if (lease_) add_lease_metrics(out, lease_->counters());
   if (writer_) add_writer_metrics(out, writer_->counters());
-  if (kubernetes_ != nullptr) add_reflector_metrics(out, kubernetes_->reflectors());
+  if (kubernetes_ != nullptr) {
+    add_reflector_metrics(out, {&kubernetes_->reflectors(), &pools_->reflectors()});
+  }
+  add_pool_metrics(out, reconciler_->allocator());
   if (!files_.empty()) add_file_metrics(out, files_);
   if (observe_server_) add_server_metrics(out, observe_server_->counters());
   return ops::metrics_text(out);
@@ -250,6 +259,7 @@ void Program::end() {
   if (observe_server_) observe_server_->stop();
   if (admin_server_) admin_server_->stop();
   for (auto& source : sources_) source->stop();
+  if (pools_) pools_->stop();
   if (writer_) writer_->stop();
   fleet_->stop();
   reconciler_->stop();

@@ -56,8 +56,9 @@ class Program {
   std::unique_ptr<kube::LeaseKeeper> lease_;  // null: nobody to share the work with
   bool leading_ = false;
   std::vector<std::unique_ptr<sources::Source>> sources_;
-  std::vector<const sources::FileSource*> files_;    // among sources_
-  sources::KubernetesSource* kubernetes_ = nullptr;  // one of sources_
+  std::vector<const sources::FileSource*> files_;      // among sources_
+  sources::KubernetesSource* kubernetes_ = nullptr;    // one of sources_
+  std::unique_ptr<sources::AddressPoolSource> pools_;  // null where there is no cluster
   std::unique_ptr<net::HttpServer> observe_server_;
   std::unique_ptr<net::HttpServer> admin_server_;  // null: its default place could not be had
 };

@@ -11,6 +11,8 @@ namespace lb::kube {
 inline constexpr char kServices[] = "/api/v1/services";
 inline constexpr char kEndpointSlices[] = "/apis/discovery.k8s.io/v1/endpointslices";
 inline constexpr char kNodes[] = "/api/v1/nodes";
+inline constexpr char kNamespaces[] = "/api/v1/namespaces";
+inline constexpr char kAddressPools[] = "/apis/empalme.io/v1alpha1/addresspools";
 
 // Finalizers and status of one Service; `now` is RFC 3339.
 net::HttpRequest patch_service(const plan::ServicePatch& patch, const std::string& now);
