@@ -34,7 +34,7 @@ std::string default_dataplane() {
   return "unix:" + net::default_socket_folder() + "/dataplane.sock";
 }
 
-void add_flags(CLI::App& app, Typed& typed) {
+void add_service_flags(CLI::App& app, Typed& typed) {
   Config& config = typed.config;
   config.load_balancer_class = plan::kDefaultClass;
   app.add_option("--source", typed.sources, "kubernetes or file:PATH; may be repeated")
@@ -55,6 +55,18 @@ void add_flags(CLI::App& app, Typed& typed) {
   app.add_flag("--claim-unclassed", config.claim_unclassed, "Take Services without a class too")
       ->envname("EMPALME_CLAIM_UNCLASSED");
   app.add_option(
+         "--allow-privileged-policy", config.privileged,
+         "Namespaces whose Services may set accept-proxy-from, busy-poll-us and congestion; "
+         "'*' for all")
+      ->envname("EMPALME_ALLOW_PRIVILEGED_POLICY")
+      ->delimiter(',')
+      ->take_all()
+      ->allow_extra_args(false);
+}
+
+void add_dataplane_flags(CLI::App& app, Typed& typed) {
+  Config& config = typed.config;
+  app.add_option(
          "--dataplane", typed.dataplanes,
          "A data plane's admin API: unix:/path or tcp:HOST:PORT; may be repeated; default: " +
              default_dataplane())
@@ -71,6 +83,10 @@ void add_flags(CLI::App& app, Typed& typed) {
   app.add_option("--tls-server-name", config.tls_server_name,
                  "The name in the data plane's certificate; default: its address")
       ->envname("EMPALME_TLS_SERVER_NAME");
+}
+
+void add_own_flags(CLI::App& app, Typed& typed) {
+  Config& config = typed.config;
   app.add_option("--kubeconfig", config.kubeconfig,
                  "How to reach the cluster; default: the service account, KUBECONFIG, "
                  "~/.kube/config")
@@ -199,7 +215,9 @@ Command parse_command_line(int argc, const char* const* argv) {
   app.set_version_flag("--version", std::string("empalme-controller ") + EMPALME_VERSION);
   app.footer(kExamples);
   Typed typed;
-  add_flags(app, typed);
+  add_service_flags(app, typed);
+  add_dataplane_flags(app, typed);
+  add_own_flags(app, typed);
   auto* validate = app.add_subcommand("validate", "check a configuration file");
   validate->add_option("FILE", typed.file, "YAML or JSON, '-' for standard input")->required();
   auto* uninstall =

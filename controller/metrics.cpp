@@ -117,7 +117,8 @@ void add_writer_metrics(Metrics& out, const kube::ApiWriterCounters& counters) {
   counter(out, "api_write_retries_total", "Writes tried again", counters.retries);
   counter(out, "api_writes_refused_total", "Writes answered with 4xx", counters.refused);
   counter(out, "api_writes_replaced_total", "Writes that a newer one replaced", counters.replaced);
-  counter(out, "api_writes_dropped_total", "Events dropped because too many waited",
+  counter(out, "api_writes_dropped_total",
+          "Writes dropped: events of which too many waited, or what a leadership that ended left",
           counters.dropped);
 }
 
@@ -168,6 +169,7 @@ void add_reflector_metrics(Metrics& out, const std::vector<const Reflectors*>& s
   constexpr Row kRows[] = {
       {"lists_total", "Lists asked for", &Counters::lists},
       {"watches_total", "Watches opened", &Counters::watches},
+      {"watch_lists_total", "Beginnings that came through the watch", &Counters::watch_lists},
       {"watch_events_total", "Events received", &Counters::events},
       {"watch_errors_total", "Lists and watches that failed", &Counters::errors},
       {"watch_gone_total", "Versions that had expired", &Counters::gone},

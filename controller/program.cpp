@@ -118,7 +118,9 @@ Status Program::connect_to_cluster() {
 void Program::make_sources() {
   if (config_.kubernetes) {
     auto source = std::make_unique<sources::KubernetesSource>(
-        io_, sources::KubernetesSource::Options{make_client_, [c = credentials_] { c->refused(); }},
+        io_,
+        sources::KubernetesSource::Options{make_client_, [c = credentials_] { c->refused(); },
+                                           /*watch_list=*/true},
         *reconciler_);
     kubernetes_ = source.get();
     sources_.push_back(std::move(source));

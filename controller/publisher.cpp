@@ -161,7 +161,7 @@ void Publisher::put() {
   ++counters_.puts;
   DesiredState offered;
   offered.version = {epoch_, ++generation_};
-  for (const auto& [key, service] : wanted_) offered.services.push_back(*service);
+  for (const auto& [key, service] : wanted_) offered.services.share_back(service);
   send({"PUT", "/v1/state", {}, encode_state(offered)}, offered.version,
        [this, all = wanted_]() mutable { return now_held(std::move(all)); });
 }
@@ -183,7 +183,7 @@ void Publisher::patch() {
   StatePatch offered{version_.epoch, version_.generation, ++generation_, {}, {}};
   for (const auto& [key, service] : changes) {
     if (service) {
-      offered.changed.push_back(*service);
+      offered.changed.share_back(service);
     } else {
       offered.removed.push_back(key);
     }

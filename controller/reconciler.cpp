@@ -58,10 +58,7 @@ Reconciler::Reconciler(asio::io_context& io, Options options, kube::ApiWriter* w
 
 void Reconciler::start() { age(); }
 
-void Reconciler::stop() {
-  stopped_ = true;
-  age_timer_.cancel();
-}
+void Reconciler::stop() { stopped_ = true, age_timer_.cancel(); }
 
 void Reconciler::lead(bool leading) {
   if (std::exchange(leading_, leading) == leading) return;
@@ -77,6 +74,7 @@ void Reconciler::lead(bool leading) {
   planned_sources_.clear();
   dirty_.clear();
   written_.clear();
+  refusals_.clear();
   said_.clear();
   problems_.clear();
   contacted_ = lost_ = false;
@@ -120,12 +118,10 @@ void Reconciler::nodes(std::set<IpAddress> addresses) {
 }
 
 void Reconciler::freshness(const std::string& source, std::optional<Error> trouble) {
-  if (!trouble) {
-    if (stale_.erase(source) > 0) {
-      ops::log(ops::Level::kInfo, "source is fresh again", {{"source", source}});
-    }
-    return;
+  if (!trouble && stale_.erase(source) > 0) {
+    ops::log(ops::Level::kInfo, "source is fresh again", {{"source", source}});
   }
+  if (!trouble) return;
   // Said once: a source that stays away would fill the log.
   const bool news = stale_.insert(source).second;
   ops::log(news ? ops::Level::kWarning : ops::Level::kDebug,
@@ -255,18 +251,21 @@ void Reconciler::plan_new_sources() {
   for (auto& [key, planned] : plans) carry_out(key, std::move(planned));
 }
 
+// Until nobody's outcome changes another's: published in between, two could serve one address.
 void Reconciler::drain() {
   plan_new_sources();
-  dirty_.merge(allocator_.take_changed());
   std::set<std::string> waiting;
-  for (const auto& key : std::exchange(dirty_, {})) {
-    if (source_ready(key)) {
+  for (size_t round = 0; round < world_.services.size() + 1; ++round) {
+    dirty_.merge(allocator_.take_changed());
+    for (const auto& key : std::exchange(dirty_, {})) {
+      if (!source_ready(key)) {
+        waiting.insert(key);
+        continue;
+      }
       carry_out(key, plan::plan_service(world_, allocator_, key));
-    } else {
-      waiting.insert(key);
     }
   }
-  dirty_ = allocator_.take_changed();
+  dirty_.merge(allocator_.take_changed());
   const bool more = !dirty_.empty();
   dirty_.merge(waiting);
   if (more) schedule();
@@ -296,26 +295,37 @@ void Reconciler::log_news(const std::string& key, const std::vector<plan::Proble
   }
 }
 
-// False when this very write is under way, or done and not seen yet.
+// False when this very write is under way, or when we have written already what we still see as it
+// was before: what is planned on that is out of date.
 bool Reconciler::send_patch(const std::string& key, const plan::ServicePatch& patch) {
   const auto before = written_.find(key);
   if (before != written_.end() && before->second.base == patch.resource_version &&
-      before->second.patch == patch) {
+      (before->second.done || before->second.patch == patch)) {
     return false;
   }
   if (writer_ == nullptr) return true;
   ++counters_.patches;
   written_[key] = {patch.resource_version, patch};
   writer_->push({key, kube::patch_service(patch, ops::utc_seconds()),
-                 [this, key](const net::HttpResponse& response) {
-                   asio::post(io_, [this, key, response] { patched(key, response); });
+                 [this, key, base = patch.resource_version](const net::HttpResponse& response) {
+                   const std::string now = kube::version_in(response);
+                   // The same again: nothing has changed, and nothing will be heard of it.
+                   const std::string passed = now.empty() || now == base ? "" : base;
+                   asio::post(io_, [=, this] { patched(key, response, passed); });
                  }});
   return true;
 }
 
-void Reconciler::patched(const std::string& key, const net::HttpResponse& response) {
-  if (stopped_ || response.status == 200) return;
-  written_.erase(key);
+void Reconciler::patched(const std::string& key, const net::HttpResponse& response,
+                         const std::string& passed) {
+  if (stopped_) return;
+  const auto written = written_.find(key);
+  if (response.status == 200) {
+    refusals_.erase(key);
+    if (written != written_.end() && written->second.base == passed) written->second.done = true;
+    return;
+  }
+  if (written != written_.end()) written_.erase(written);
   if (response.status == 404) return;  // gone: the watch says so too
   if (response.status == 409) {
     // The Service has changed: the watch brings the new one, and with it a new plan.
@@ -325,10 +335,17 @@ void Reconciler::patched(const std::string& key, const net::HttpResponse& respon
     ops::log(ops::Level::kError, "a Service's status could not be written: " + response.body,
              {{"service", key}, {"status", static_cast<uint64_t>(response.status)}});
   }
-  auto timer = std::make_shared<asio::steady_timer>(io_, options_.patch_retry);
+  auto timer = std::make_shared<asio::steady_timer>(io_, retry_delay(key, response.status));
   timer->async_wait([this, key, timer](const boost::system::error_code& error) {
     if (!error && !stopped_) touch(key);
   });
+}
+
+// A conflict is over once the watch has caught up; what was refused is wrong for longer.
+std::chrono::seconds Reconciler::retry_delay(const std::string& key, int status) {
+  if (status == 409) return options_.patch_retry;
+  constexpr unsigned kDoublings = 6;
+  return options_.patch_retry * (1u << std::min(refusals_[key]++, kDoublings));
 }
 
 void Reconciler::send_events(const std::string& key,

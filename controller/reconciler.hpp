@@ -41,7 +41,7 @@ class Reconciler : public sources::SourceSink, public sources::PoolSink, public 
     // Of addresses in no pool; pools have their own.
     std::chrono::seconds quarantine{plan::kDefaultQuarantineS};
     std::chrono::seconds conflict{300};
-    std::chrono::seconds patch_retry{5};
+    std::chrono::seconds patch_retry{5};  // doubled with each refusal, up to 64 times as long
   };
 
   // `writer` is null where there is no cluster.
@@ -86,6 +86,7 @@ class Reconciler : public sources::SourceSink, public sources::PoolSink, public 
   struct Written {
     std::string base;  // the resource version it was planned on
     plan::ServicePatch patch;
+    bool done = false;  // and has made a newer version, which is on its way to us
   };
 
   bool may_plan() const;
@@ -98,7 +99,9 @@ class Reconciler : public sources::SourceSink, public sources::PoolSink, public 
   void drain();
   void carry_out(const std::string& key, plan::ServicePlan planned);
   bool send_patch(const std::string& key, const plan::ServicePatch& patch);
-  void patched(const std::string& key, const net::HttpResponse& response);
+  void patched(const std::string& key, const net::HttpResponse& response,
+               const std::string& passed);
+  std::chrono::seconds retry_delay(const std::string& key, int status);
   void send_events(const std::string& key, const std::vector<plan::PlannedEvent>& events);
   void age();
   std::vector<plan::Pool> all_pools() const;
@@ -117,6 +120,7 @@ class Reconciler : public sources::SourceSink, public sources::PoolSink, public 
   std::set<std::string> stale_;
   std::set<std::string> dirty_;
   std::map<std::string, Written> written_;
+  std::map<std::string, unsigned> refusals_;  // of writes of this key, one after the other
   std::map<std::string, std::map<std::string, std::string>> said_;  // key -> reason -> message
   std::map<std::string, std::vector<plan::Problem>> problems_;
   std::map<IpAddress, asio::steady_timer::time_point> resting_;

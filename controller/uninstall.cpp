@@ -10,6 +10,7 @@
 #include "controller/kube/api_requests.hpp"
 #include "controller/kube/credentials.hpp"
 #include "controller/kube/http_client_cpprest.hpp"
+#include "controller/kube/item.hpp"
 
 namespace lb::controller {
 namespace {
@@ -28,11 +29,11 @@ class Uninstaller {
 
   int run() {
     stop_deployments();
-    const auto services = items("/api/v1/services");
+    auto services = items("/api/v1/services");
     if (!services) return kUnreachable;
     size_t freed = 0, left = 0;
-    for (const auto& service : *services) {
-      const auto object = plan::decode_service(service.dump());
+    for (auto& service : *services) {
+      const auto object = plan::decode_service(kube::item_of(service).json);
       if (!object || marks(*object).empty()) continue;
       (free_one(*object, marks(*object)) ? freed : left) += 1;
     }

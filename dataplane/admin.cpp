@@ -79,6 +79,11 @@ void Admin::handle(const net::HttpRequest& request, Respond respond) {
     return respond(
         net::json_response(503, encode_error({"Stopping", "this data plane is ending"})));
   }
+  const bool changes = !reads(request) && (path == "/v1/state" || path == "/v1/drain");
+  if (changes && parts_.handing_over && parts_.handing_over()) {
+    return respond(net::json_response(
+        503, encode_error({"HandingOver", "another process takes over; ask again"})));
+  }
   if (path == "/v1/state") {
     if (request.method == "PUT") return put(request, std::move(respond));
     if (request.method == "PATCH") return patch(request, std::move(respond));

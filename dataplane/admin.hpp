@@ -31,6 +31,8 @@ struct AdminParts {
   std::vector<std::string> features;
   std::string instance;
   Drains& drains;
+  // Whether what is held is being told to another process: a change now would be lost.
+  std::function<bool()> handing_over = {};
 };
 
 class Admin {

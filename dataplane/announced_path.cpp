@@ -17,12 +17,12 @@ bool announceable(const IpAddress& address) {
 
 AnnouncedPath::AnnouncedPath(asio::io_context& io, std::unique_ptr<proxy::DataPath> path,
                              std::unique_ptr<announce::Announcer> announcer)
-    : path_(std::move(path)), announcer_(std::move(announcer)), tick_(io) {}
+    : ForwardingPath(std::move(path)), announcer_(std::move(announcer)), tick_(io) {}
 
 void AnnouncedPath::apply(std::shared_ptr<const DesiredState> state,
                           std::function<void(std::vector<Failure>)> done) {
   applying_ = true;
-  path_->apply(state, [this, state, done = std::move(done)](std::vector<Failure> failed) mutable {
+  path().apply(state, [this, state, done = std::move(done)](std::vector<Failure> failed) mutable {
     state_ = state;
     announce([this, done = std::move(done), failed = std::move(failed)]() mutable {
       applying_ = false;
@@ -38,10 +38,10 @@ void AnnouncedPath::apply(std::shared_ptr<const DesiredState> state,
 // node's, and must not become reachable through an address of ours.
 std::vector<announce::Vip> AnnouncedPath::vips() const {
   std::map<IpAddress, std::set<std::pair<Protocol, uint16_t>>> wanted;
-  for (const auto& address : path_->addresses_in_use()) {
+  for (const auto& address : path().addresses_in_use()) {
     if (announceable(address) && announcer_->announced().contains(address)) wanted[address];
   }
-  for (const auto& id : path_->listening()) {
+  for (const auto& id : path().listening()) {
     if (announceable(id.at.address)) wanted[id.at.address].insert({id.protocol, id.at.port});
   }
   std::vector<announce::Vip> out;
@@ -52,14 +52,14 @@ std::vector<announce::Vip> AnnouncedPath::vips() const {
 void AnnouncedPath::announce(std::function<void()> done) {
   asked_ = vips();
   announcer_->set(asked_, [this, done = std::move(done)](announce::Announcer::Failures) {
-    path_->avoid_sources(announcer_->announced());
+    path().avoid_sources(announcer_->announced());
     done();
   });
   withdraw_later();
 }
 
 void AnnouncedPath::path_changed() {
-  if (applying_ || !state_ || vips() == asked_) return;
+  if (applying_ || left_ || !state_ || vips() == asked_) return;
   announce([] {});
 }
 
@@ -67,7 +67,7 @@ void AnnouncedPath::path_changed() {
 void AnnouncedPath::withdraw_later() {
   tick_.expires_after(kLookAgain);
   tick_.async_wait([this](const boost::system::error_code& error) {
-    if (error) return;
+    if (error || left_) return;
     const bool lingering = std::any_of(asked_.begin(), asked_.end(),
                                        [](const announce::Vip& vip) { return vip.ports.empty(); });
     if (!lingering) return;
@@ -79,7 +79,7 @@ void AnnouncedPath::withdraw_later() {
 void AnnouncedPath::add_unannounced(std::vector<Failure>& out) const {
   const auto unannounced = announcer_->failures();
   if (unannounced.empty() || !state_) return;
-  const auto open = path_->listening();
+  const auto open = path().listening();
   for (const auto& service : state_->services) {
     for (const auto& address : service.addresses) {
       const auto found = unannounced.find(address);
@@ -100,14 +100,14 @@ void AnnouncedPath::add_unannounced(std::vector<Failure>& out) const {
 }
 
 std::vector<Failure> AnnouncedPath::failures() const {
-  auto out = path_->failures();
+  auto out = path().failures();
   add_unannounced(out);
   return out;
 }
 
 std::vector<proxy::ServiceStatus> AnnouncedPath::status() const {
   const auto unannounced = announcer_->failures();
-  auto out = path_->status();
+  auto out = path().status();
   for (auto& service : out) {
     for (auto& port : service.ports) {
       const auto found = unannounced.find(port.address);
@@ -119,9 +119,15 @@ std::vector<proxy::ServiceStatus> AnnouncedPath::status() const {
   return out;
 }
 
+void AnnouncedPath::leave() {
+  left_ = true;
+  tick_.cancel();
+  announcer_->leave();
+}
+
 void AnnouncedPath::stop() {
   tick_.cancel();
-  path_->stop();
+  path().stop();
   announcer_->stop();
 }
 

@@ -1,5 +1,6 @@
 #include "dataplane/checked_path.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace lb::dataplane {
@@ -10,12 +11,18 @@ proxy::Health to_proxy(health::Health value) {
   return value == health::Health::kUp ? proxy::Health::kUp : proxy::Health::kDown;
 }
 
+bool has_checks(const Service& service) {
+  return std::any_of(service.ports.begin(), service.ports.end(), [](const ServicePort& port) {
+    return port.policy.health.type != HealthType::kNone;
+  });
+}
+
 }  // namespace
 
 CheckedPath::CheckedPath(
     asio::io_context& io, std::unique_ptr<proxy::DataPath> path,
     std::function<void(const proxy::BackendId&, const health::Verdict&)> on_change)
-    : path_(std::move(path)),
+    : ForwardingPath(std::move(path)),
       on_change_(std::move(on_change)),
       prober_(io, {.on_change = [this](const auto& check, const auto& verdict) {
                 changed(check, verdict);
@@ -23,21 +30,35 @@ CheckedPath::CheckedPath(
 
 void CheckedPath::apply(std::shared_ptr<const DesiredState> state,
                         std::function<void(std::vector<Failure>)> done) {
-  path_->apply(state, [this, state, done = std::move(done)](std::vector<Failure> failed) {
-    check(*state);
+  path().apply(state, [this, state, done = std::move(done)](std::vector<Failure> failed) {
+    if (concerns_checks(diff(*state_, *state))) check(*state);
+    state_ = state;
     done(std::move(failed));
   });
 }
 
+// A service that had checks, or has some now.
+bool CheckedPath::concerns_checks(const StateDiff& change) const {
+  const auto had = [&](const std::string& key) { return checked_services_.contains(key); };
+  return std::any_of(change.removed.begin(), change.removed.end(), had) ||
+         std::any_of(change.changed.begin(), change.changed.end(), [&](const Service& service) {
+           return had(service.key) || has_checks(service);
+         });
+}
+
 void CheckedPath::check(const DesiredState& state) {
   checks_.clear();
+  checked_services_.clear();
   std::set<proxy::BackendId> checked;
   for (const auto& service : state.services) {
+    if (!has_checks(service)) continue;
+    checked_services_.insert(service.key);
     for (const auto& port : service.ports) {
       if (port.policy.health.type == HealthType::kNone) continue;
       for (const auto& backend : port.backends) {
         const proxy::BackendId id{service.key, port.port, port.protocol, backend.endpoint()};
-        checks_[health::check_of(id.backend, port.policy.health)].push_back(id);
+        checks_[health::check_of(id.backend, port.policy.health, port.policy.proxy_protocol)]
+            .push_back(id);
         checked.insert(id);
       }
     }
@@ -46,7 +67,7 @@ void CheckedPath::check(const DesiredState& state) {
   for (const auto& [each, backends] : checks_) wanted.insert(each);
   prober_.set(wanted);
   for (const auto& id : checked_) {
-    if (!checked.contains(id)) path_->set_health(id, proxy::Health::kUnknown, {});
+    if (!checked.contains(id)) path().set_health(id, proxy::Health::kUnknown, {});
   }
   checked_ = std::move(checked);
   // A check that only got other numbers keeps what it knew, without a call.
@@ -57,7 +78,7 @@ void CheckedPath::check(const DesiredState& state) {
 }
 
 void CheckedPath::tell(const proxy::BackendId& id, const health::Verdict& verdict) {
-  path_->set_health(id, to_proxy(verdict.health), verdict.reason);
+  path().set_health(id, to_proxy(verdict.health), verdict.reason);
 }
 
 void CheckedPath::changed(const health::Check& check, const health::Verdict& verdict) {
@@ -72,12 +93,12 @@ void CheckedPath::changed(const health::Check& check, const health::Verdict& ver
 // Whether backends are well no longer matters to anybody new.
 void CheckedPath::drain(unsigned grace_ms, std::function<void()> done) {
   prober_.stop();
-  path_->drain(grace_ms, std::move(done));
+  path().drain(grace_ms, std::move(done));
 }
 
 void CheckedPath::stop() {
   prober_.stop();
-  path_->stop();
+  path().stop();
 }
 
 }  // namespace lb::dataplane

@@ -8,11 +8,14 @@
 namespace lb::dataplane {
 namespace {
 
+constexpr size_t kMaxSocketPath = 107;
+
 constexpr char kExamples[] =
     "Examples:\n"
     "  empalme-dataplane --state lb.json\n"
     "  empalme-dataplane --admin unix:/run/empalme/dataplane.sock --state-dir /var/lib/empalme\n"
-    "  empalme-dataplane --observe 127.0.0.1:9902 --workers 2";
+    "  empalme-dataplane --observe 127.0.0.1:9902 --workers 2\n"
+    "  empalme-dataplane --handoff /run/empalme/handoff.sock   # started again, it takes over";
 
 // The flags as typed, before they are judged.
 struct Typed {
@@ -49,11 +52,23 @@ void add_flags(CLI::App& app, Typed& typed) {
                  "address) or interface:NAME")
       ->envname("EMPALME_ANNOUNCE")
       ->capture_default_str();
+  app.add_option("--zone", config.zone,
+                 "Our zone: services with prefer_zone use the backends of the same zone first")
+      ->envname("EMPALME_ZONE");
   app.add_option("--observe", typed.observe, "HOST:PORT for /healthz, /readyz and /metrics")
       ->envname("EMPALME_OBSERVE");
   app.add_option("--drain", config.drain_s,
                  "Seconds that open connections may go on after SIGTERM before they are reset")
       ->envname("EMPALME_DRAIN")
+      ->check(CLI::Range(0u, 86400u))
+      ->capture_default_str();
+  app.add_option("--handoff", config.handoff,
+                 "Unix socket for upgrades without a gap: a process that is started with the same "
+                 "one takes listening sockets, state and counters of the one that runs")
+      ->envname("EMPALME_HANDOFF");
+  app.add_option("--handoff-drain", config.handoff_drain_s,
+                 "Seconds that connections may go on here after another process has taken over")
+      ->envname("EMPALME_HANDOFF_DRAIN")
       ->check(CLI::Range(0u, 86400u))
       ->capture_default_str();
   app.add_option("--log-connections", config.log_connections,
@@ -91,6 +106,10 @@ Status judge(Typed& typed) {
   const auto observe = net::parse_observe(typed.observe);
   if (!observe) return observe.error();
   typed.config.observe = *observe;
+  if (typed.config.handoff.starts_with("unix:")) typed.config.handoff.erase(0, 5);
+  if (typed.config.handoff.size() > kMaxSocketPath) {
+    return Error{"Flag", "--handoff: a unix socket's path has at most 107 characters"};
+  }
   return Done{};
 }
 

@@ -26,8 +26,11 @@ struct Config {
   std::string state_file;  // empty: the saved state is loaded
   unsigned workers = 1;
   Announce announce = Announce::kNone;
-  std::string interface;  // for kInterface
-  unsigned drain_s = 0;   // how long connections may go on after SIGTERM
+  std::string interface;            // for kInterface
+  std::string zone;                 // where we are; backends there are near
+  unsigned drain_s = 0;             // how long connections may go on after SIGTERM
+  std::string handoff;              // unix socket; empty: none
+  unsigned handoff_drain_s = 3600;  // how long connections may go on after a handoff
   std::optional<Endpoint> observe;
   std::string log_level = "info";
   uint32_t log_connections = 0;  // every how many-th; 0: none

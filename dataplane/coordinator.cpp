@@ -6,7 +6,7 @@
 namespace lb::dataplane {
 
 Coordinator::Coordinator(proxy::DataPath& path, OwnSockets own, std::function<void(Held)> on_held)
-    : path_(path), own_(std::move(own)), on_held_(std::move(on_held)) {}
+    : path_(path), admitter_(std::move(own)), on_held_(std::move(on_held)) {}
 
 void Coordinator::put(DesiredState offered, Answer answer) {
   enqueue({std::move(offered), std::move(answer)});
@@ -36,6 +36,7 @@ Result<DesiredState> Coordinator::judge(Change& change) const {
   if (auto* patch = std::get_if<StatePatch>(&change.offered)) return apply_patch(*held_, *patch);
   auto& state = std::get<DesiredState>(change.offered);
   if (const Status order = check_put(*held_, state); !order.ok()) return order.error();
+  share_equal(*held_, state);
   return std::move(state);
 }
 
@@ -48,7 +49,7 @@ void Coordinator::begin(Change change) {
   held_ = std::make_shared<const DesiredState>(std::move(judged).value());
   if (on_held_) on_held_(held_);
   busy_ = true;
-  Admission admission = admit(*held_, own_);
+  Admission admission = admitter_.admit(*held_);
   auto admitted = std::make_shared<const DesiredState>(std::move(admission.admitted));
   path_.apply(std::move(admitted),
               [this, version = held_->version, answer = change.answer,

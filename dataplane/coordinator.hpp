@@ -39,6 +39,8 @@ class Coordinator {
   std::vector<Failure> failed() const;
   // Whether a state has been applied since start.
   bool applied() const { return applied_; }
+  // Whether what is held is what is served: nothing is being applied or waits to be.
+  bool settled() const { return applied_ && !busy_ && queue_.empty(); }
 
  private:
   struct Change {
@@ -54,7 +56,7 @@ class Coordinator {
   Result<DesiredState> judge(Change& change) const;
 
   proxy::DataPath& path_;
-  const OwnSockets own_;
+  Admitter admitter_;
   const std::function<void(Held)> on_held_;
   Held held_ = std::make_shared<const DesiredState>();
   std::vector<Failure> refused_;  // at admission, of the last applied state

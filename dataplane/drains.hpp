@@ -31,6 +31,8 @@ class Drains {
   const std::set<proxy::Drain>& all() const { return drains_; }
   void add(proxy::Drain drain);
   void lift(const proxy::Drain& drain);
+  // Replaces them all, without saving.
+  void take(std::set<proxy::Drain> drains) { drains_ = std::move(drains); }
 
  private:
   void load();

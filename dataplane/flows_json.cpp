@@ -16,13 +16,19 @@ std::string text_of(const std::optional<Endpoint>& endpoint) {
   return endpoint ? endpoint->to_string() : std::string{};
 }
 
+const char* phase_of(const proxy::Flow& flow) {
+  if (flow.waiting) return "waiting";
+  return flow.dialling ? "dialling" : "relaying";
+}
+
 Json to_json(const proxy::Flow& flow) {
   return {{"id", std::to_string(flow.id)},
           {"service", flow.service},
+          {"protocol", to_string(flow.protocol)},
           {"listener", flow.listener.to_string()},
           {"client", text_of(flow.client)},
           {"backend", text_of(flow.backend)},
-          {"phase", flow.dialling ? "dialling" : "relaying"},
+          {"phase", phase_of(flow)},
           {"bytes_in", flow.bytes_in},
           {"bytes_out", flow.bytes_out},
           {"age_ms", flow.age_ms},
@@ -69,15 +75,19 @@ std::string encode_flows(const std::vector<proxy::Flow>& flows) {
 std::string encode_flow_record(const proxy::FlowRecord& record, const std::string& time) {
   Json out{{"time", time}};
   const Json flow = to_json(record.flow);
-  for (const char* name : {"id", "service", "listener", "client", "backend"})
+  for (const char* name : {"id", "service", "protocol", "listener", "client", "backend"})
     out[name] = flow[name];
   out["end"] = to_string(record.reason);
   out["retries"] = record.retries;
+  if (record.replays != 0) out["replays"] = record.replays;
+  if (record.hedge_won) out["hedge_won"] = true;
+  if (record.waited_ms != 0) out["waited_ms"] = record.waited_ms;
   if (record.connect_ms) out["connect_ms"] = *record.connect_ms;
   out["duration_ms"] = record.flow.age_ms;
   out["bytes_in"] = record.flow.bytes_in;
   out["bytes_out"] = record.flow.bytes_out;
-  return out.dump(-1, ' ', false, Json::error_handler_t::replace);
+  // ASCII only, as in the log of events: a terminal may show it.
+  return out.dump(-1, ' ', true, Json::error_handler_t::replace);
 }
 
 Result<uint64_t> parse_flow_id(std::string_view text) {

@@ -54,7 +54,26 @@ constexpr PathRow kPathRows[] = {
      &proxy::DataPathCounters::proxy_headers_refused},
     {"connections_killed_total", "Connections ended by an operator",
      &proxy::DataPathCounters::killed},
+    {"instant_resets_total", "Connections that a backend reset instead of answering",
+     &proxy::DataPathCounters::instant_resets},
+    {"replays_total", "Requests sent again to another backend before any answer",
+     &proxy::DataPathCounters::replays},
+    {"replay_overflows_total", "Connections whose first bytes became too many to be kept",
+     &proxy::DataPathCounters::keep_overflows},
+    {"hedges_total", "Second dials sent while the first was unanswered",
+     &proxy::DataPathCounters::hedges},
+    {"hedges_won_total", "Second dials that were the faster ones",
+     &proxy::DataPathCounters::hedges_won},
+    {"waits_total", "Connections that had to wait for a backend", &proxy::DataPathCounters::waits},
+    {"wait_timeouts_total", "Connections that waited for a backend in vain",
+     &proxy::DataPathCounters::wait_timeouts},
+    {"wait_overflows_total", "Connections reset because too many were waiting for a backend",
+     &proxy::DataPathCounters::wait_overflows},
+    {"clients_gone_while_waiting_total", "Clients that left while they waited for a backend",
+     &proxy::DataPathCounters::clients_gone_while_waiting},
     {"accept_pauses_total", "Times accepting was paused", &proxy::DataPathCounters::accept_paused},
+    {"sockets_untuned_total", "Sockets without the congestion control or busy polling asked for",
+     &proxy::DataPathCounters::untuned},
     {"pipe_fallbacks_total", "Connections copied for want of a pipe",
      &proxy::DataPathCounters::pipe_fallbacks},
     {"clients_gone_while_dialling_total", "Clients that left before a backend was connected",
@@ -85,6 +104,8 @@ constexpr UdpDrop kUdpDrops[] = {
     {"no_backend", &proxy::DataPathCounters::udp_no_backend},
     {"source_refused", &proxy::DataPathCounters::udp_source_refused},
     {"session_limit", &proxy::DataPathCounters::udp_session_limit},
+    {"limit", &proxy::DataPathCounters::udp_limit_refused},
+    {"too_large", &proxy::DataPathCounters::udp_too_large},
     {"queue_overflow", &proxy::DataPathCounters::udp_queue_overflows},
     {"own_want", &proxy::DataPathCounters::udp_own_wants},
     {"other", &proxy::DataPathCounters::udp_dropped},
@@ -150,6 +171,15 @@ void add_path_metrics(Metrics& out, const proxy::DataPathCounters& counters) {
     drops.samples.push_back({static_cast<double>(counters.*drop.value), {{"cause", drop.cause}}});
   }
   out.push_back(std::move(drops));
+}
+
+void add_queue_metrics(Metrics& out, std::optional<uint64_t> overflows) {
+  if (!overflows) return;
+  add_counter(
+      out, "listen_overflows_total",
+      "Connections that the kernel dropped because a listener's queue was full, in the whole "
+      "network namespace",
+      *overflows);
 }
 
 void add_check_metrics(Metrics& out, const health::ProberCounters& counters) {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@ namespace lb::dataplane {
 using Metrics = std::vector<ops::Metric>;
 
 void add_path_metrics(Metrics& out, const proxy::DataPathCounters& counters);
+void add_queue_metrics(Metrics& out, std::optional<uint64_t> overflows);
 void add_check_metrics(Metrics& out, const health::ProberCounters& counters);
 void add_state_metrics(Metrics& out, const Coordinator& coordinator,
                        const std::map<std::string, uint64_t>& refusals);

@@ -17,7 +17,7 @@
 #include "common/ops/log.hpp"
 #include "common/ops/utc_time.hpp"
 #include "dataplane/flows_json.hpp"
-#include "dataplane/metrics.hpp"
+#include "dataplane/listen_queue.hpp"
 #include "dataplane/service_metrics.hpp"
 
 namespace lb::dataplane {
@@ -52,45 +52,60 @@ std::string new_instance() {
   return out.str();
 }
 
+void log_panic(const std::string& key, const proxy::ListenerId& id, bool panic) {
+  ops::log(
+      panic ? ops::Level::kWarning : ops::Level::kInfo,
+      panic ? "too few backends are usable: all of them are used"
+            : "enough backends are usable again",
+      {{"service", key}, {"listener", id.at.to_string()}, {"protocol", to_string(id.protocol)}});
+}
+
 }  // namespace
 
 int Program::run() {
   raise_descriptor_limit();
   std::signal(SIGPIPE, SIG_IGN);  // splice(2) to a closed socket has no MSG_NOSIGNAL
   ops::set_log_level(ops::parse_level(config_.log_level));
-  if (const auto ready = prepare(); !ready) {
-    ops::log_error(ready.error());
-    return 1;
-  }
-  auto state = first_state();
+  const auto ready = prepare();
+  auto state = ready ? first_state() : Result<DesiredState>(ready.error());
   if (!state) {
-    ops::log_error(state.error());
-    return 1;
+    give_up(state.error());
+    return exit_code_;
   }
   serve(std::move(state).value());
   ops::Shutdown shutdown(io_, [this] { begin_end(); });
   io_.run();
   end();
-  return 0;
+  return exit_code_;
 }
 
 Status Program::prepare() {
+  if (const auto taken = take_over(); !taken) return taken;
   if (const auto opened = open_store(); !opened) return opened;
   if (const auto opened = open_path(); !opened) return opened;
   drains_ = std::make_unique<Drains>(config_.state_dir, ops::log_error);
+  use_taken_drains();
   path_->set_drains(drains_->all(), [] {});
   coordinator_ = std::make_unique<Coordinator>(*path_, own_sockets(config_), [this](auto held) {
-    if (store_) store_->save(std::move(held));
+    carried_.keep_only(*held);
+    if (store_ && !taken_) store_->save(std::move(held));
   });
-  admin_ =
-      std::make_unique<Admin>(AdminParts{io_, *coordinator_, *path_, [this] { return metrics(); },
-                                         served_features(), new_instance(), *drains_});
-  return open_servers();
+  admin_ = std::make_unique<Admin>(
+      AdminParts{io_, *coordinator_, *path_, [this] { return metrics(); }, served_features(),
+                 new_instance(), *drains_, [this] { return handoff_ && handoff_->busy(); }});
+  if (config_.tls.all()) {
+    auto loaded = net::TlsIdentity::load(config_.tls, net::TlsRole::kServer);
+    if (!loaded) return loaded.error();
+    tls_ = std::move(loaded).value();
+  }
+  // Those of a process that hands over to us stand in the way until it has.
+  return taken_ ? Status(Done{}) : open_servers();
 }
 
 Status Program::open_store() {
   if (config_.state_dir.empty()) return Done{};
-  auto store = StateStore::open({.folder = config_.state_dir, .report = ops::log_error});
+  auto store = StateStore::open(
+      {.folder = config_.state_dir, .report = ops::log_error, .lock = taken_lock()});
   if (!store) return store.error();
   store_ = std::move(store).value();
   return Done{};
@@ -102,6 +117,7 @@ Status Program::open_path() {
   path_ = proxy::make_data_path(
       {.workers = config_.workers,
        .announcing = announcing,
+       .zone = config_.zone,
        .post = [this](std::function<void()> task) { asio::post(io_, std::move(task)); },
        .on_close =
            [this](const proxy::FlowRecord& record) {
@@ -115,7 +131,10 @@ Status Program::open_path() {
                       out ? "backend is left out after failed connects" : "backend is taken back",
                       {{"backend", backend.to_string()}, {"reason", reason}});
            },
+       .on_panic = log_panic,
        .on_change = [this] { path_changed(); }});
+  handover_ = path_->handover();
+  use_taken_sockets();
   auto checked = std::make_unique<CheckedPath>(
       io_, std::move(path_), [this](const auto& backend, const auto& verdict) {
         ops::log(verdict.health == health::Health::kDown ? ops::Level::kWarning : ops::Level::kInfo,
@@ -161,18 +180,14 @@ std::unique_ptr<announce::Announcer> Program::make_announcer() {
 }
 
 Status Program::open_servers() {
-  std::shared_ptr<net::TlsIdentity> tls;
-  if (config_.tls.all()) {
-    auto loaded = net::TlsIdentity::load(config_.tls, net::TlsRole::kServer);
-    if (!loaded) return loaded.error();
-    tls = std::move(loaded).value();
+  if (!admin_server_) {
+    auto admin = net::HttpServer::start(
+        io_, {.listen = config_.admin, .body_limit = Admin::body_limit, .tls = tls_},
+        [this](const auto& request, auto respond) { admin_->handle(request, std::move(respond)); });
+    if (!admin) return admin.error();
+    admin_server_ = std::move(admin).value();
   }
-  auto admin = net::HttpServer::start(
-      io_, {.listen = config_.admin, .body_limit = Admin::body_limit, .tls = tls},
-      [this](const auto& request, auto respond) { admin_->handle(request, std::move(respond)); });
-  if (!admin) return admin.error();
-  admin_server_ = std::move(admin).value();
-  if (!config_.observe) return Done{};
+  if (!config_.observe || observe_server_) return Done{};
   auto observe = net::HttpServer::start(
       io_, {.listen = *config_.observe, .body_limit = {}},
       [this](const auto& request, auto respond) { admin_->observe(request, std::move(respond)); });
@@ -181,7 +196,9 @@ Status Program::open_servers() {
   return Done{};
 }
 
+// What the running process has is newer than what a file says.
 Result<DesiredState> Program::first_state() {
+  if (taken_) return decode_state(taken_->state);
   if (config_.state_file.empty()) {
     return (store_ ? store_->load() : std::nullopt).value_or(DesiredState{});
   }
@@ -195,25 +212,49 @@ Result<DesiredState> Program::first_state() {
 }
 
 void Program::serve(DesiredState state) {
-  coordinator_->put(std::move(state), [this](const Result<ApplyResult>& answer) {
-    if (!answer) return ops::log_error(answer.error());
-    for (const auto& failure : answer->failed) {
-      ops::log(ops::Level::kWarning, failure.message,
-               {{"service", failure.key},
-                {"listener", Endpoint{failure.address, failure.port}.to_string()},
-                {"reason", failure.reason}});
-    }
-    ops::log(ops::Level::kInfo, "serving",
-             {{"version", EMPALME_VERSION},
-              {"admin", to_string(admin_server_->local())},
-              {"services", coordinator_->held()->services.size()},
-              {"failed", answer->failed.size()}});
-  });
+  coordinator_->put(std::move(state),
+                    [this](const Result<ApplyResult>& answer) { first_applied(answer); });
+}
+
+void Program::first_applied(const Result<ApplyResult>& answer) {
+  if (ending_) return;
+  if (!answer && taken_) {
+    give_up(answer.error());
+    return;
+  }
+  if (!answer) return ops::log_error(answer.error());
+  for (const auto& failure : answer->failed) {
+    ops::log(ops::Level::kWarning, failure.message,
+             {{"service", failure.key},
+              {"listener", Endpoint{failure.address, failure.port}.to_string()},
+              {"reason", failure.reason}});
+  }
+  if (taken_) {
+    if (!confirm()) return;
+    open_when_free();
+  } else if (const auto opened = open_handoff(); !opened) {
+    give_up(opened.error());
+    return;
+  }
+  ops::log(ops::Level::kInfo, "serving",
+           {{"version", EMPALME_VERSION},
+            {"admin", to_string(admin_server_ ? admin_server_->local() : config_.admin)},
+            {"services", coordinator_->held()->services.size()},
+            {"failed", answer->failed.size()}});
 }
 
 // Addresses are held and renewed while the last connections drain.
 void Program::begin_end() {
   ops::log(ops::Level::kInfo, "stopping", {{"drain_seconds", config_.drain_s}});
+  // Then only the connections' time gets shorter.
+  if (handed_over_) return path_->drain(config_.drain_s * 1000, [] {});
+  ending_ = true;
+  retry_.cancel();
+  handoff_.reset();
+  if (taken_) {
+    give_up({"Stopping", "ended by a signal"});
+    return;
+  }
   admin_->stop();
   path_->drain(config_.drain_s * 1000, [this] { io_.stop(); });
 }
@@ -221,10 +262,10 @@ void Program::begin_end() {
 void Program::end() {
   path_->stop();
   if (flow_log_) flow_log_->stop();
-  if (filter_) filter_->stop();
+  if (filter_ && !left_network_) filter_->stop();
   if (store_) store_->stop();
   if (observe_server_) observe_server_->stop();
-  admin_server_->stop();
+  if (admin_server_) admin_server_->stop();
 }
 
 std::string Program::metrics() const {
@@ -233,8 +274,10 @@ std::string Program::metrics() const {
                  "Version of this program.",
                  ops::MetricType::kGauge,
                  {{1, {{"program", "dataplane"}, {"version", EMPALME_VERSION}}}}});
-  add_path_metrics(out, path_->counters());
-  add_service_metrics(out, path_->totals());
+  add_path_metrics(out, carried_.with(path_->counters()));
+  add_queue_metrics(out, listen_overflows());
+  add_service_metrics(out, carried_.with(path_->totals()));
+  add_handoff_metrics(out);
   add_check_metrics(out, checked_->check_counters());
   if (flow_log_) add_log_metrics(out, *flow_log_);
   add_state_metrics(out, *coordinator_, admin_->refusals());
@@ -242,7 +285,8 @@ std::string Program::metrics() const {
   if (announced_ != nullptr) {
     add_announce_metrics(out, announced_->announce_counters(), announced_->announced().size());
   }
-  std::map<std::string, net::HttpServerCounters> servers{{"admin", admin_server_->counters()}};
+  std::map<std::string, net::HttpServerCounters> servers;
+  if (admin_server_) servers["admin"] = admin_server_->counters();
   if (observe_server_) servers["observe"] = observe_server_->counters();
   add_server_metrics(out, servers);
   return ops::metrics_text(out);

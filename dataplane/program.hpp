@@ -1,10 +1,12 @@
-// The running data plane: loads a state, serves it, and ends in order at SIGTERM or SIGINT.
+// The running data plane: loads a state, serves it, and ends in order at SIGTERM or SIGINT, or when
+// another process has taken over its sockets (program_handoff.cpp).
 //
 // One object per process, on the main thread, which becomes the control thread while run() lasts.
 #pragma once
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "common/net/asio.hpp"
@@ -14,11 +16,16 @@
 #include "dataplane/announce/link_announcer.hpp"
 #include "dataplane/announce/packet_filter.hpp"
 #include "dataplane/announced_path.hpp"
+#include "dataplane/carried_counts.hpp"
 #include "dataplane/checked_path.hpp"
 #include "dataplane/config.hpp"
 #include "dataplane/coordinator.hpp"
 #include "dataplane/drains.hpp"
 #include "dataplane/flow_log.hpp"
+#include "dataplane/handoff/handoff_client.hpp"
+#include "dataplane/handoff/handoff_server.hpp"
+#include "dataplane/metrics.hpp"
+#include "dataplane/proxy/socket_handover.hpp"
 #include "dataplane/state_store.hpp"
 
 namespace lb::dataplane {
@@ -27,7 +34,8 @@ class Program {
  public:
   explicit Program(Config config) : config_(std::move(config)) {}
 
-  // The exit code: 0 ended by a signal, 1 could not start (said on standard error).
+  // The exit code: 0 ended by a signal or after a handoff, 1 could not start (said on standard
+  // error).
   int run();
 
  private:
@@ -39,15 +47,37 @@ class Program {
   Status open_servers();
   Result<DesiredState> first_state();
   void serve(DesiredState state);
+  void first_applied(const Result<ApplyResult>& answer);
   void begin_end();
   void end();
   std::string metrics() const;
+
+  // Taking over, in this order.
+  Status take_over();
+  net::Fd taken_lock();
+  void use_taken_sockets();
+  void use_taken_drains();
+  Status all_taken_served() const;
+  bool confirm();
+  bool give_up(const Error& why);
+  void open_when_free();
+
+  // Handing over.
+  Status open_handoff();
+  Result<handoff::Offer> offer();
+  void released(handoff::FinalReport& report);
+  void handoff_reported(const Error& error);
+  void leaving_part_over();
+  void leave_network();
+  handoff::Counters counts_to_carry() const;
+  void add_handoff_metrics(Metrics& out) const;
 
   Config config_;
   asio::io_context io_{1};
   std::unique_ptr<StateStore> store_;
   std::unique_ptr<announce::PacketFilter> filter_;
   std::unique_ptr<proxy::DataPath> path_;
+  proxy::SocketHandover* handover_ = nullptr;          // inside path_
   announce::LinkAnnouncer* link_announcer_ = nullptr;  // inside announced_
   AnnouncedPath* announced_ = nullptr;                 // path_, when it announces
   CheckedPath* checked_ = nullptr;                     // below it
@@ -55,8 +85,22 @@ class Program {
   std::unique_ptr<FlowLog> flow_log_;
   std::unique_ptr<Coordinator> coordinator_;
   std::unique_ptr<Admin> admin_;
+  std::shared_ptr<net::TlsIdentity> tls_;
   std::unique_ptr<net::HttpServer> admin_server_;
   std::unique_ptr<net::HttpServer> observe_server_;
+
+  std::optional<handoff::Taken> taken_;  // until it is confirmed
+  std::set<proxy::ListenerId> taken_ids_;
+  CarriedCounts carried_;
+  std::unique_ptr<handoff::HandoffServer> handoff_;
+  asio::steady_timer retry_{io_};
+  std::string trouble_;  // in opening our own servers, told already
+  uint64_t unopened_sockets_ = 0;
+  unsigned leaving_parts_ = 0;  // that are not over yet
+  bool handed_over_ = false;
+  bool left_network_ = false;
+  bool ending_ = false;
+  int exit_code_ = 0;
 };
 
 }  // namespace lb::dataplane

@@ -21,18 +21,17 @@ Error system_error(const std::string& code, const std::string& what, int number)
   return {code, what + ": " + std::generic_category().message(number)};
 }
 
-Result<int> lock_folder(const fs::path& folder) {
+Result<net::Fd> lock_folder(const fs::path& folder) {
   std::error_code failed;
   if (fs::create_directories(folder, failed)) {
     fs::permissions(folder, fs::perms::owner_all, failed);
   }
   if (failed) return system_error("StateDir", "cannot make " + folder.string(), failed.value());
-  const fs::path path = folder / "lock";
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (fd < 0) return system_error("StateDir", "cannot open " + path.string(), errno);
-  if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
+  const fs::path path = StateStore::lock_file(folder);
+  net::Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!fd.valid()) return system_error("StateDir", "cannot open " + path.string(), errno);
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return fd;
   const int number = errno;
-  ::close(fd);
   if (number != EWOULDBLOCK)
     return system_error("StateDir", "cannot lock " + path.string(), number);
   return Error{"StateDirLocked", "another data plane uses the state folder " + folder.string()};
@@ -41,18 +40,19 @@ Result<int> lock_folder(const fs::path& folder) {
 }  // namespace
 
 Result<std::unique_ptr<StateStore>> StateStore::open(Options options) {
-  const auto lock = lock_folder(options.folder);
-  if (!lock.ok()) return lock.error();
-  return std::unique_ptr<StateStore>(new StateStore(std::move(options), *lock));
+  net::Fd held = std::move(options.lock);
+  if (!held.valid()) {
+    auto lock = lock_folder(options.folder);
+    if (!lock.ok()) return lock.error();
+    held = std::move(lock).value();
+  }
+  return std::unique_ptr<StateStore>(new StateStore(std::move(options), std::move(held)));
 }
 
-StateStore::StateStore(Options options, int lock_fd)
-    : options_(std::move(options)), lock_fd_(lock_fd), thread_([this] { run(); }) {}
+StateStore::StateStore(Options options, net::Fd lock)
+    : options_(std::move(options)), lock_(std::move(lock)), thread_([this] { run(); }) {}
 
-StateStore::~StateStore() {
-  stop();
-  ::close(lock_fd_);
-}
+StateStore::~StateStore() { stop(); }
 
 std::optional<DesiredState> StateStore::load() {
   std::error_code failed;
@@ -86,6 +86,14 @@ void StateStore::stop() {
   }
   wake_.notify_one();
   if (thread_.joinable()) thread_.join();
+}
+
+void StateStore::abandon() {
+  {
+    const std::lock_guard lock(mutex_);
+    next_ = nullptr;
+  }
+  stop();
 }
 
 void StateStore::run() {

@@ -20,6 +20,7 @@
 
 #include "common/model/result.hpp"
 #include "common/model/state.hpp"
+#include "common/net/fd.hpp"
 
 namespace lb::dataplane {
 
@@ -32,6 +33,7 @@ class StateStore {
     std::filesystem::path folder;  // made, 0700, when it is missing
     Report report;
     std::chrono::milliseconds interval{1000};  // between two saves
+    net::Fd lock = {};  // held already, on this folder's lock file; invalid: is taken here
   };
 
   // Error "StateDirLocked" when another process holds the folder, "StateDir" when it is unusable.
@@ -50,12 +52,22 @@ class StateStore {
   // Writes what is still to be written and ends the thread. Idempotent.
   void stop();
 
+  // Ends the thread without writing: the folder is another process's now.
+  void abandon();
+
+  // The lock, borrowed; it is never undone, since other processes may have the descriptor too, and
+  // ends with the last of these.
+  int lock() const { return lock_.get(); }
+  static std::filesystem::path lock_file(const std::filesystem::path& folder) {
+    return folder / "lock";
+  }
+
   uint64_t saves() const { return saves_.load(std::memory_order_relaxed); }
   uint64_t save_failures() const { return save_failures_.load(std::memory_order_relaxed); }
   uint64_t load_failures() const { return load_failures_.load(std::memory_order_relaxed); }
 
  private:
-  StateStore(Options options, int lock_fd);
+  StateStore(Options options, net::Fd lock);
 
   void run();
   void write(const DesiredState& state);
@@ -63,7 +75,7 @@ class StateStore {
   std::filesystem::path file() const { return options_.folder / "state.json"; }
 
   const Options options_;
-  const int lock_fd_;
+  const net::Fd lock_;
   std::atomic<uint64_t> saves_{0};
   std::atomic<uint64_t> save_failures_{0};
   std::atomic<uint64_t> load_failures_{0};

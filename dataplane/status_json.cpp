@@ -37,13 +37,15 @@ Json list(const std::vector<T>& items) {
 }
 
 Json to_json(const PortReport& port) {
-  return {{"address", port.address.to_string()},
-          {"port", port.port},
-          {"protocol", to_string(port.protocol)},
-          {"programmed", port.programmed},
-          {"reason", port.reason},
-          {"connections", port.connections},
-          {"backends", list(port.backends)}};
+  Json out{{"address", port.address.to_string()},
+           {"port", port.port},
+           {"protocol", to_string(port.protocol)},
+           {"programmed", port.programmed},
+           {"reason", port.reason},
+           {"connections", port.connections}};
+  if (port.panic) out["panic"] = true;
+  out["backends"] = list(port.backends);
+  return out;
 }
 
 Json to_json(const ServiceReport& service) {

@@ -45,6 +45,7 @@ PortReport report_port(const ServicePort& port, const IpAddress& address, const 
   if (status != nullptr) {
     out.programmed = status->programmed;
     out.reason = status->reason;
+    out.panic = status->panic;
     out.connections = status->connections;
   }
   const auto failed = views.failed.find(id);

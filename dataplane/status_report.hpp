@@ -32,6 +32,7 @@ struct PortReport {
   std::string reason;  // empty when programmed
   uint64_t connections = 0;
   std::vector<BackendReport> backends;
+  bool panic = false;  // all backends are used, since too few are usable
 
   bool operator==(const PortReport&) const = default;
 };

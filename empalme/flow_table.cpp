@@ -53,10 +53,12 @@ std::string drain_body(const FlowWish& wish) {
 Result<std::string> flow_table(std::string_view body) {
   const auto root = parsed(body);
   if (!root) return root.error();
-  std::vector<Row> rows{{"ID", "SERVICE", "CLIENT", "BACKEND", "AGE", "IDLE", "IN", "OUT"}};
+  std::vector<Row> rows{
+      {"ID", "SERVICE", "PROTOCOL", "CLIENT", "BACKEND", "AGE", "IDLE", "IN", "OUT"}};
   for (const auto& flow : list_or_empty(*root, "flows")) {
-    rows.push_back({text(flow, "id"), text(flow, "service"), or_dash(text(flow, "client")),
-                    or_dash(text(flow, "backend")), duration(number_or_zero(flow, "age_ms")),
+    rows.push_back({text(flow, "id"), text(flow, "service"), or_dash(text(flow, "protocol")),
+                    or_dash(text(flow, "client")), or_dash(text(flow, "backend")),
+                    duration(number_or_zero(flow, "age_ms")),
                     duration(number_or_zero(flow, "idle_ms")),
                     std::to_string(number_or_zero(flow, "bytes_in")),
                     std::to_string(number_or_zero(flow, "bytes_out"))});

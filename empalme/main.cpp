@@ -54,6 +54,7 @@ void add_up(CLI::App& app, Typed& typed) {
   out->add_flag("--claim-unclassed", up.claim_unclassed, "Take Services without a class too")
       ->envname("EMPALME_CLAIM_UNCLASSED");
   flag("--kubeconfig", up.kubeconfig, "How to reach the cluster", "EMPALME_KUBECONFIG");
+  flag("--zone", up.zone, "Our zone, for services with prefer_zone", "EMPALME_ZONE");
   flag("--announce", up.announce, "none, auto or interface:NAME", "EMPALME_ANNOUNCE")
       ->capture_default_str();
   flag("--state-dir", up.state_dir, "Folder that keeps the state", "EMPALME_STATE_DIR")

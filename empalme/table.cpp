@@ -8,8 +8,14 @@
 namespace lb::cli {
 
 std::string printable(std::string text) {
+  bool after_c2 = false;
   for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+    const auto byte = static_cast<unsigned char>(c);
+    // U+0080 to U+009F are C2 80 to C2 9F in UTF-8.
+    const bool second = after_c2 && byte >= 0x80 && byte <= 0x9f;
+    after_c2 = byte == 0xc2;
+    if (byte < 0x20 || byte == 0x7f) c = '?';
+    if (second) c = static_cast<char>(0xbf);  // U+00BF, an inverted question mark
   }
   return text;
 }

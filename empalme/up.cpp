@@ -30,6 +30,7 @@ ChildSpec dataplane(const UpOptions& options, const std::string& socket) {
   ChildSpec out{"dataplane", find_program("empalme-dataplane"), {}};
   add(out.arguments, "--admin", socket);
   add(out.arguments, "--announce", options.announce);
+  if (!options.zone.empty()) add(out.arguments, "--zone", options.zone);
   add(out.arguments, "--state-dir", state_folder(options));
   if (options.workers != 0) add(out.arguments, "--workers", std::to_string(options.workers));
   add(out.arguments, "--drain", std::to_string(options.drain_s));

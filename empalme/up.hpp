@@ -16,6 +16,7 @@ struct UpOptions {
   bool claim_unclassed = false;
   std::string kubeconfig;
   std::string announce = "none";
+  std::string zone;
   std::string state_dir;
   unsigned workers = 0;  // 0: one for each core
   unsigned drain_s = 0;

@@ -1,11 +1,14 @@
 #include "common/model/admission.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <string>
 #include <tuple>
 #include <utility>
+
+#include "common/model/diff.hpp"
 
 namespace lb {
 namespace {
@@ -70,6 +73,12 @@ std::optional<Failure> refuse_listener(const Listeners& taken, const Service& se
   return std::nullopt;
 }
 
+bool keeps_all(const Service& service, const std::map<IpAddress, std::vector<size_t>>& kept) {
+  return kept.size() == service.addresses.size() &&
+         std::all_of(kept.begin(), kept.end(),
+                     [&](const auto& each) { return each.second.size() == service.ports.size(); });
+}
+
 // Divides the service by which of its ports each address keeps; in the order of the addresses.
 std::vector<Service> divide(const Service& service,
                             const std::map<IpAddress, std::vector<size_t>>& kept) {
@@ -87,7 +96,8 @@ std::vector<Service> divide(const Service& service,
   return parts;
 }
 
-void admit_listeners(const Service& service, Listeners& taken, Admission& out) {
+void admit_listeners(const ServiceList::Element& offered, Listeners& taken, Admission& out) {
+  const Service& service = *offered;
   std::map<IpAddress, std::vector<size_t>> kept;
   for (const auto& address : service.addresses) {
     for (size_t i = 0; i < service.ports.size(); ++i) {
@@ -99,6 +109,7 @@ void admit_listeners(const Service& service, Listeners& taken, Admission& out) {
       kept[address].push_back(i);
     }
   }
+  if (!kept.empty() && keeps_all(service, kept)) return out.admitted.services.share_back(offered);
   for (auto& part : divide(service, kept)) out.admitted.services.push_back(std::move(part));
 }
 
@@ -121,30 +132,120 @@ std::optional<std::string> refuse_backend(const Listeners& taken, const OwnSocke
 }
 
 // Only once all listeners are known can a backend be told from one of them.
-void admit_backends(Service& service, const Listeners& taken, const OwnSockets& own,
-                    std::vector<Failure>& failed) {
+std::vector<Failure> refused_backends(const Service& service, const Listeners& taken,
+                                      const OwnSockets& own) {
+  std::vector<Failure> out;
+  for (const auto& port : service.ports) {
+    for (const auto& backend : port.backends) {
+      auto why = refuse_backend(taken, own, service.key, port, backend);
+      if (!why) continue;
+      out.push_back(
+          failure_of(service, service.addresses.front(), port, "AddressRefused", std::move(*why)));
+      out.back().backend = backend.endpoint().to_string();
+    }
+  }
+  return out;
+}
+
+void remove_backends(Service& service, const std::vector<Failure>& refused) {
   for (auto& port : service.ports) {
     std::erase_if(port.backends, [&](const Backend& backend) {
-      auto why = refuse_backend(taken, own, service.key, port, backend);
-      if (!why) return false;
-      Failure failure =
-          failure_of(service, service.addresses.front(), port, "AddressRefused", std::move(*why));
-      failure.backend = backend.endpoint().to_string();
-      failed.push_back(std::move(failure));
-      return true;
+      const std::string at = backend.endpoint().to_string();
+      return std::any_of(refused.begin(), refused.end(), [&](const Failure& each) {
+        return each.port == port.port && each.protocol == port.protocol && each.backend == at;
+      });
     });
   }
 }
 
+bool same_listeners(const Service& a, const Service& b) {
+  const auto same = [](const ServicePort& p, const ServicePort& q) {
+    return p.port == q.port && p.protocol == q.protocol;
+  };
+  return a.addresses == b.addresses &&
+         std::equal(a.ports.begin(), a.ports.end(), b.ports.begin(), b.ports.end(), same);
+}
+
+size_t position_of(const ServiceList& sorted, const std::string& key) {
+  const auto found =
+      std::lower_bound(sorted.begin(), sorted.end(), key,
+                       [](const Service& s, const std::string& k) { return s.key < k; });
+  const bool known = found != sorted.end() && found->key == key;
+  return known ? static_cast<size_t>(found - sorted.begin()) : sorted.size();
+}
+
 }  // namespace
 
-Admission admit(const DesiredState& offered, const OwnSockets& own) {
-  Admission out;
-  out.admitted.version = offered.version;
+struct Admitter::Memory {
   Listeners taken;
-  for (const auto& service : offered.services) admit_listeners(service, taken, out);
-  for (auto& service : out.admitted.services) admit_backends(service, taken, own, out.failed);
+  std::vector<Failure> listeners;                        // refused ones
+  std::map<std::string, std::vector<Failure>> backends;  // refused ones, by key of the service
+};
+
+Admitter::Admitter(OwnSockets own) : own_(std::move(own)), memory_(std::make_unique<Memory>()) {}
+Admitter::~Admitter() = default;
+
+Admission Admitter::admit(const DesiredState& offered) {
+  const StateDiff change = diff(offered_, offered);
+  // Where nobody's listeners are others than before, each service stands for itself.
+  const bool apart = change.removed.empty() &&
+                     std::all_of(change.changed.begin(), change.changed.end(),
+                                 [&](const Service& service) { return stands_alone(service); });
+  offered_ = offered;
+  if (!apart) {
+    begin_anew();
+  } else {
+    for (auto each = change.changed.begin(); each != change.changed.end(); ++each) {
+      const size_t at = position_of(admitted_.services, each->key);
+      admitted_.services.replace(at, each.element());
+      memory_->backends.erase(each->key);
+      admit_backends(at);
+    }
+  }
+  admitted_.version = offered.version;
+  return {admitted_, failures()};
+}
+
+// Had all its listeners, and wants just these.
+bool Admitter::stands_alone(const Service& service) const {
+  const size_t held = position_of(offered_.services, service.key);
+  const size_t admitted = position_of(admitted_.services, service.key);
+  return held < offered_.services.size() && admitted < admitted_.services.size() &&
+         same_listeners(offered_.services[held], service) &&
+         same_listeners(admitted_.services[admitted], service);
+}
+
+void Admitter::begin_anew() {
+  *memory_ = {};
+  Admission out;
+  const ServiceList& services = offered_.services;
+  for (auto each = services.begin(); each != services.end(); ++each) {
+    admit_listeners(each.element(), memory_->taken, out);
+  }
+  memory_->listeners = std::move(out.failed);
+  admitted_ = std::move(out.admitted);
+  for (size_t i = 0; i < admitted_.services.size(); ++i) admit_backends(i);
+}
+
+void Admitter::admit_backends(size_t at) {
+  auto refused = refused_backends(admitted_.services[at], memory_->taken, own_);
+  if (refused.empty()) return;
+  remove_backends(admitted_.services.edit(at), refused);
+  auto& kept = memory_->backends[admitted_.services[at].key];
+  kept.insert(kept.end(), std::make_move_iterator(refused.begin()),
+              std::make_move_iterator(refused.end()));
+}
+
+std::vector<Failure> Admitter::failures() const {
+  std::vector<Failure> out = memory_->listeners;
+  for (const auto& [key, refused] : memory_->backends) {
+    out.insert(out.end(), refused.begin(), refused.end());
+  }
   return out;
+}
+
+Admission admit(const DesiredState& offered, const OwnSockets& own) {
+  return Admitter(own).admit(offered);
 }
 
 }  // namespace lb

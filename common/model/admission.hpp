@@ -6,6 +6,7 @@
 // first.
 #pragma once
 
+#include <memory>
 #include <set>
 #include <vector>
 
@@ -28,5 +29,28 @@ struct Admission {
 };
 
 Admission admit(const DesiredState& offered, const OwnSockets& own = {});
+
+// The same answers for one state after the other, at the cost of what has changed where only
+// backends and policies have. Services are shared with what was offered wherever nothing of them is
+// left out, and with the answer before. One thread; `offered` is normalised.
+class Admitter {
+ public:
+  explicit Admitter(OwnSockets own);
+  ~Admitter();
+
+  Admission admit(const DesiredState& offered);
+
+ private:
+  struct Memory;
+
+  bool stands_alone(const Service& service) const;
+  void begin_anew();
+  void admit_backends(size_t at);
+  std::vector<Failure> failures() const;
+
+  const OwnSockets own_;
+  DesiredState offered_, admitted_;
+  std::unique_ptr<Memory> memory_;
+};
 
 }  // namespace lb

@@ -10,13 +10,13 @@
 namespace lb {
 
 struct StateDiff {
-  std::vector<Service> changed;      // added or different, sorted by key
+  ServiceList changed;               // added or different, sorted by key
   std::vector<std::string> removed;  // sorted
 
   bool empty() const { return changed.empty() && removed.empty(); }
 };
 
-// Both normalised.
+// Both normalised. Services that the two share cost one comparison of pointers each.
 StateDiff diff(const DesiredState& from, const DesiredState& to);
 
 StatePatch to_patch(const StateDiff& diff, Version base, uint64_t generation);
@@ -24,7 +24,11 @@ StatePatch to_patch(const StateDiff& diff, Version base, uint64_t generation);
 // The order rules of PUT (design, section 2): Done, or Error{"Order"}.
 Status check_put(const DesiredState& held, const DesiredState& offered);
 
-// The order rules of PATCH, then the patched state (normalised). Unknown removed keys are ignored.
+// Has `state` share those services of `with` that are equal, so that a later diff() need not look.
+void share_equal(const DesiredState& with, DesiredState& state);
+
+// The order rules of PATCH, then the patched state (normalised, as `held` has to be); what the
+// patch does not name is shared with `held`. Unknown removed keys are ignored.
 Result<DesiredState> apply_patch(const DesiredState& held, const StatePatch& patch);
 
 }  // namespace lb

@@ -69,8 +69,8 @@ void normalise(Service& service) {
 }
 
 void normalise(DesiredState& state) {
-  for (auto& service : state.services) normalise(service);
-  sort_by(state.services, [](const Service& s) -> const std::string& { return s.key; });
+  for (size_t i = 0; i < state.services.size(); ++i) normalise(state.services.edit(i));
+  state.services.sort([](const Service& a, const Service& b) { return a.key < b.key; });
 }
 
 }  // namespace lb

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/model/address.hpp"
+#include "common/model/shared_list.hpp"
 
 namespace lb {
 
@@ -46,6 +47,7 @@ struct HealthPolicy {
   uint16_t expect_status = 200;
   std::string send;
   std::string expect;
+  uint32_t panic_percent = 0;  // below so many usable, all are used; 0: never
 
   bool operator==(const HealthPolicy&) const = default;
 };
@@ -84,6 +86,7 @@ struct Policy {
   HealthPolicy health;
   EjectionPolicy ejection;
   uint32_t slow_start_s = 0;
+  bool prefer_zone = false;
   std::string congestion;
   uint32_t busy_poll_us = 0;
   Mode mode = Mode::kProxy;
@@ -161,9 +164,12 @@ struct Version {
   auto operator<=>(const Version&) const = default;
 };
 
+// Unchanged services are shared between one state and the next.
+using ServiceList = SharedList<Service>;
+
 struct DesiredState {
   Version version;
-  std::vector<Service> services;
+  ServiceList services;
 
   bool operator==(const DesiredState&) const = default;
 };
@@ -173,7 +179,7 @@ struct StatePatch {
   uint64_t epoch = 0;
   uint64_t base_generation = 0;
   uint64_t generation = 0;
-  std::vector<Service> changed;
+  ServiceList changed;
   std::vector<std::string> removed;
 
   bool operator==(const StatePatch&) const = default;

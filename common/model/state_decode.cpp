@@ -59,6 +59,7 @@ void read_health(ObjectReader& parent, HealthPolicy& out) {
   reader.number("expect_status", out.expect_status, 100, 599);
   reader.text("send", out.send);
   reader.text("expect", out.expect);
+  reader.number("panic_percent", out.panic_percent, 0, 100);
   reader.finish();
 }
 
@@ -87,12 +88,22 @@ void read_timeouts(ObjectReader& reader, Policy& out) {
   reader.number("slow_start_s", out.slow_start_s, 0, kMaxSeconds);
 }
 
+// Which names there are, only the kernel of the data plane knows.
+void read_congestion(ObjectReader& reader, std::string& out) {
+  reader.text("congestion", out, 15);  // TCP_CA_NAME_MAX less its NUL
+  const bool sound = std::all_of(out.begin(), out.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '.';
+  });
+  if (!sound) refuse(reader.at("congestion"), "takes letters, digits, '-', '_' and '.'");
+}
+
 void read_limits(ObjectReader& reader, Policy& out) {
   reader.number("max_connections", out.max_connections, 0, kMaxCount);
   reader.number("max_connections_per_source", out.max_connections_per_source, 0, kMaxCount);
   reader.number("max_rate_per_source", out.max_rate_per_source, 0, kMaxCount);
   reader.number("busy_poll_us", out.busy_poll_us, 0, 10'000);
-  reader.text("congestion", out.congestion, 15);  // TCP_CA_NAME_MAX less its NUL
+  read_congestion(reader, out.congestion);
 }
 
 // `out` comes in with what the policy overrides: the defaults, or the service's policy.
@@ -107,6 +118,7 @@ void read_policy_fields(ObjectReader& reader, Policy& out) {
   reader.choice("proxy_protocol", out.proxy_protocol,
                 {ProxyProtocol::kOff, ProxyProtocol::kV1, ProxyProtocol::kV2});
   read_cidrs(reader, "accept_proxy_from", out.accept_proxy_from);
+  reader.flag("prefer_zone", out.prefer_zone);
   read_limits(reader, out);
   read_health(reader, out.health);
   read_ejection(reader, out.ejection);
@@ -233,8 +245,8 @@ Service read_service(const Json& value, const std::string& pointer) {
   return out;
 }
 
-std::vector<Service> read_services(ObjectReader& reader, const char* name) {
-  std::vector<Service> out;
+ServiceList read_services(ObjectReader& reader, const char* name) {
+  ServiceList out;
   reader.list(name, [&](const Json& each, const std::string& where) {
     out.push_back(read_service(each, where));
   });
@@ -320,7 +332,7 @@ Result<StatePatch> decode_patch(std::string_view text) {
       if (removed.contains(out.changed[i].key)) {
         refuse(child("/changed", std::to_string(i)), "the key is in 'removed' as well");
       }
-      normalise(out.changed[i]);
+      normalise(out.changed.edit(i));
     }
     return out;
   });

@@ -47,6 +47,7 @@ Json health_json(const HealthPolicy& value, const HealthPolicy& base) {
   put(out, "expect_status", value.expect_status, base.expect_status);
   put(out, "send", value.send, base.send);
   put(out, "expect", value.expect, base.expect);
+  put(out, "panic_percent", value.panic_percent, base.panic_percent);
   return out;
 }
 
@@ -87,6 +88,7 @@ Json policy_json(const Policy& value, const Policy& base) {
   put(out, "max_connections_per_source", value.max_connections_per_source,
       base.max_connections_per_source);
   put(out, "max_rate_per_source", value.max_rate_per_source, base.max_rate_per_source);
+  put(out, "prefer_zone", value.prefer_zone, base.prefer_zone);
   put(out, "busy_poll_us", value.busy_poll_us, base.busy_poll_us);
   put(out, "congestion", value.congestion, base.congestion);
   put(out, "health", health_json(value.health, base.health), Json::object());
@@ -148,7 +150,7 @@ Json service_json(const Service& service) {
   return out;
 }
 
-Json services_json(const std::vector<Service>& services) {
+Json services_json(const ServiceList& services) {
   Json out = Json::array();
   for (const auto& service : services) out.push_back(service_json(service));
   return out;
@@ -168,10 +170,15 @@ Json failure_json(const Failure& failure) {
 }  // namespace
 
 std::string encode_state(const DesiredState& state) {
-  return dump({{"schema", kSchema},
-               {"epoch", state.version.epoch},
-               {"generation", state.version.generation},
-               {"services", services_json(state.services)}});
+  // One service after the other: a tree of all of them takes many times the room of the text.
+  std::string out = dump({{"schema", kSchema},
+                          {"epoch", state.version.epoch},
+                          {"generation", state.version.generation}});
+  out.pop_back();
+  out += ",\"services\":[";
+  for (const auto& service : state.services) out += dump(service_json(service)) + ",";
+  if (!state.services.empty()) out.pop_back();
+  return out += "]}";
 }
 
 std::string encode_patch(const StatePatch& patch) {

@@ -10,23 +10,16 @@ struct Rule {
 
 // What is not served yet. A field that is not here is served, and listed below.
 constexpr Rule kUnsupported[] = {
-    {"policy.hedge_ms", [](const Policy& p) { return p.hedge_ms != 0; }},
-    {"policy.retry_before_first_byte", [](const Policy& p) { return p.retry_before_first_byte; }},
-    {"policy.when_empty", [](const Policy& p) { return p.when_empty != WhenEmpty::kReset; }},
-    {"policy.slow_start_s", [](const Policy& p) { return p.slow_start_s != 0; }},
-    {"policy.congestion", [](const Policy& p) { return !p.congestion.empty(); }},
-    {"policy.busy_poll_us", [](const Policy& p) { return p.busy_poll_us != 0; }},
     {"policy.mode", [](const Policy& p) { return p.mode != Mode::kProxy; }},
 };
 
 constexpr Rule kTcpOnly[] = {
-    {"policy.affinity_seconds", [](const Policy& p) { return p.affinity_seconds != 0; }},
-    {"policy.proxy_protocol",
-     [](const Policy& p) { return p.proxy_protocol != ProxyProtocol::kOff; }},
-    {"policy.max_connections", [](const Policy& p) { return p.max_connections != 0; }},
-    {"policy.max_connections_per_source",
-     [](const Policy& p) { return p.max_connections_per_source != 0; }},
-    {"policy.max_rate_per_source", [](const Policy& p) { return p.max_rate_per_source != 0; }},
+    {"policy.hedge_ms", [](const Policy& p) { return p.hedge_ms != 0; }},
+    {"policy.retry_before_first_byte", [](const Policy& p) { return p.retry_before_first_byte; }},
+    {"policy.when_empty=wait", [](const Policy& p) { return p.when_empty == WhenEmpty::kWait; }},
+    {"policy.proxy_protocol=v1",
+     [](const Policy& p) { return p.proxy_protocol == ProxyProtocol::kV1; }},
+    {"policy.accept_proxy_from", [](const Policy& p) { return !p.accept_proxy_from.empty(); }},
 };
 
 // The field whose value asks for more than there is, or null.
@@ -67,29 +60,38 @@ std::vector<std::string> served_features() {
           "policy.balance=maglev",
           "policy.balance=random_two",
           "policy.balance=round_robin",
+          "policy.busy_poll_us",
+          "policy.congestion",
           "policy.connect_attempts",
           "policy.connect_timeout_ms",
           "policy.delete_drain_s",
           "policy.drain_s",
           "policy.ejection",
+          "policy.empty_wait_ms",
           "policy.half_close",
           "policy.half_closed_timeout_s",
+          "policy.health.panic_percent",
           "policy.health.type=http",
           "policy.health.type=none",
           "policy.health.type=send_expect",
           "policy.health.type=tcp",
           "policy.health.type=tls",
+          "policy.hedge_ms",
           "policy.idle_timeout_s",
           "policy.max_connections",
           "policy.max_connections_per_source",
           "policy.max_rate_per_source",
           "policy.mode=proxy",
+          "policy.prefer_zone",
           "policy.proxy_protocol=off",
           "policy.proxy_protocol=v1",
           "policy.proxy_protocol=v2",
+          "policy.retry_before_first_byte",
+          "policy.slow_start_s",
           "policy.source_ranges",
           "policy.udp_idle_s",
           "policy.when_empty=reset",
+          "policy.when_empty=wait",
           "protocol=tcp",
           "protocol=udp"};
 }

@@ -34,7 +34,8 @@ std::string format_line(std::string_view time, Level level, std::string_view mes
   line["level"] = name_of(level);
   line["message"] = message;
   for (const Field& field : fields) line[std::string(field.name)] = field.value;
-  return line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  // ASCII only: a terminal that shows the log obeys control characters of Unicode as well.
+  return line.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace);
 }
 
 void log(Level level, std::string_view message, Fields fields) {

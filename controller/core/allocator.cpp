@@ -38,8 +38,8 @@ void Allocator::set_pools(std::vector<Pool> pools) {
 }
 
 bool Allocator::trusts(const std::string& key, const IpAddress& address,
-                       const std::vector<IpAddress>& published) const {
-  if (in_pool(address) || contains(published, address)) return true;
+                       const std::vector<IpAddress>& served) const {
+  if (in_pool(address) || contains(served, address)) return true;
   const auto owners = owners_.find(address);
   return owners != owners_.end() && owners->second.contains(key);
 }
@@ -65,9 +65,9 @@ bool Allocator::keeps(const Holder& holder, const IpAddress& address) const {
   if (moves_away(holder.claim, address)) return false;
   const auto picked = holder.picked.find(address.family());
   const bool held = picked != holder.picked.end() && picked->second == address;
-  if (in_pool(address)) return held || contains(holder.claim.assigned, address);
-  return contains(holder.claim.assigned, address) &&
-         (held || contains(holder.claim.published, address));
+  const bool assigned = contains(holder.claim.assigned, address);
+  const bool served = contains(holder.claim.served, address);
+  return in_pool(address) ? held || assigned || served : assigned && (held || served);
 }
 
 std::optional<Problem> Allocator::inadmissible(const Holder& holder,
@@ -89,7 +89,8 @@ Allocator::Rank Allocator::rank(const Holder& holder, const IpAddress& address) 
   }
   if (contains(holder.claim.requested, address)) return Rank::kRequested;
   const auto picked = holder.picked.find(address.family());
-  return picked != holder.picked.end() && picked->second == address ? Rank::kPicked : Rank::kNone;
+  if (picked != holder.picked.end() && picked->second == address) return Rank::kPicked;
+  return contains(holder.claim.served, address) ? Rank::kServed : Rank::kNone;
 }
 
 bool Allocator::before(const std::string& a, const std::string& b, const IpAddress& address) const {
@@ -143,7 +144,7 @@ void Allocator::index(const std::string& key, const Claim& claim, bool add) {
     add ? static_cast<void>(group.insert(key)) : static_cast<void>(group.erase(key));
     if (group.empty()) groups_.erase({claim.who.ns, claim.share_key});
   }
-  for (const auto* list : {&claim.assigned, &claim.requested}) {
+  for (const auto* list : {&claim.assigned, &claim.requested, &claim.served}) {
     for (const auto& address : *list) {
       if (add) {
         claimants_[address].insert(key);
@@ -158,7 +159,7 @@ void Allocator::index(const std::string& key, const Claim& claim, bool add) {
 
 // Whoever looks at an address of this claim may fare better or worse by it now.
 void Allocator::wake_interested(const Claim& claim) {
-  for (const auto* list : {&claim.assigned, &claim.requested}) {
+  for (const auto* list : {&claim.assigned, &claim.requested, &claim.served}) {
     for (const auto& address : *list) changed_.merge(interested(address));
   }
 }
@@ -169,11 +170,22 @@ void Allocator::claim(const std::string& key, Claim claim) {
   const bool same_ports = holder.claim.ports == claim.ports;
   index(key, holder.claim, false);
   wake_interested(holder.claim);
-  holder.claim = std::move(claim);
+  const Claim before = std::exchange(holder.claim, std::move(claim));
   index(key, holder.claim, true);
+  if (gives_up_any(before)) wake_waiting();
   if (same_ports || holder.claim.share_key.empty()) return;
   wake_interested(holder.claim);
   for (const auto& [family, address] : holder.picked) changed_.merge(interested(address));
+}
+
+// Whether an address is no longer spoken for, and so anybody's.
+bool Allocator::gives_up_any(const Claim& before) const {
+  for (const auto* list : {&before.assigned, &before.requested, &before.served}) {
+    for (const auto& address : *list) {
+      if (!claimants_.contains(address)) return true;
+    }
+  }
+  return false;
 }
 
 std::vector<Family> Allocator::families_of(const Claim& claim) const {
@@ -238,6 +250,8 @@ std::optional<Problem> Allocator::settle_family(const std::string& key, Holder& 
   }
   const auto assigned = of_family(holder.claim.assigned, family);
   if (assigned && keeps(holder, *assigned) && !take(key, holder, *assigned)) return std::nullopt;
+  const auto served = of_family(holder.claim.served, family);
+  if (served && keeps(holder, *served) && !take(key, holder, *served)) return std::nullopt;
   return pick(key, holder, family);
 }
 
@@ -309,6 +323,7 @@ void Allocator::release(const std::string& key) {
   waiting_.erase(key);
   holders_.erase(key);
   wake_interested(claim);
+  if (gives_up_any(claim)) wake_waiting();
   changed_.erase(key);
 }
 

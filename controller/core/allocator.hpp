@@ -4,9 +4,10 @@
 // several of one namespace that share it by key with ports that differ: those whose claims rank
 // best, and rank depends on nothing but the claims themselves, so the outcome for requested and
 // already assigned addresses never depends on the order of events. An address in a status comes
-// first, then one that is asked for, then one that was merely picked; among equals the older
-// Service. Whoever's outcome changed through somebody else's claim is named by take_changed().
-// Outside every pool an address is only kept, and only by whoever was known to hold it.
+// first, then one that is asked for, then one that was merely picked, then one that a data plane
+// serves; among equals the older Service. Whoever's outcome changed through somebody else's claim
+// is named by take_changed(). Outside every pool an address is only kept, and only by whoever was
+// known to hold it.
 #pragma once
 
 #include <map>
@@ -27,15 +28,15 @@ using PortSet = std::set<std::pair<uint16_t, Protocol>>;
 
 // What one Service wants. At most one address of each family in either list.
 struct Claim {
-  std::vector<IpAddress> assigned;   // in its status
-  std::vector<IpAddress> requested;  // asked for by field or annotation
-  std::vector<Family> families;      // one address of each; empty: whichever the pools have
-  bool every_family = false;         // a missing family is a refusal (RequireDualStack)
+  std::vector<IpAddress> assigned;     // in its status
+  std::vector<IpAddress> requested;    // asked for by field or annotation
+  std::vector<IpAddress> served = {};  // by a data plane, whether or not a status says so yet
+  std::vector<Family> families;        // one address of each; empty: whichever the pools have
+  bool every_family = false;           // a missing family is a refusal (RequireDualStack)
   std::string creation_time;
   Applicant who = {};
-  std::string share_key = {};             // empty: shares with nobody
-  PortSet ports = {};                     // what tells sharers apart
-  std::vector<IpAddress> published = {};  // data planes hold these for it
+  std::string share_key = {};  // empty: shares with nobody
+  PortSet ports = {};          // what tells sharers apart
 
   bool operator==(const Claim&) const = default;
 };
@@ -60,7 +61,7 @@ class Allocator {
   bool in_pool(const IpAddress& address) const { return pools_.owner(address) != nullptr; }
   // Whether `key` may go on with an address of its status.
   bool trusts(const std::string& key, const IpAddress& address,
-              const std::vector<IpAddress>& published) const;
+              const std::vector<IpAddress>& served) const;
 
   // Registers the claim of `key` without picking: at start, before the first allocate().
   void claim(const std::string& key, Claim claim);
@@ -99,7 +100,7 @@ class Allocator {
     Claim claim;
     std::map<Family, IpAddress> picked;  // what it holds, by family
   };
-  enum class Rank { kAssigned, kRequested, kPicked, kNone };
+  enum class Rank { kAssigned, kRequested, kPicked, kServed, kNone };
   using Group = std::pair<std::string, std::string>;  // namespace and key of those who share
 
   Rank rank(const Holder& holder, const IpAddress& address) const;
@@ -123,6 +124,7 @@ class Allocator {
   void drop(const std::string& key, Holder& holder, Family family);
   void index(const std::string& key, const Claim& claim, bool add);
   void wake_interested(const Claim& claim);
+  bool gives_up_any(const Claim& before) const;
   void wake_waiting();
   std::optional<Problem> outside(const Holder& holder) const;
   std::vector<Family> families_of(const Claim& claim) const;

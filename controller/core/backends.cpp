@@ -4,9 +4,12 @@
 #include <set>
 #include <tuple>
 
+#include "common/model/shortened.hpp"
+
 namespace lb::plan {
 namespace {
 
+constexpr size_t kMaxName = 253;  // RFC 1123
 constexpr char kServiceNameLabel[] = "kubernetes.io/service-name";
 
 struct Candidate {
@@ -46,9 +49,10 @@ Candidate make_candidate(const SliceEndpoint& endpoint, const IpAddress& address
   out.backend.address = address;
   out.backend.port = port;
   out.backend.state = state_of(endpoint);
-  out.backend.name = endpoint.target_name;
-  out.backend.node = endpoint.node_name;
-  out.backend.zone = endpoint.zone;
+  // Whoever may write slices chooses these, and they must not make a document that is refused.
+  out.backend.name = shortened(endpoint.target_name, kMaxName);
+  out.backend.node = shortened(endpoint.node_name, kMaxName);
+  out.backend.zone = shortened(endpoint.zone, kMaxName);
   return out;
 }
 
@@ -69,8 +73,13 @@ class Joiner {
           {"UnsupportedProtocol", port.protocol + " is not supported", port.port, port.protocol});
       return;
     }
+    if (port.port == 0 || !seen_.insert({port.port, port.protocol}).second) {
+      out_.problems.push_back({"InvalidRequest", "spec.ports has a port without a number, or twice",
+                               port.port, port.protocol});
+      return;
+    }
     ServicePort joined;
-    joined.name = port.name;
+    joined.name = shortened(port.name, kMaxName);
     joined.port = port.port;
     joined.protocol = port.protocol == "UDP" ? Protocol::kUdp : Protocol::kTcp;
     for (auto& [endpoint, candidate] : candidates_of(port)) {
@@ -116,6 +125,7 @@ class Joiner {
   const ServiceObject& service_;
   const std::vector<EndpointSliceObject>& slices_;
   std::set<IpAddress> refused_;
+  std::set<std::pair<uint16_t, std::string>> seen_;
   JoinedPorts out_;
 };
 

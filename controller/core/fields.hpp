@@ -5,6 +5,7 @@
 // Error{"InvalidObject"} with the pointer of that field. Pure; any thread.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -16,6 +17,8 @@
 #include "controller/core/objects.hpp"
 
 namespace lb::plan {
+
+inline constexpr size_t kMaxName = 253;  // RFC 1123
 
 // Thrown by the cursor, caught in decode_fields(): nothing of it leaves a decoder.
 struct Refused {
@@ -37,6 +40,15 @@ class Fields {
     const nlohmann::json* found = find(name);
     if (!found) return std::nullopt;
     return text_of(*found, at(name));
+  }
+
+  // The API server lets no others pass. Keys are made of them, and a key that a data plane refuses
+  // would cost every service the document it stands in.
+  std::string object_name(const char* name) const {
+    std::string out = text(name);
+    const auto plain = [](char c) { return c > ' ' && c < '\x7f' && c != '/'; };
+    if (out.size() > kMaxName || !std::ranges::all_of(out, plain)) refuse(at(name), "a name");
+    return out;
   }
 
   std::optional<bool> flag(const char* name) const {
@@ -144,8 +156,7 @@ class Fields {
 
 ObjectMeta read_meta(const Fields& meta);
 
-// The deepest nesting of the objects we read is 8; what nests further than the JSON parser's own
-// recursion can bear is refused by the reader of the stream, which limits depth before this.
+// Nothing here recurses with the depth of the text: the parser does not, and the shapes are fixed.
 template <class T, class Read>
 Result<T> decode_fields(std::string_view text, Read read) {
   const nlohmann::json parsed = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);

@@ -10,6 +10,9 @@ namespace {
 using nlohmann::json;
 
 constexpr uint64_t kTransitionBits = 20;
+// An epoch is below 2^53, and one that is refused would end all publishing.
+constexpr uint64_t kLatest = UINT32_MAX;          // in the year 2106
+constexpr uint64_t kMostTransitions = INT32_MAX;  // coordination.k8s.io/v1
 
 std::optional<unsigned> digits(std::string_view text, size_t at, size_t count) {
   unsigned out = 0;
@@ -61,13 +64,17 @@ Result<Lease> decode_lease(std::string_view text) {
   if (!created) {
     return Error{"InvalidObject", "the Lease has no creation time", "/metadata/creationTimestamp"};
   }
+  const uint64_t transitions = wire::number_or_zero(spec, "leaseTransitions");
+  if (*created > kLatest || transitions > kMostTransitions) {
+    return Error{"InvalidObject", "the Lease stands for an epoch that no document can carry"};
+  }
   Lease out;
   out.resource_version = wire::text_or_empty(meta, "resourceVersion");
   out.created = *created;
   out.record = {wire::text_or_empty(spec, "holderIdentity"),
                 static_cast<uint32_t>(wire::number_or_zero(spec, "leaseDurationSeconds")),
-                wire::number_or_zero(spec, "leaseTransitions"),
-                wire::text_or_empty(spec, "acquireTime"), wire::text_or_empty(spec, "renewTime")};
+                transitions, wire::text_or_empty(spec, "acquireTime"),
+                wire::text_or_empty(spec, "renewTime")};
   return out;
 }
 

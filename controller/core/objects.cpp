@@ -4,10 +4,12 @@
 
 namespace lb::plan {
 
+constexpr uint32_t kMaxAffinitySeconds = 86400;  // core/v1
+
 ObjectMeta read_meta(const Fields& meta) {
   ObjectMeta out;
-  out.ns = meta.text("namespace");
-  out.name = meta.text("name");
+  out.ns = meta.object_name("namespace");
+  out.name = meta.object_name("name");
   out.uid = meta.text("uid");
   out.resource_version = meta.text("resourceVersion");
   out.creation_time = meta.text("creationTimestamp");
@@ -46,7 +48,7 @@ void read_spec(const Fields& spec, ServiceObject& out) {
   out.session_affinity = spec.text("sessionAffinity", "None");
   out.affinity_timeout_s = spec.child("sessionAffinityConfig")
                                .child("clientIP")
-                               .number("timeoutSeconds", UINT32_MAX)
+                               .number("timeoutSeconds", kMaxAffinitySeconds)
                                .value_or(out.affinity_timeout_s);
   out.load_balancer_ip = spec.text("loadBalancerIP");
   out.source_ranges = spec.texts("loadBalancerSourceRanges");

@@ -42,31 +42,41 @@ Applicant applicant(const World& world, const KubeMeta& meta) {
           meta.pool};
 }
 
-std::vector<IpAddress> published_of(const World& world, const std::string& key) {
+// What is published comes before its status is written: whoever starts or takes over in between
+// must not give the address to somebody else.
+std::vector<IpAddress> served_of(const World& world, const std::string& key) {
   const auto found = world.published.find(key);
-  if (found == world.published.end() || !found->second.service) return {};
+  if (found == world.published.end() || !found->second.served) return {};
   return found->second.service->addresses;
+}
+
+// A status is anybody's to write: only addresses of ours, one a family.
+std::vector<IpAddress> assigned_of(const KubeMeta& meta, const std::string& key,
+                                   const std::vector<IpAddress>& served,
+                                   const Allocator& allocator) {
+  std::vector<IpAddress> out;
+  for (const auto& ingress : meta.ingress) {
+    const auto address = IpAddress::parse(ingress.ip);
+    if (!address || !allocator.trusts(key, *address, served)) continue;
+    const bool again = std::any_of(out.begin(), out.end(),
+                                   [&](const auto& a) { return a.family() == address->family(); });
+    if (!again) out.push_back(*address);
+  }
+  return out;
 }
 
 Claim claim_of(const World& world, const SourceService& service, const Allocator& allocator) {
   const KubeMeta& meta = *service.kube;
   Claim out;
   out.requested = meta.requested;
+  out.served = served_of(world, service.key);
+  out.assigned = assigned_of(meta, service.key, out.served, allocator);
   out.families = meta.families;
   out.every_family = meta.family_policy == "RequireDualStack";
   out.creation_time = meta.creation_time;
   out.who = applicant(world, meta);
   out.share_key = meta.share_key;
   out.ports = ports_of(service);
-  out.published = published_of(world, service.key);
-  for (const auto& ingress : meta.ingress) {
-    const auto address = IpAddress::parse(ingress.ip);
-    // A status is anybody's to write: only an address of ours counts.
-    if (!address || !allocator.trusts(service.key, *address, out.published)) continue;
-    const bool again = std::any_of(out.assigned.begin(), out.assigned.end(),
-                                   [&](const auto& a) { return a.family() == address->family(); });
-    if (!again) out.assigned.push_back(*address);
-  }
   return out;
 }
 
@@ -92,6 +102,8 @@ class Planner {
     return found == world_.published.end() ? nullptr : &found->second;
   }
   bool served() const { return publication() != nullptr && publication()->served; }
+
+  Claim claim() const { return claim_of(world_, *source_, allocator_); }
 
   // Our own finalizer says that we have been at work on the Service; the standard one is anybody's.
   bool marked(const KubeMeta& meta) const {
@@ -126,12 +138,10 @@ class Planner {
 
   ServicePlan serve(const KubeMeta& meta) {
     if (!marked(meta) || !has(meta.finalizers, kStandardFinalizer)) {
-      // Registered already, so that an address in its status is nobody else's meanwhile.
-      allocator_.claim(key_, claim_of(world_, *source_, allocator_));
       return mark(meta);
     }
     give_up_conflicts(meta);
-    const Allocation allocation = allocator_.allocate(key_, claim_of(world_, *source_, allocator_));
+    const Allocation allocation = allocator_.allocate(key_, claim());
     if (allocation.problem) plan_.problems.push_back(*allocation.problem);
     if (allocation.degraded) plan_.problems.push_back(*allocation.degraded);
     Service desired{key_, allocation.addresses, source_->ports, source_->policy};
@@ -154,9 +164,25 @@ class Planner {
       plan_.events.push_back({false, "EnsuringLoadBalancer", "Ensuring load balancer"});
     }
     plan_.patch = std::move(patch);
-    // What is served already goes on: somebody may have taken a finalizer off a running Service.
-    if (publication() != nullptr) plan_.desired = *publication()->service;
+    keep_serving();
     return std::move(plan_);
+  }
+
+  // What is served already goes on, unless its address is somebody else's by now: a finalizer may
+  // have been taken off a running Service.
+  void keep_serving() {
+    if (publication() == nullptr) {
+      // Registered already, so that an address in its status is nobody else's meanwhile.
+      allocator_.claim(key_, claim());
+      return;
+    }
+    const auto mine = allocator_.allocate(key_, claim()).addresses;
+    const Service& now = *publication()->service;
+    const bool still =
+        std::all_of(now.addresses.begin(), now.addresses.end(), [&](const IpAddress& each) {
+          return std::find(mine.begin(), mine.end(), each) != mine.end();
+        });
+    if (still) plan_.desired = now;
   }
 
   // An address that somebody else on the network answers for is left, unless clients know it.
@@ -196,10 +222,10 @@ class Planner {
 
   // An address of a status that no pool has, and that nobody is known to have held.
   void tell_given_up(const KubeMeta& meta) {
-    const auto published = published_of(world_, key_);
+    const auto still = served_of(world_, key_);
     for (const auto& ingress : meta.ingress) {
       const auto address = IpAddress::parse(ingress.ip);
-      if (!address || allocator_.trusts(key_, *address, published)) continue;
+      if (!address || allocator_.trusts(key_, *address, still)) continue;
       plan_.events.push_back({true, "AddressOutsidePools",
                               ingress.ip + " is given up: no pool has it, and nothing shows that "
                                            "this Service held it"});

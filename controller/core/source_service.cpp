@@ -48,6 +48,15 @@ std::vector<IpAddress> requested_addresses(const ServiceObject& service, SourceS
   return listed;
 }
 
+// Every IPv4 client, and not a word of IPv6: upstream's own way of saying everyone, from the days
+// of one family.
+bool says_everyone(const std::vector<Cidr>& ranges) {
+  static const Cidr kEveryV4 = Cidr::parse("0.0.0.0/0").value();
+  const bool v6 = std::any_of(ranges.begin(), ranges.end(),
+                              [](const Cidr& range) { return !range.network().is_v4(); });
+  return !v6 && std::find(ranges.begin(), ranges.end(), kEveryV4) != ranges.end();
+}
+
 // A range that cannot be read blocks the Service: leaving it out could mean "everyone".
 std::vector<Cidr> source_ranges(const ServiceObject& service, SourceService& out) {
   auto texts = service.source_ranges;
@@ -61,6 +70,7 @@ std::vector<Cidr> source_ranges(const ServiceObject& service, SourceService& out
       refuse(out, "loadBalancerSourceRanges: " + range.error().message, true);
     }
   }
+  if (says_everyone(ranges)) ranges.push_back(Cidr::parse("::/0").value());
   return ranges;
 }
 

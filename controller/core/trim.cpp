@@ -49,6 +49,7 @@ const std::vector<FieldRule>& rules() {
         plain("max_rate_per_source", &Policy::max_rate_per_source),
         plain("ejection", &Policy::ejection),
         plain("slow_start_s", &Policy::slow_start_s),
+        plain("prefer_zone", &Policy::prefer_zone),
         plain("congestion", &Policy::congestion),
         plain("busy_poll_us", &Policy::busy_poll_us),
         valued("mode", &Policy::mode),
@@ -58,6 +59,9 @@ const std::vector<FieldRule>& rules() {
       return std::string("policy.health.type=") + to_string(policy.health.type);
     };
     out.push_back(std::move(health));
+    out.push_back({[](const Policy&) { return std::string("policy.health.panic_percent"); },
+                   [](const Policy& policy) { return policy.health.panic_percent != 0; },
+                   [](Policy& policy) { policy.health.panic_percent = 0; }});
     return out;
   }();
   return kRules;

@@ -24,6 +24,15 @@ net::HttpRequest patch_service(const plan::ServicePatch& patch, const std::strin
       encode_service_patch(patch, now)};
 }
 
+std::string version_in(const net::HttpResponse& response) {
+  const Json body = Json::parse(response.body, nullptr, false);
+  if (!body.is_object()) return {};
+  const auto meta = body.find("metadata");
+  if (meta == body.end() || !meta->is_object()) return {};
+  const auto version = meta->find("resourceVersion");
+  return version != meta->end() && version->is_string() ? version->get<std::string>() : "";
+}
+
 net::HttpRequest create_event(const EventTarget& service, const plan::PlannedEvent& event,
                               const std::string& now, const std::string& id) {
   const Json body{{"apiVersion", "v1"},

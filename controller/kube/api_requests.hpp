@@ -17,6 +17,9 @@ inline constexpr char kAddressPools[] = "/apis/empalme.io/v1alpha1/addresspools"
 // Finalizers and status of one Service; `now` is RFC 3339.
 net::HttpRequest patch_service(const plan::ServicePatch& patch, const std::string& now);
 
+// metadata.resourceVersion of the object in an answer; empty when there is none.
+std::string version_in(const net::HttpResponse& response);
+
 struct EventTarget {
   std::string ns;
   std::string name;

@@ -116,7 +116,10 @@ void ApiWriter::try_later(Waiting waiting, Outcome outcome, std::chrono::millise
   const auto pause = backoff.next(std::uniform_real_distribution<>(0, 1)(random_));
   waiting.due = Clock::now() + std::max(pause, asked_for);
   const std::lock_guard lock(mutex_);
-  if (waiting.epoch != epoch_) return;
+  if (waiting.epoch != epoch_) {
+    ++counters_.dropped;
+    return;
+  }
   const bool overtaken = std::any_of(queue_.begin(), queue_.end(), [&](const Waiting& each) {
     return !waiting.call.key.empty() && each.call.key == waiting.call.key;
   });

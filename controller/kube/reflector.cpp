@@ -12,6 +12,9 @@ constexpr int kPage = 500;
 constexpr size_t kMaxLine = 16u << 20;
 // A watch that the server ends sooner, with nothing said, is a fault and not the end of its time.
 constexpr std::chrono::seconds kShortWatch{1};
+// One that lasts so long proves that the server is well.
+constexpr std::chrono::seconds kHealthyWatch{5};
+constexpr char kInitialEventsEnd[] = "k8s.io/initial-events-end";
 
 const json& child(const json& object, const char* name) {
   static const json kNone;
@@ -25,10 +28,16 @@ std::string text(const json& object, const char* name) {
   return value.is_string() ? value.get<std::string>() : std::string{};
 }
 
-Item item_of(const json& object) {
-  const json& meta = child(object, "metadata");
-  return {text(meta, "namespace"), text(meta, "name"),
-          object.dump(-1, ' ', false, json::error_handler_t::replace)};
+// A list without items has null there.
+bool is_list(const json& page) {
+  const json& items = child(page, "items");
+  return !page.is_discarded() && (items.is_array() || items.is_null());
+}
+
+json& items_of(json& page) {
+  static json none;
+  const auto found = page.is_object() ? page.find("items") : page.end();
+  return found == page.end() ? none : *found;
 }
 
 std::chrono::milliseconds retry_after(const net::HttpResponse& response) {
@@ -86,14 +95,14 @@ bool Reflector::pause(Backoff& backoff, std::chrono::milliseconds at_least) {
 }
 
 void Reflector::run() {
-  Next next = Next::kList;
+  Next next = first();
   for (;;) {
     {
       const std::lock_guard lock(mutex_);
       if (stopping_) return;
     }
-    if (next == Next::kWatch) {
-      next = watch();
+    if (next != Next::kList) {
+      next = watch(next == Next::kWatchList);
     } else if (list()) {
       next = Next::kWatch;
     }
@@ -127,88 +136,138 @@ bool Reflector::list() {
     if (!more.empty()) target += "&continue=" + more;
     const auto answer = client().request({"GET", target, {{"Accept", "application/json"}}, {}});
     if (!answer) return trouble(answer.error()), false;
-    if (answer->status == 410) return ++counters_.gone, false;
+    if (answer->status == 410) {
+      ++counters_.gone;
+      pause(unreachable_);
+      return false;
+    }
     if (answer->status != 200) return refused(*answer), false;
-    const json page = json::parse(answer->body, nullptr, false);
-    const json& items = child(page, "items");
-    if (page.is_discarded() || (!items.is_array() && !items.is_null())) {
+    json page = json::parse(answer->body, nullptr, false);
+    if (!is_list(page)) {
       ++counters_.bad_events;
       return trouble({"Closed", "the list is not valid JSON"}), false;
     }
-    for (const auto& each : items) all.push_back(item_of(each));
+    for (auto& each : items_of(page)) all.push_back(item_of(each));
     version_ = text(child(page, "metadata"), "resourceVersion");
     more = text(child(page, "metadata"), "continue");
   } while (!more.empty());
   sink_.replaced(std::move(all));
-  if (std::exchange(troubled_, false)) sink_.connection(std::nullopt);
+  fine();
   return true;
 }
 
-std::string Reflector::watch_target() {
-  const int seconds = 290 + static_cast<int>(random() * 290);
-  return options_.path +
-         "?watch=1&allowWatchBookmarks=true&timeoutSeconds=" + std::to_string(seconds) +
-         "&resourceVersion=" + version_;
+std::string Reflector::watch_target(bool from_the_start) {
+  const int seconds = 300 + static_cast<int>(random() * 300);
+  const std::string out = options_.path + "?watch=1&allowWatchBookmarks=true&timeoutSeconds=" +
+                          std::to_string(seconds) + "&resourceVersion=";
+  // Without a version: what the cluster holds now, and not what a cache still does.
+  if (from_the_start) return out + "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan";
+  return out + version_;
 }
 
-Reflector::Next Reflector::watch() {
+Reflector::Next Reflector::watch(bool from_the_start) {
   ++counters_.watches;
   const auto began = std::chrono::steady_clock::now();
   const uint64_t seen = counters_.events;
-  bool expired = false;
+  Stream stream;
+  if (from_the_start) stream.gathered.emplace();
   const auto answer =
-      client().stream({"GET", watch_target(), {{"Accept", "application/json"}}, {}},
-                      [&](const std::string& line) { return handle(line, expired); });
-  if (expired || (answer && answer->status == 410)) {
-    ++counters_.gone;
-    return Next::kList;
-  }
-  if (!answer) {
-    trouble(answer.error());
-  } else if (answer->status != 200) {
-    refused(*answer);
-    // The server does not know this version (yet): only a list helps.
-    if (answer->status == 400 || answer->status == 504) return Next::kList;
-  } else if (counters_.events == seen && std::chrono::steady_clock::now() - began < kShortWatch) {
-    trouble({"Closed", "the watch ended at once"});
-  } else {
+      client().stream({"GET", watch_target(from_the_start), {{"Accept", "application/json"}}, {}},
+                      [&](const std::string& line) { return handle(line, stream); });
+  return ended(stream, answer, std::chrono::steady_clock::now() - began, counters_.events == seen);
+}
+
+// What a watch that is over means for the next one.
+Reflector::Next Reflector::ended(const Stream& stream, const Result<net::HttpResponse>& answer,
+                                 std::chrono::steady_clock::duration lasted, bool silent) {
+  const bool gone = stream.expired || (answer && answer->status == 410);
+  if (gone) ++counters_.gone;
+  if (lasted >= kHealthyWatch) {
     unreachable_.reset();
     refusals_.reset();
   }
-  return Next::kWatch;
+  if (!answer) {
+    trouble(answer.error());
+  } else if (answer->status != 200 && !gone) {
+    // A server that does not know WatchList is in good health.
+    const bool unknown = stream.gathered && (answer->status == 400 || answer->status == 422);
+    if (!unknown) refused(*answer);
+  } else if (stream.error) {
+    trouble(*stream.error);
+  } else if (!gone && silent && lasted < kShortWatch) {
+    trouble({"Closed", "the watch ended at once"});
+  } else if (lasted < kShortWatch) {
+    pause(unreachable_);
+  }
+  // No version is known before the whole beginning is in; a list asks for less of the server.
+  if (stream.gathered) return answer ? Next::kList : first();
+  if (gone) return first();
+  // The server does not know this version (yet): only a list helps.
+  const bool unknown_version = answer && (answer->status == 400 || answer->status == 504);
+  return unknown_version ? first() : Next::kWatch;
+}
+
+void Reflector::fine() {
+  if (std::exchange(troubled_, false)) sink_.connection(std::nullopt);
+}
+
+// The beginning of a WatchList is in: from here on it is a watch like any other.
+void Reflector::whole(Stream& stream) {
+  std::vector<Item> all;
+  for (auto& [name, item] : *stream.gathered) all.push_back(std::move(item));
+  stream.gathered.reset();
+  ++counters_.watch_lists;
+  sink_.replaced(std::move(all));
+  fine();
 }
 
 // One event; false ends this watch. A line that makes no sense ends it too: what came before is
 // applied, and the next watch goes on from there.
-bool Reflector::handle(const std::string& line, bool& expired) {
-  const json event =
+bool Reflector::handle(const std::string& line, Stream& stream) {
+  json event =
       line.size() > kMaxLine ? json(json::value_t::discarded) : json::parse(line, nullptr, false);
   const std::string type = event.is_discarded() ? std::string{} : text(event, "type");
-  const json& object = child(event, "object");
-  if (type.empty() || !object.is_object()) {
+  const auto found = type.empty() ? event.end() : event.find("object");
+  if (found == event.end() || !found->is_object()) {
     ++counters_.bad_events;
     return false;
   }
+  json& object = *found;
   if (type == "ERROR") {
-    ++counters_.errors;
-    expired = child(object, "code") == 410;
+    stream.expired = child(object, "code") == 410;
+    if (!stream.expired) stream.error = Error{"Refused", text(object, "message")};
     return false;
   }
   ++counters_.events;
-  unreachable_.reset();
-  refusals_.reset();
-  if (std::exchange(troubled_, false)) sink_.connection(std::nullopt);
-  const std::string version = text(child(object, "metadata"), "resourceVersion");
+  if (!stream.gathered) fine();
+  const json& meta = child(object, "metadata");
+  const std::string version = text(meta, "resourceVersion");
   if (!version.empty()) version_ = version;
-  if (type == "ADDED" || type == "MODIFIED") {
-    sink_.changed(item_of(object));
-  } else if (type == "DELETED") {
-    Item item = item_of(object);
-    sink_.removed(std::move(item.ns), std::move(item.name));
-  } else if (type != "BOOKMARK") {
-    ++counters_.bad_events;
+  if (type == "BOOKMARK") {
+    if (stream.gathered && text(child(meta, "annotations"), kInitialEventsEnd) == "true") {
+      whole(stream);
+    }
+    return true;
   }
+  apply(type, object, stream);
   return true;
+}
+
+void Reflector::apply(const std::string& type, nlohmann::json& object, Stream& stream) {
+  Item item = item_of(object);
+  const bool there = type == "ADDED" || type == "MODIFIED";
+  // A Table, say, is no object of the resource.
+  if (item.name.empty() || (!there && type != "DELETED")) {
+    ++counters_.bad_events;
+  } else if (stream.gathered) {
+    const Name name{item.ns, item.name};
+    stream.gathered->erase(name);
+    if (there) stream.gathered->emplace(name, std::move(item));
+  } else if (there) {
+    sink_.changed(std::move(item));
+  } else {
+    sink_.removed(std::move(item.ns), std::move(item.name));
+  }
 }
 
 }  // namespace lb::kube

@@ -3,33 +3,32 @@
 // A thread of its own, which calls the sink. Nothing ends it but stop(): refused connections are
 // retried within 2 s, refusals by the server within 30 s (Retry-After is honoured), a resource
 // version that is too old (410, as status or as event) leads to a new list, whose gaps are the
-// deletions that were missed. Follows the API concepts page on watches and bookmarks.
+// deletions that were missed. With `watch_list` what is there comes as the beginning of the watch
+// (KEP-3157), and a list is asked for only where the server refuses that. Follows the API concepts
+// page on watches and bookmarks.
 #pragma once
 
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <random>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "common/model/result.hpp"
 #include "controller/kube/backoff.hpp"
 #include "controller/kube/http_client.hpp"
+#include "controller/kube/item.hpp"
 
 namespace lb::kube {
-
-// One object as it came, and what identifies it.
-struct Item {
-  std::string ns;
-  std::string name;
-  std::string json;
-};
 
 // Called on the reflector's thread.
 class ReflectorSink {
@@ -44,6 +43,7 @@ class ReflectorSink {
 
 struct ReflectorCounters {
   std::atomic<uint64_t> lists{0}, watches{0}, events{0}, errors{0}, gone{0}, bad_events{0};
+  std::atomic<uint64_t> watch_lists{0};  // that were whole
 };
 
 class Reflector {
@@ -54,6 +54,7 @@ class Reflector {
     std::function<void()> on_unauthorized;  // before the next try: credentials may have rotated
     // Waits; true when stop() came meanwhile. Tests replace it.
     std::function<bool(std::chrono::milliseconds)> wait = {};
+    bool watch_list = false;  // try it first
   };
 
   Reflector(Options options, ReflectorSink& sink);
@@ -69,17 +70,31 @@ class Reflector {
   const ReflectorCounters& counters() const { return counters_; }
 
  private:
-  enum class Next { kWatch, kList };
+  enum class Next { kWatchList, kList, kWatch };
+  using Name = std::pair<std::string, std::string>;
+  // What one stream has said of itself.
+  struct Stream {
+    bool expired = false;
+    std::optional<Error> error = {};
+    // What is there so far, while the beginning of a WatchList lasts.
+    std::optional<std::map<Name, Item>> gathered = {};
+  };
 
   void run();
   bool list();
-  Next watch();
-  bool handle(const std::string& line, bool& expired);
+  Next watch(bool from_the_start);
+  Next ended(const Stream& stream, const Result<net::HttpResponse>& answer,
+             std::chrono::steady_clock::duration lasted, bool silent);
+  bool handle(const std::string& line, Stream& stream);
+  void apply(const std::string& type, nlohmann::json& object, Stream& stream);
+  void fine();
+  void whole(Stream& stream);
   void trouble(const Error& error);
   void refused(const net::HttpResponse& response);
   bool pause(Backoff& backoff, std::chrono::milliseconds at_least = {});
   bool wait(std::chrono::milliseconds time);
-  std::string watch_target();
+  std::string watch_target(bool from_the_start);
+  Next first() const { return options_.watch_list ? Next::kWatchList : Next::kList; }
   double random();
   HttpClient& client();
 

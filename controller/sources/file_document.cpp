@@ -220,7 +220,7 @@ Result<FileDocument> parse_file_document(std::string_view text) {
   }
   const auto state = decode_state(document.dump(-1, ' ', false, Json::error_handler_t::replace));
   if (!state) return with_position(state.error(), positions);
-  out.services = state->services;
+  out.services.assign(state->services.begin(), state->services.end());
   return out;
 }
 

@@ -104,7 +104,8 @@ KubernetesSource::KubernetesSource(asio::io_context& io, Options options, Source
   const char* paths[kResources] = {kube::kServices, kube::kEndpointSlices, kube::kNodes};
   for (size_t i = 0; i < kResources; ++i) {
     reflectors_.push_back(std::make_unique<kube::Reflector>(
-        kube::Reflector::Options{paths[i], options.make_client, options.on_unauthorized},
+        kube::Reflector::Options{
+            paths[i], options.make_client, options.on_unauthorized, {}, options.watch_list},
         *feeds_[i]));
   }
 }

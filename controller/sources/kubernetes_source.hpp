@@ -21,6 +21,7 @@ class KubernetesSource : public Source {
   struct Options {
     kube::HttpClientFactory make_client;
     std::function<void()> on_unauthorized;
+    bool watch_list = false;  // see kube::Reflector
   };
 
   KubernetesSource(asio::io_context& io, Options options, SourceSink& sink);

@@ -54,6 +54,8 @@ class Announcer {
 
   // Withdraws every address and the filter. Synchronous.
   virtual void stop() = 0;
+  // Ends and leaves everything as it is: another process renews it.
+  virtual void leave() = 0;
 };
 
 }  // namespace lb::announce

@@ -261,13 +261,24 @@ std::set<IpAddress> LinkAnnouncer::announced() const {
 }
 
 void LinkAnnouncer::stop() {
-  if (std::exchange(stopped_, true)) return;
+  if (stopped_) return;
+  end();
+  for (const auto& [address, held] : held_) withdraw(address, held);
+  held_.clear();
+}
+
+void LinkAnnouncer::leave() {
+  if (stopped_) return;
+  end();
+  held_.clear();
+}
+
+void LinkAnnouncer::end() {
+  stopped_ = true;
   alive_.reset();
   probe_timer_.cancel();
   renew_timer_.cancel();
   link_->stop_listening();
-  for (const auto& [address, held] : held_) withdraw(address, held);
-  held_.clear();
 }
 
 }  // namespace lb::announce

@@ -41,6 +41,7 @@ class LinkAnnouncer : public Announcer {
   Failures failures() const override;
   AnnounceCounters counters() const override { return counters_; }
   void stop() override;
+  void leave() override;
 
   void count_filter_failure() { ++counters_.filter_failures; }
 
@@ -72,6 +73,7 @@ class LinkAnnouncer : public Announcer {
   void renew_later();
   void withdraw(const IpAddress& address, const Held& held);
   void guard();
+  void end();
 
   asio::io_context& io_;
   const std::unique_ptr<LinkLayer> link_;

@@ -210,14 +210,20 @@ void PacketFilter::set(const std::vector<Vip>& vips, std::function<void()> done)
   wake_.notify_all();
 }
 
-void PacketFilter::stop() {
+void PacketFilter::stop() { end(render({})); }
+
+void PacketFilter::leave() { end(std::nullopt); }
+
+// Without a last ruleset nothing is touched any more.
+void PacketFilter::end(std::optional<std::string> last) {
+  if (!thread_.joinable()) return;
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
-    next_ = render({});
+    next_ = std::move(last);
   }
   wake_.notify_all();
-  if (thread_.joinable()) thread_.join();
+  thread_.join();
 }
 
 Status PacketFilter::apply(const std::string& ruleset) {
@@ -245,6 +251,7 @@ void PacketFilter::run() {
       wake_.wait_for(lock, kLookAgain, news);
     }
     const bool last = stopping_;
+    if (last && !next_) return;
     if (next_) wanted = *std::exchange(next_, std::nullopt);
     const auto waiting = std::exchange(waiting_, {});
     lock.unlock();

@@ -38,9 +38,12 @@ class PacketFilter {
   void set(const std::vector<Vip>& vips, std::function<void()> done = {});
   // Takes the table away and ends the thread. Idempotent.
   void stop();
+  // Ends the thread and leaves the table to another process. What was set last may not be in force.
+  void leave();
 
  private:
   void run();
+  void end(std::optional<std::string> last);
   Status apply(const std::string& ruleset);
   void tell(const Status& outcome);
 

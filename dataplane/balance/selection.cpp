@@ -22,17 +22,6 @@ Kinds best_of(Kinds left, bool prefer_near) {
   return sound != 0 ? sound : left;
 }
 
-bool in_panic(std::span<const Candidate> candidates, BackendState state, uint32_t percent) {
-  if (percent == 0) return false;
-  uint64_t all = 0, healthy = 0;
-  for (const Candidate& candidate : candidates) {
-    const bool counts = candidate.weight > 0 && candidate.state == state;
-    all += counts;
-    healthy += counts && candidate.health != Health::kDown;
-  }
-  return healthy * 100 < all * percent;
-}
-
 // The first tier of one state that has somebody left.
 Kinds best_tier(Kinds left, bool panic) {
   const Kinds up = of_health(Health::kUp);
@@ -43,6 +32,17 @@ Kinds best_tier(Kinds left, bool panic) {
 }
 
 }  // namespace
+
+bool in_panic(std::span<const Candidate> candidates, BackendState state, uint32_t percent) {
+  if (percent == 0) return false;
+  uint64_t all = 0, healthy = 0;
+  for (const Candidate& candidate : candidates) {
+    const bool counts = candidate.weight > 0 && candidate.state == state;
+    all += counts;
+    healthy += counts && candidate.health != Health::kDown;
+  }
+  return healthy * 100 < all * percent;
+}
 
 Selection::Selection(std::span<const Candidate> candidates, const PickOptions& options) {
   Kinds left = 0;

@@ -41,6 +41,9 @@ class Selection {
   uint64_t total_weight_ = 0;
 };
 
+// Whether fewer than `percent` of those in that state (by number, weight > 0) are not called down.
+bool in_panic(std::span<const Candidate> candidates, BackendState state, uint32_t percent);
+
 // Whether candidates[index] is in the selection: what affinity asks about the backend that it
 // remembers. With prefer_near one of another zone is not, as long as there are near ones.
 bool eligible(std::span<const Candidate> candidates, size_t index, const PickOptions& options);

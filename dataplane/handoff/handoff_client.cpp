@@ -14,6 +14,7 @@ namespace {
 using Clock = BlockingChannel::Clock;
 
 constexpr std::chrono::seconds kConfirmTimeout{10};
+constexpr std::chrono::seconds kProbeTimeout{1};
 
 int int_option(int fd, int option) {
   int value = -1;
@@ -74,7 +75,7 @@ Result<Counters> Taken::confirm(bool serving, const std::string& why) {
   const auto sent = channel_.send_document(encode(Serving{serving, why}));
   if (!sent.ok()) return sent.error();
   if (!serving) return Counters{};
-  const auto text = channel_.receive_document(kMaxMessageBytes);
+  const auto text = channel_.receive_document(kMaxReleasedBytes);
   if (!text.ok()) return text.error();
   auto released = decode_released(*text);
   if (!released.ok()) return released.error();
@@ -93,6 +94,11 @@ Result<std::optional<Taken>> take_over(const std::string& path, const std::strin
   Taken taken(std::move(**channel), std::move(*document), std::move(*descriptors));
   if (const auto good = check_sockets(taken.listeners); !good) return good.error();
   return std::optional(std::move(taken));
+}
+
+bool is_answered(const std::string& path) {
+  const auto channel = BlockingChannel::connect(path, Clock::now() + kProbeTimeout);
+  return !channel.ok() || channel->has_value();
 }
 
 bool is_open_on(const net::Fd& lock, const std::string& path) {

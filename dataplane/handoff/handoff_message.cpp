@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/model/json_reader.hpp"
+#include "common/model/shortened.hpp"
 
 namespace lb::handoff {
 
@@ -24,7 +25,7 @@ Error document_error(const Error& error) {
 }
 
 // The texts of people are cut rather than refused: a long reason must not end a handoff.
-std::string shortened(const std::string& text) { return text.substr(0, kMaxText / 4); }
+std::string for_reading(const std::string& text) { return shortened(text, kMaxText / 4); }
 
 json counters_json(const Counters& counters) {
   json all = json::object();
@@ -138,7 +139,7 @@ json offer_json(const OfferDocument& offer) {
   json listeners = json::array();
   for (const auto& label : offer.listeners) listeners.push_back(label_json(label));
   return {{"handoff", kProtocol},
-          {"version", shortened(offer.version)},
+          {"version", for_reading(offer.version)},
           {"workers", offer.workers},
           {"counters", counters_json(offer.counters)},
           {"listeners", std::move(listeners)},
@@ -150,7 +151,7 @@ json offer_json(const OfferDocument& offer) {
 
 std::string encode(const Hello& hello) {
   return for_people(
-      {{"handoff", kProtocol}, {"version", shortened(hello.version)}, {"want", "listeners"}});
+      {{"handoff", kProtocol}, {"version", for_reading(hello.version)}, {"want", "listeners"}});
 }
 
 Result<std::string> encode(const OfferDocument& offer) {
@@ -167,12 +168,12 @@ Result<std::string> encode(const OfferDocument& offer) {
 }
 
 std::string encode_refusal(const std::string& why) {
-  return for_people({{"handoff", kProtocol}, {"refused", shortened(why)}});
+  return for_people({{"handoff", kProtocol}, {"refused", for_reading(why)}});
 }
 
 std::string encode(const Serving& serving) {
   json document{{"serving", serving.serving}};
-  if (!serving.serving) document["why"] = shortened(serving.why);
+  if (!serving.serving) document["why"] = for_reading(serving.why);
   return for_people(document);
 }
 
@@ -214,7 +215,7 @@ Result<Serving> decode_serving(std::string_view text) {
 }
 
 Result<Released> decode_released(std::string_view text) {
-  return decode<Released>(text, kMaxMessageBytes, [](wire::ObjectReader& reader) {
+  return decode<Released>(text, kMaxReleasedBytes, [](wire::ObjectReader& reader) {
     bool released = false;
     reader.require("released");
     reader.flag("released", released);

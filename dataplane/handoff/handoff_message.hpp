@@ -40,9 +40,10 @@ namespace lb::handoff {
 
 inline constexpr unsigned kProtocol = 1;
 inline constexpr size_t kMaxOfferBytes = size_t{64} << 20;
-inline constexpr size_t kMaxMessageBytes = size_t{1} << 20;  // every document but the offer
+inline constexpr size_t kMaxMessageBytes = size_t{1} << 20;  // what the new process says
+inline constexpr size_t kMaxReleasedBytes = kMaxOfferBytes;
 inline constexpr size_t kMaxListeners = 65536;
-inline constexpr size_t kMaxCounters = 4096;
+inline constexpr size_t kMaxCounters = size_t{1} << 18;
 inline constexpr unsigned kMaxWorkers = 1024;
 
 using Counters = std::map<std::string, uint64_t>;

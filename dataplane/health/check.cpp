@@ -7,7 +7,7 @@ namespace {
 
 auto question(const Check& check) {
   const HealthPolicy& policy = check.policy;
-  return std::tie(check.target, policy.type, policy.port, policy.path, policy.host,
+  return std::tie(check.target, check.proxy, policy.type, policy.port, policy.path, policy.host,
                   policy.expect_status, policy.send, policy.expect);
 }
 
@@ -31,10 +31,11 @@ std::strong_ordering Check::operator<=>(const Check& other) const {
 
 bool Check::same_question(const Check& other) const { return question(*this) == question(other); }
 
-Check check_of(const Endpoint& backend, const HealthPolicy& policy) {
+Check check_of(const Endpoint& backend, const HealthPolicy& policy, ProxyProtocol proxy) {
   Check out{backend, {}};
   if (policy.type == HealthType::kNone) return out;
   if (policy.port != 0) out.target.port = policy.port;
+  if (out.target == backend) out.proxy = proxy;
   out.policy = with_numbers_of(policy);
   switch (policy.type) {
     case HealthType::kHttp:

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "common/model/proxy_local.hpp"
 #include "common/net/fd.hpp"
 #include "common/net/sockaddr.hpp"
 
@@ -80,7 +81,18 @@ void Probe::on_connect() {
   }
   if (error != 0) return finish_errno(error);
   connected_ = true;
-  connected();
+  if (introduce()) connected();
+}
+
+// A connection that has just opened has room for these few bytes. False: the probe is over.
+bool Probe::introduce() {
+  const std::string_view header = proxy_local_header(check_.proxy);
+  if (header.empty()) return true;
+  const ssize_t sent =
+      ::send(socket_.native_handle(), header.data(), header.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (sent == static_cast<ssize_t>(header.size())) return true;
+  finish_errno(sent < 0 ? errno : ENOBUFS);
+  return false;
 }
 
 void Probe::on_deadline() {

@@ -1,8 +1,10 @@
 // One asynchronous TCP probe with one deadline: connects, lets its kind go on, reports once.
 //
 // The base of all kinds. Lives on the io_context's thread and keeps itself alive until it has
-// reported or is cancelled. Sockets close with a reset (SO_LINGER 0, socket(7)), so nothing stays
-// in TIME_WAIT, here or there. Every error becomes a ProbeResult; see probe_result.hpp.
+// reported or is cancelled. Where the check asks for it, a PROXY header that says the connection is
+// our own goes first, whatever the kind. Sockets close with a reset (SO_LINGER 0, socket(7)), so
+// nothing stays in TIME_WAIT, here or there. Every error becomes a ProbeResult; see
+// probe_result.hpp.
 #pragma once
 
 #include <functional>
@@ -61,6 +63,7 @@ class Probe : public std::enable_shared_from_this<Probe> {
   int open();
   int bind_source(int fd) const;
   void on_connect();
+  bool introduce();
   void on_deadline();
   void end();
 

@@ -48,7 +48,8 @@ bool drained(const std::set<Drain>& drains, const std::string& service, const En
 struct DataPathOptions {
   unsigned workers = 1;  // one thread, one epoll engine each
   bool announcing =
-      false;  // we put the addresses on the node ourselves: bind before they are there
+      false;              // we put the addresses on the node ourselves: bind before they are there
+  std::string zone = {};  // where we are; empty: nothing is near
   unsigned max_groups = 256;  // listeners with a socket on every worker (descriptors are finite)
   std::function<void(std::function<void()>)> post;  // runs a function on the control thread
   // Connections that are over, from any worker's thread; every `log_each`-th one, 0 for none.
@@ -57,6 +58,8 @@ struct DataPathOptions {
   // On the control thread: failures have put a backend out of use ("Refused", "Timeout"), or it is
   // back (empty).
   std::function<void(const Endpoint& backend, const std::string& reason)> on_ejection = {};
+  // On the control thread: so few backends of a listener are usable that all are used, or no more.
+  std::function<void(const std::string& key, const ListenerId&, bool panic)> on_panic = {};
   // On the control thread: status() or failures() says something else than before, outside an
   // apply(). Counts alone are no change.
   std::function<void()> on_change = {};
@@ -78,6 +81,7 @@ struct PortStatus {
   std::string reason;  // why not, empty when programmed
   uint64_t connections = 0;
   std::vector<BackendStatus> backends;
+  bool panic = false;  // all are used, since too few are usable
 };
 
 struct ServiceStatus {
@@ -97,11 +101,15 @@ struct DataPathCounters {
   uint64_t passed_on = 0;  // to a less loaded worker
   uint64_t killed = 0;     // by an operator
   uint64_t limit_refused = 0, proxy_headers_refused = 0;
+  uint64_t untuned = 0;  // sockets that the kernel would not tune as the policy asks
+  uint64_t instant_resets = 0, replays = 0, keep_overflows = 0, hedges = 0, hedges_won = 0;
+  uint64_t waits = 0, wait_timeouts = 0, wait_overflows = 0, clients_gone_while_waiting = 0;
   // UDP. Bytes are in bytes_in and bytes_out, ejections in ejections.
   uint64_t udp_opened = 0, udp_closed = 0, udp_active = 0;
   uint64_t udp_datagrams_in = 0, udp_datagrams_out = 0;
   uint64_t udp_moved = 0, udp_refused = 0, udp_idle_timeouts = 0;
   uint64_t udp_no_backend = 0, udp_source_refused = 0, udp_session_limit = 0;
+  uint64_t udp_limit_refused = 0, udp_too_large = 0;
   uint64_t udp_queue_overflows = 0, udp_own_wants = 0, udp_dropped = 0;
 };
 
@@ -109,7 +117,7 @@ struct DataPathCounters {
 struct BackendTotals {
   Endpoint backend;
   uint64_t active = 0, connections = 0, bytes_in = 0, bytes_out = 0;
-  uint64_t refused = 0, timeouts = 0, errors = 0, ejections = 0;
+  uint64_t refused = 0, timeouts = 0, errors = 0, ejections = 0, instant_resets = 0;
   bool up = true;  // would get new connections
 };
 template <size_t kBounds>
@@ -123,14 +131,23 @@ struct PortTotals {
   Protocol protocol = Protocol::kTcp;
   uint64_t active = 0, accepted = 0, closed = 0, bytes_in = 0, bytes_out = 0;
   uint64_t retries = 0, no_backend = 0, source_refused = 0, limit_refused = 0;
+  uint64_t panic = 0;  // 1: a listener of it uses all its backends, since too few are usable
+  uint64_t replays = 0, keep_overflows = 0, hedges = 0, hedges_won = 0;
+  uint64_t waiting = 0;  // for a backend, now
+  uint64_t waits = 0, wait_timeouts = 0, wait_overflows = 0, clients_gone_while_waiting = 0;
   HistogramTotals<kConnectBounds.size()> connect;
   HistogramTotals<kLifeBounds.size()> life;
   std::vector<BackendTotals> backends;
 };
 
+class SocketHandover;
+
 class DataPath {
  public:
   virtual ~DataPath() = default;
+
+  // Null where listening sockets cannot go over to another process; see socket_handover.hpp.
+  virtual SocketHandover* handover() { return nullptr; }
 
   // Makes `state` what is served: closes before it opens, touches only what changed. `done` gets
   // the listeners and backends that could not be programmed, after every worker has applied it.
@@ -150,7 +167,8 @@ class DataPath {
   // Replaces what operators have drained; connections go on. `done` once every worker knows.
   virtual void set_drains(std::set<Drain> drains, std::function<void()> done) = 0;
 
-  // Live connections of TCP that the filter lets pass, the newest first, at most filter.limit.
+  // Live connections and UDP sessions that the filter lets pass, the newest first, at most
+  // filter.limit.
   virtual void flows(FlowFilter filter, std::function<void(std::vector<Flow>)> done) = 0;
   // Ends one; false: there is none with that id.
   virtual void kill(uint64_t id, std::function<void(bool)> done) = 0;

@@ -31,6 +31,11 @@ PumpResult Direction::pump(int source, int sink, RelayResources& resources) {
   return PumpResult::kMore;
 }
 
+void Direction::repeat(const std::string& bytes, RelayResources& resources) {
+  abandon(resources);
+  if (!bytes.empty()) pending_ = std::make_unique<std::string>(bytes);
+}
+
 void Direction::abandon(RelayResources& resources) {
   pending_.reset();
   // A dirty pipe is destroyed by the pool, never lent again.
@@ -71,6 +76,7 @@ Direction::Step Direction::fill_by_copy(int source, int sink, RelayResources& re
   resources.copied += size;
   bytes_ += size;
   note_copy(size, resources.scratch.size());
+  if (resources.kept != nullptr) resources.kept->add(resources.scratch.data(), size);
   return send_now(sink, resources.scratch.data(), size);
 }
 
@@ -87,8 +93,12 @@ Direction::Step Direction::fill_by_splice(int source, int sink, RelayResources& 
     const int error = errno;
     return_pipe(resources);
     errno = error;
-    if (got < 0) return on_read_error();
-    ended_ = true;
+    // At the mark of an urgent byte splice(2) says the same as at the end, or as of an empty
+    // socket. recv(2) knows better, and goes past it.
+    const bool perhaps_a_mark = got == 0 || (error == EAGAIN && end_in_sight_);
+    if (!perhaps_a_mark) return on_read_error();
+    splicing_ = false;
+    streak_ = 0;
     return Step::kGoOn;
   }
   pipe_->held = static_cast<size_t>(got);

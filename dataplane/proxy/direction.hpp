@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "dataplane/proxy/kept_bytes.hpp"
 #include "dataplane/proxy/pipe_pool.hpp"
 
 namespace lb::proxy {
@@ -22,6 +23,9 @@ struct RelayResources {
   PipePool pipes;
   uint64_t copied = 0;
   uint64_t spliced = 0;
+  // Set for the length of a pump() whose source is to be kept. Its bytes are copied, never spliced:
+  // they are too many to be kept before there are enough of them for that.
+  KeptBytes* kept = nullptr;
 };
 
 enum class PumpResult : uint8_t {
@@ -46,6 +50,9 @@ class Direction {
   uint64_t bytes() const { return bytes_; }
   // More than the end is to be expected of the source.
   bool about_to_read() const { return readable_ && !end_in_sight_ && !ended_; }
+
+  // Another sink is to get `bytes`, all that has come from the source, before anything else.
+  void repeat(const std::string& bytes, RelayResources& resources);
 
   // Drops what still waits, when the sink is gone.
   void abandon(RelayResources& resources);

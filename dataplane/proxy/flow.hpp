@@ -1,4 +1,5 @@
-// Relayed connections as operators see them: listed, ended by hand, and told of when they end.
+// Relayed connections and UDP sessions as operators see them: listed, ended by hand, and told of
+// when they end.
 //
 // Plain values; any thread.
 #pragma once
@@ -8,6 +9,7 @@
 #include <string>
 
 #include "common/model/address.hpp"
+#include "common/model/state.hpp"
 
 namespace lb::proxy {
 
@@ -30,10 +32,12 @@ const char* to_string(EndReason value);  // "client_fin", ...
 struct Flow {
   uint64_t id = 0;  // opaque; not reused while this process lives
   std::string service;
+  Protocol protocol = Protocol::kTcp;
   Endpoint listener;
   std::optional<Endpoint> client;
   std::optional<Endpoint> backend;  // none while nobody has been picked
   bool dialling = false;
+  bool waiting = false;    // for a backend to be there
   uint64_t bytes_in = 0;   // from the client
   uint64_t bytes_out = 0;  // to it
   uint64_t age_ms = 0;
@@ -48,11 +52,20 @@ struct FlowFilter {
   size_t limit = 1000;
 };
 
+inline bool matches(const FlowFilter& filter, const Flow& flow) {
+  if (!filter.service.empty() && flow.service != filter.service) return false;
+  if (filter.backend && flow.backend != filter.backend) return false;
+  return !filter.source || (flow.client && flow.client->address == *filter.source);
+}
+
 // One connection that is over.
 struct FlowRecord {
   Flow flow;
   EndReason reason = EndReason::kClientFin;
-  uint32_t retries = 0;
+  uint32_t retries = 0;    // backends given up for another; UDP: times that it went on with one
+  uint32_t replays = 0;    // of these, after a connect that had worked
+  bool hedge_won = false;  // the second dial was the faster one
+  uint64_t waited_ms = 0;  // for a backend to be there
   std::optional<uint32_t> connect_ms;  // from accept to a connected backend
 };
 

@@ -5,6 +5,7 @@
 // atomic and outlive configurations.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -13,7 +14,9 @@
 
 #include "common/model/state.hpp"
 #include "dataplane/balance/picker.hpp"
+#include "dataplane/balance/slow_start.hpp"
 #include "dataplane/proxy/affinity_table.hpp"
+#include "dataplane/proxy/socket_tuning.hpp"
 #include "dataplane/proxy/source_limits.hpp"
 #include "dataplane/proxy/stats.hpp"
 
@@ -42,15 +45,32 @@ struct BackendRecord {
   std::atomic<uint32_t> source_v4{0};  // host order, what dials leave from; 0: as routed
 
   std::atomic<Health> health{Health::kUnknown};
-  std::string health_reason;  // of the control thread, as is the next one
-  bool drained = false;       // by an operator
+  std::atomic<uint64_t> back_since{0};  // ms of the steady clock; 0: has its full share
+  std::string health_reason;            // of the control thread, as are the next three
+  bool drained = false;                 // by an operator
+  uint64_t served_in = 0;               // the last plan in which it was ready, with a weight
+  bool joined = false;                  // others were there before; until a check first calls it up
 
   bool out() const { return ejected.load(std::memory_order_relaxed) != Ejection::kNone; }
   // Fit for nothing but want of a better one.
   bool unfit() const { return out() || health.load(std::memory_order_relaxed) == Health::kDown; }
   // As configured: nothing that happened since makes a difference to a pick.
   bool untouched() const {
-    return !out() && health.load(std::memory_order_relaxed) == Health::kUnknown;
+    return !out() && health.load(std::memory_order_relaxed) == Health::kUnknown &&
+           back_since.load(std::memory_order_relaxed) == 0;
+  }
+
+  // From now on it starts slowly, wherever a policy asks for that.
+  void came_back(uint64_t now_ms) {
+    back_since.store(std::max<uint64_t>(now_ms, 1), std::memory_order_relaxed);
+  }
+  // Permille of its weight; see slow_start.hpp.
+  uint16_t share(uint64_t now_ms, uint32_t slow_start_s) {
+    uint64_t since = back_since.load(std::memory_order_relaxed);
+    if (since == 0) return 1000;
+    const uint16_t out = balance::slow_start_share(now_ms - std::min(now_ms, since), slow_start_s);
+    if (out == 1000) back_since.compare_exchange_strong(since, 0, std::memory_order_relaxed);
+    return out;
   }
 
   // Counts one more failure of a kind; true when this one ejects the backend. `limit` 0: never.
@@ -62,13 +82,19 @@ struct BackendRecord {
     return ejected.compare_exchange_strong(none, cause);
   }
 
-  // A client's connect worked: the row of failures ends, an ejection does not.
+  // A client's connect worked: the row of timeouts ends.
+  void connected() {
+    if (timeouts.load(std::memory_order_relaxed) != 0) timeouts = 0;
+  }
+
+  // It has answered, or ended in order: the rows of failures end, an ejection does not.
   void succeeded() {
     if (refusals.load(std::memory_order_relaxed) != 0) refusals = 0;
     if (timeouts.load(std::memory_order_relaxed) != 0) timeouts = 0;
   }
 
-  void readmit() {
+  void readmit(uint64_t now_ms) {
+    came_back(now_ms);  // first: nobody must see it in, and with its full share
     refusals = 0;
     timeouts = 0;
     ejected = Ejection::kNone;
@@ -97,6 +123,8 @@ struct ListenerConfig {
   Endpoint address;
   Policy policy;
   std::vector<balance::Candidate> candidates;  // one per record, same order
+  balance::PickOptions options;
+  SocketTuning tuning;
   std::vector<std::shared_ptr<BackendRecord>> records;
   std::shared_ptr<ListenerCounts> counts = std::make_shared<ListenerCounts>();
   std::shared_ptr<SourceLimits> limits;     // null: no limit by source

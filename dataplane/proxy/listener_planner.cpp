@@ -1,7 +1,9 @@
 #include "dataplane/proxy/listener_planner.hpp"
 
 #include <algorithm>
+#include <utility>
 
+#include "common/model/diff.hpp"
 #include "common/model/support.hpp"
 #include "dataplane/balance/hash.hpp"
 #include "dataplane/proxy/dial_source.hpp"
@@ -19,26 +21,137 @@ bool drained(const std::set<Drain>& drains, const std::string& service, const En
   });
 }
 
-PlannedListeners ListenerPlanner::plan(const DesiredState& state, std::vector<Failure>& failed) {
-  std::erase_if(records_, [](const auto& each) { return each.second.expired(); });
-  std::erase_if(counts_, [](const auto& each) { return each.second.expired(); });
-  PlannedListeners out;
+namespace {
+
+// Beside those that serve already, who comes into service starts slowly. Where nobody serves, as at
+// our own start, there is nobody to take the rest. `plan` counts those of this service.
+void note_arrivals(const ListenerConfig& config, uint64_t plan, uint64_t now_ms) {
+  const auto served = [plan](const auto& record) { return record->served_in + 1 >= plan; };
+  const auto& records = config.records;
+  const bool others = plan > 1 && std::any_of(records.begin(), records.end(), served);
+  for (size_t i = 0; i < records.size(); ++i) {
+    const auto& candidate = config.candidates[i];
+    if (candidate.weight == 0 || candidate.state != BackendState::kReady) continue;
+    if (others && !served(records[i])) {
+      records[i]->joined = true;
+      records[i]->came_back(now_ms);
+    }
+    records[i]->served_in = plan;
+  }
+}
+
+}  // namespace
+
+std::set<ListenerId> ListenerPlanner::plan(std::shared_ptr<const DesiredState> state,
+                                           uint64_t now_ms) {
+  now_ms_ = now_ms;
+  std::set<ListenerId> touched;
+  if (!plan_changed(*state, touched)) {
+    for (const auto& [id, planned] : planned_) touched.insert(id);
+    plan_all(*state);
+    for (const auto& [id, planned] : planned_) touched.insert(id);
+  }
+  state_ = std::move(state);
+  former_.clear();
+  if (since_sweep_ > listeners_.size() / 4 + 64) sweep();
+  return touched;
+}
+
+// False: services contest a listener, and who gets it is a matter of all of them.
+bool ListenerPlanner::plan_changed(const DesiredState& state, std::set<ListenerId>& touched) {
+  if (contested_) return false;
+  const StateDiff change = diff(*state_, state);
+  std::set<std::string> keys(change.removed.begin(), change.removed.end());
+  for (const auto& service : change.changed) keys.insert(service.key);
+  // Gone first: a listener may have gone over from one service to another.
+  for (const auto& key : keys) forget(key, touched);
+  for (const auto& key : change.removed) plans_.erase(key);
+  for (const auto& key : keys) {
+    auto each = std::lower_bound(state.services.begin(), state.services.end(), key,
+                                 [](const Service& s, const std::string& k) { return s.key < k; });
+    if (each != state.services.end() && each->key == key) begin_plan(key);
+    for (; each != state.services.end() && each->key == key; ++each) {
+      if (!plan_service(*each)) return false;
+    }
+    const auto listeners = listeners_.find(key);
+    if (listeners == listeners_.end()) continue;
+    touched.insert(listeners->second.begin(), listeners->second.end());
+  }
+  return true;
+}
+
+void ListenerPlanner::plan_all(const DesiredState& state) {
+  // The old plan keeps counts and records alive that the new one takes over.
+  const auto old = std::exchange(planned_, {});
+  listeners_.clear();
+  refused_.clear();
+  contested_ = false;
+  const std::string* last = nullptr;
   for (const auto& service : state.services) {
-    for (const auto& address : service.addresses) {
-      for (const auto& port : service.ports) {
-        const ListenerId id{{address, port.port}, port.protocol};
-        if (const auto why = unsupported(port)) {
-          failed.push_back(listener_failure(service.key, id, {"Unsupported", *why}));
-        } else if (out.contains(id)) {
-          failed.push_back(listener_failure(
-              service.key, id, {"Conflict", id.at.to_string() + " is another service's"}));
-        } else {
-          out[id] = {service.key, config(service, port, id)};
-        }
+    if (last == nullptr || *last != service.key) begin_plan(service.key);
+    last = &service.key;
+    if (!plan_service(service)) contested_ = true;
+  }
+}
+
+// A service may be in several pieces; all of them are of one plan.
+void ListenerPlanner::begin_plan(const std::string& key) { ++plans_[key]; }
+
+void ListenerPlanner::forget(const std::string& key, std::set<ListenerId>& touched) {
+  refused_.erase(key);
+  const auto listeners = listeners_.find(key);
+  if (listeners == listeners_.end()) return;
+  for (const auto& id : listeners->second) {
+    touched.insert(id);
+    const auto planned = planned_.find(id);
+    former_.push_back(std::move(planned->second.config));
+    planned_.erase(planned);
+  }
+  listeners_.erase(listeners);
+}
+
+// False: another service has one of its listeners.
+bool ListenerPlanner::plan_service(const Service& service) {
+  ++since_sweep_;
+  bool alone = true;
+  auto& listeners = listeners_[service.key];
+  for (const auto& address : service.addresses) {
+    for (const auto& port : service.ports) {
+      const ListenerId id{{address, port.port}, port.protocol};
+      if (const auto why = unsupported(port)) {
+        refused_[service.key].push_back(listener_failure(service.key, id, {"Unsupported", *why}));
+      } else if (planned_.contains(id)) {
+        alone = false;
+        refused_[service.key].push_back(listener_failure(
+            service.key, id, {"Conflict", id.at.to_string() + " is another service's"}));
+      } else {
+        planned_[id] = {service.key, config(service, port, id)};
+        listeners.push_back(id);
       }
     }
   }
+  return alone;
+}
+
+std::vector<Failure> ListenerPlanner::failures() const {
+  std::vector<Failure> out;
+  for (const auto& [key, refused] : refused_) {
+    out.insert(out.end(), refused.begin(), refused.end());
+  }
   return out;
+}
+
+void ListenerPlanner::set_drains(std::set<Drain> drains, uint64_t now_ms) {
+  now_ms_ = now_ms;
+  drains_ = std::move(drains);
+  plan_all(*state_);
+}
+
+void ListenerPlanner::sweep() {
+  since_sweep_ = 0;
+  std::erase_if(records_, [](const auto& each) { return each.second.expired(); });
+  std::erase_if(counts_, [](const auto& each) { return each.second.expired(); });
+  std::erase_if(plans_, [this](const auto& each) { return !listeners_.contains(each.first); });
 }
 
 // A listener uses backends of its own family, and the other family only when it has none.
@@ -51,6 +164,8 @@ std::shared_ptr<const ListenerConfig> ListenerPlanner::config(const Service& ser
   out->policy = port.policy;
   out->counts = counts({service.key, id});
   const Policy& policy = port.policy;
+  out->options = {policy.health.panic_percent, policy.prefer_zone && !zone_.empty()};
+  out->tuning = tuning_of(policy, port.protocol);
   ListenerCounts& kept = *out->counts;
   if (policy.max_connections_per_source != 0 || policy.max_rate_per_source != 0) {
     if (!kept.limits) kept.limits = std::make_shared<SourceLimits>();
@@ -70,9 +185,11 @@ std::shared_ptr<const ListenerConfig> ListenerPlanner::config(const Service& ser
     const uint16_t weight = known->drained ? uint16_t{0} : backend.weight;
     out->candidates.push_back({.weight = weight,
                                .state = backend.state,
+                               .near = !zone_.empty() && backend.zone == zone_,
                                .identity = balance::hash_of(backend.endpoint())});
     out->records.push_back(std::move(known));
   }
+  note_arrivals(*out, plans_[service.key], now_ms_);
   return out;
 }
 

@@ -8,6 +8,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/model/state.hpp"
@@ -24,12 +25,21 @@ using PlannedListeners = std::map<ListenerId, PlannedListener>;
 
 class ListenerPlanner {
  public:
-  explicit ListenerPlanner(size_t workers) : workers_(workers) {}
+  // `zone` is ours: backends there are near. Empty: nobody is.
+  explicit ListenerPlanner(size_t workers, std::string zone = {})
+      : workers_(workers), zone_(std::move(zone)) {}
 
-  PlannedListeners plan(const DesiredState& state, std::vector<Failure>& failed);
+  // Makes `state` (normalised) what is planned, at the cost of what differs from the state before,
+  // and says which listeners are planned otherwise than before, or not at all any more.
+  // `now_ms` of the steady clock: who comes into service beside others starts slowly from then.
+  std::set<ListenerId> plan(std::shared_ptr<const DesiredState> state, uint64_t now_ms);
 
-  // Takes effect with the next plan().
-  void set_drains(std::set<Drain> drains) { drains_ = std::move(drains); }
+  // All that is planned, and what cannot be served.
+  const PlannedListeners& planned() const { return planned_; }
+  std::vector<Failure> failures() const;
+
+  // Plans every listener again; the state has to be that of the last plan().
+  void set_drains(std::set<Drain> drains, uint64_t now_ms);
 
   // Null: no listener uses it.
   std::shared_ptr<BackendRecord> find(const BackendId& id) const;
@@ -41,13 +51,31 @@ class ListenerPlanner {
  private:
   using CountsKey = std::pair<std::string, ListenerId>;
 
+  bool plan_changed(const DesiredState& state, std::set<ListenerId>& touched);
+  void plan_all(const DesiredState& state);
+  void begin_plan(const std::string& key);
+  bool plan_service(const Service& service);
+  void forget(const std::string& key, std::set<ListenerId>& touched);
+  void sweep();
   std::shared_ptr<const ListenerConfig> config(const Service& service, const ServicePort& port,
                                                const ListenerId& id);
   std::shared_ptr<BackendRecord> record(const BackendId& key);
   std::shared_ptr<ListenerCounts> counts(const CountsKey& key);
 
   const size_t workers_;
+  const std::string zone_;
   std::set<Drain> drains_;
+  std::shared_ptr<const DesiredState> state_ = std::make_shared<const DesiredState>();
+  PlannedListeners planned_;
+  // By key of the service.
+  std::map<std::string, std::vector<ListenerId>> listeners_;
+  std::map<std::string, std::vector<Failure>> refused_;  // only where something is
+  std::vector<std::shared_ptr<const ListenerConfig>>
+      former_;                             // until what they share is taken over
+  std::map<std::string, uint64_t> plans_;  // how often each service was planned
+  uint64_t now_ms_ = 0;
+  bool contested_ = false;  // some listener is wanted twice
+  size_t since_sweep_ = 0;  // services planned
   std::map<BackendId, std::weak_ptr<BackendRecord>> records_;
   std::map<CountsKey, std::weak_ptr<ListenerCounts>> counts_;
 };

@@ -20,16 +20,18 @@ class PickInputs {
   explicit PickInputs(size_t worker_index)
       : random_(process_udp_seed().b + balance::mix(worker_index)) {}
 
-  // The candidates with what is true now; bool tried(const BackendRecord&).
+  // The candidates with what is true at that time; bool tried(const BackendRecord&).
   template <typename Tried>
-  std::vector<balance::Candidate>& candidates(const ListenerConfig& config, const Tried& tried) {
+  std::vector<balance::Candidate>& candidates(const ListenerConfig& config, const Tried& tried,
+                                              uint64_t now_ms) {
     present_.assign(config.candidates.begin(), config.candidates.end());
     const bool loads = balance::needs_connections(config.policy.balance);
     for (size_t i = 0; i < present_.size(); ++i) {
-      const BackendRecord& record = *config.records[i];
+      BackendRecord& record = *config.records[i];
       present_[i].ejected = record.out();
       present_[i].health = record.health.load(std::memory_order_relaxed);
       present_[i].tried = tried(record);
+      present_[i].share = record.share(now_ms, config.policy.slow_start_s);
       if (loads) present_[i].connections = load_of(record);
     }
     return present_;

@@ -6,7 +6,6 @@ namespace lb::proxy {
 namespace {
 
 constexpr uint8_t kVersion2Proxy = 0x21;
-constexpr uint8_t kVersion2Local = 0x20;
 
 constexpr std::array<uint32_t, 256> make_crc_table() {
   std::array<uint32_t, 256> table{};
@@ -64,13 +63,13 @@ Endpoint plain(const Endpoint& endpoint) {
 std::string encode_proxy_v1(const Endpoint& client, const Endpoint& local) {
   const Endpoint from = detail::plain(client);
   const Endpoint to = detail::plain(local);
-  if (from.address.family() != to.address.family()) return encode_proxy_v1_local();
+  if (from.address.family() != to.address.family()) {
+    return std::string(proxy_local_header(ProxyProtocol::kV1));
+  }
   return std::string(detail::kV1Signature) + (from.address.is_v4() ? "TCP4 " : "TCP6 ") +
          from.address.to_string() + ' ' + to.address.to_string() + ' ' + std::to_string(from.port) +
          ' ' + std::to_string(to.port) + "\r\n";
 }
-
-std::string encode_proxy_v1_local() { return "PROXY UNKNOWN\r\n"; }
 
 std::string encode_proxy_v2(const Endpoint& client, const Endpoint& local, Protocol protocol) {
   const Endpoint from = detail::plain(client);
@@ -84,8 +83,6 @@ std::string encode_proxy_v2(const Endpoint& client, const Endpoint& local, Proto
   append_16(out, to.port);
   return out;
 }
-
-std::string encode_proxy_v2_local() { return v2_start(kVersion2Local, 0, 0); }
 
 ParseResult parse_proxy_header(std::span<const uint8_t> received) {
   if (received.empty()) return detail::need(detail::kV1Shortest);

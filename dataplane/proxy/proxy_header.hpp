@@ -3,8 +3,7 @@
 //
 // Reference: HAProxy's doc/proxy-protocol.txt. Where it leaves a choice:
 // - Addresses given as IPv4 mapped into IPv6 (::ffff:0:0/96) count as IPv4, both ways: source
-// ranges
-//   and limits see one address for one client.
+//   ranges and limits see one address for one client.
 // - A client and a local address of different families: version 2 maps the IPv4 one into IPv6,
 //   version 1 has no way to say it and writes UNKNOWN.
 // - Parsing is strict and takes at most 107 bytes (version 1) or kMaxProxyV2 bytes (version 2).
@@ -24,6 +23,7 @@
 #include <string_view>
 
 #include "common/model/address.hpp"
+#include "common/model/proxy_local.hpp"
 #include "common/model/state.hpp"
 
 namespace lb::proxy {
@@ -34,9 +34,6 @@ inline constexpr size_t kMaxProxyV2 = 4096;
 // `local` is the address the client asked for, which becomes the destination.
 std::string encode_proxy_v1(const Endpoint& client, const Endpoint& local);
 std::string encode_proxy_v2(const Endpoint& client, const Endpoint& local, Protocol protocol);
-// For connections of our own, such as health checks.
-std::string encode_proxy_v1_local();  // "PROXY UNKNOWN\r\n"
-std::string encode_proxy_v2_local();
 
 struct ParseResult {
   enum class Verdict : uint8_t { kNeedMore, kBad, kDone };
@@ -65,7 +62,7 @@ uint32_t crc32c(std::span<const uint8_t> bytes, uint32_t crc = 0);
 namespace detail {
 
 inline constexpr std::string_view kV1Signature = "PROXY ";
-inline constexpr std::string_view kV2Signature{"\r\n\r\n\0\r\nQUIT\n", 12};
+inline constexpr std::string_view kV2Signature = kProxyV2Signature;
 inline constexpr size_t kV2Fixed = 16;     // signature, command, family, length
 inline constexpr size_t kV1Shortest = 15;  // "PROXY UNKNOWN\r\n"
 

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "common/net/sockaddr.hpp"
+#include "dataplane/proxy/clock.hpp"
 
 namespace lb::proxy {
 
@@ -49,7 +50,7 @@ void Readmission::answered(bool good) {
   const auto backend = backend_.lock();
   if (!backend) return;
   if (!good) return wait();
-  backend->readmit();
+  backend->readmit(monotonic_ms());
   options_.readmitted();
 }
 

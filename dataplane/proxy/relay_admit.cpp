@@ -155,7 +155,7 @@ bool RelayEngine::introduce(Session& session) {
                          : local_endpoint(session.side[kClient].get());
   std::string header;
   if (details == nullptr || !details->client || !local) {
-    header = version == ProxyProtocol::kV1 ? encode_proxy_v1_local() : encode_proxy_v2_local();
+    header = proxy_local_header(version);
   } else {
     header = version == ProxyProtocol::kV1
                  ? encode_proxy_v1(*details->client, *local)

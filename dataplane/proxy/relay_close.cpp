@@ -45,6 +45,11 @@ void RelayEngine::continue_reset(Session& session) {
   for (int turn = 0; turn < kTurns && flow == PumpResult::kMore; ++turn) {
     flow = session.from[dead_side].pump(session.side[dead_side].get(), survivor, resources_);
   }
+  // Patience is for whoever takes nothing: each byte that moves starts it again.
+  const uint64_t left = static_cast<uint64_t>(unsent_bytes(survivor));
+  const uint64_t moved = session.from[dead_side].bytes() - left;
+  if (moved != session.checked_bytes) session.phase_ends = now_ + kPatienceMs;
+  session.checked_bytes = moved;
   const bool delivered = !session.from[dead_side].has_pending() && all_delivered(survivor);
   if (flow == PumpResult::kSinkFailed || (flow != PumpResult::kMore && delivered) ||
       now_ >= session.phase_ends) {
@@ -61,6 +66,7 @@ void RelayEngine::end_both(Session& session) {
   for (int side : {kClient, kBackend}) session.from[side].abandon(resources_);
   session.listener->counts->lingering.fetch_add(1, std::memory_order_relaxed);
   session.checked_bytes = UINT64_MAX;
+  session.backend->succeeded();
   release_counts(session);
   continue_lingering(session);
 }
@@ -100,6 +106,7 @@ void RelayEngine::reset_both(Session& session) {
 void RelayEngine::finish(Session& session) {
   if (session.phase == Phase::kDead) return;
   const bool lingered = session.phase == Phase::kLingering;
+  if (session.phase == Phase::kWaiting) leave_queue(session);
   session.phase = Phase::kDead;
   record_end(session);
   leave(session);
@@ -109,6 +116,7 @@ void RelayEngine::finish(Session& session) {
     session.from[side].abandon(resources_);
     session.side[side].reset();
   }
+  drop_hedge(session);
   // Last: whoever counts may take the address away, and no reset leaves after that.
   release_counts(session);
   if (lingered) session.listener->counts->lingering.fetch_sub(1, std::memory_order_release);

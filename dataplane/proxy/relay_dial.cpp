@@ -3,22 +3,12 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "dataplane/balance/selection.hpp"
+#include "dataplane/proxy/affinity.hpp"
 #include "dataplane/proxy/relay_engine.hpp"
 #include "dataplane/proxy/sockets.hpp"
 
 namespace lb::proxy {
-namespace {
-
-constexpr uint64_t kFirstLookMs = 5000;  // most connections are over by then, and cost no look
-
-auto tried_by(const Session& session) {
-  return [tried = session.tried.get()](const BackendRecord& record) {
-    return tried != nullptr &&
-           std::find(tried->begin(), tried->end(), record.endpoint) != tried->end();
-  };
-}
-
-}  // namespace
 
 void RelayEngine::dial_next(Session& session) {
   const Policy& policy = session.listener->config->policy;
@@ -36,20 +26,8 @@ void RelayEngine::dial_next(Session& session) {
 
 // Where the client was sent last, if that may still be used; else -1.
 int RelayEngine::remembered(const Session& session) {
-  const ListenerConfig& config = *session.listener->config;
-  if (!config.affinity || session.attempts() > 0 || !session.details || !session.details->client) {
-    return -1;
-  }
-  const auto backend = config.affinity->find(session.details->client->address, now_);
-  if (!backend) return -1;
-  for (size_t i = 0; i < config.records.size(); ++i) {
-    if (config.records[i]->endpoint != *backend) continue;
-    const auto& candidate = config.candidates[i];
-    const bool usable = candidate.weight > 0 && candidate.state == BackendState::kReady &&
-                        !config.records[i]->unfit();
-    return usable ? static_cast<int>(i) : -1;
-  }
-  return -1;
+  if (!is_first_dial(session) || !session.details || !session.details->client) return -1;
+  return remembered_backend(*session.listener->config, session.details->client->address, now_);
 }
 
 std::optional<IpAddress> RelayEngine::client_address(const Session& session) {
@@ -63,32 +41,36 @@ int RelayEngine::pick(Session& session) {
   const ListenerConfig& config = *session.listener->config;
   if (const int known = remembered(session); known >= 0) return known;
   const Balance policy = config.policy.balance;
-  const bool as_configured = session.attempts() == 0 && !balance::needs_connections(policy) &&
+  const bool as_configured = is_first_dial(session) && !balance::needs_connections(policy) &&
                              std::all_of(config.records.begin(), config.records.end(),
                                          [](const auto& record) { return record->untouched(); });
   const auto& candidates =
-      as_configured ? config.candidates : pick_inputs_.candidates(config, tried_by(session));
+      as_configured ? config.candidates : pick_inputs_.candidates(config, tried_by(session), now_);
   const auto input = pick_inputs_.input(policy, [&] { return client_address(session); });
-  const auto picked = session.listener->picker->pick(candidates, input, {});
+  const auto picked = session.listener->picker->pick(candidates, input, config.options);
   return picked ? int(*picked) : -1;
 }
 
+// Whether a pick would now prefer others to the backend that is being dialled.
 bool RelayEngine::has_another(const Session& session) {
   const auto& records = session.listener->config->records;
-  const auto& candidates = pick_inputs_.candidates(*session.listener->config, tried_by(session));
+  const ListenerConfig& config = *session.listener->config;
+  const auto before = [&](const BackendRecord& record) { return was_tried(session, record); };
+  const auto& candidates = pick_inputs_.candidates(config, before, now_);
+  const balance::Selection selection(candidates, config.options);
   for (size_t i = 0; i < candidates.size(); ++i) {
-    const bool usable = candidates[i].weight > 0 && !candidates[i].tried &&
-                        !candidates[i].ejected && candidates[i].state != BackendState::kNotReady;
-    if (usable && records[i] != session.backend) return true;
+    if (records[i] == session.backend && selection.has(candidates[i])) return false;
   }
-  return false;
+  return !selection.empty();
 }
 
 void RelayEngine::move_dials(const std::shared_ptr<BackendRecord>& backend) {
   refresh_clock();
   for (const auto& [address, listener] : std::map<Endpoint, Listener>(listeners_)) {
     for (Session* session : std::vector<Session*>(listener->sessions)) {
-      const bool waits = session->phase == Phase::kDialling && session->backend == backend;
+      // Whoever has a second dial under way does not wait for this one.
+      const bool waits =
+          session->phase == Phase::kDialling && session->backend == backend && !session->hedging();
       // Its present dial may still work: it is given up only for one more that may be made.
       const bool may = session->attempts() + 1 < listener->config->policy.connect_attempts;
       if (waits && may && has_another(*session)) dial_failed(*session, ECANCELED);
@@ -99,73 +81,98 @@ void RelayEngine::move_dials(const std::shared_ptr<BackendRecord>& backend) {
 
 // False when the connect failed at once; the backend then counts as tried.
 bool RelayEngine::dial(Session& session, std::shared_ptr<BackendRecord> backend) {
-  add(counters_.dials);
   if (session.details) session.details->backend = backend->endpoint;
-  net::Fd fd = start_connect(backend->endpoint, backend->source_v4.load(std::memory_order_relaxed));
+  const uint8_t number = next_dial(session);
+  net::Fd fd = connect_to(session, *backend, number);
   if (!fd.valid()) {
-    const int error = errno;
-    session.backend = std::move(backend);
-    session.backend->connections.fetch_add(1, std::memory_order_relaxed);
-    note_failure(session, error);
-    note_tried(session);
-    release_backend(session);
+    note_failure(session, backend, errno);
+    note_tried(session, *backend);
     return false;
   }
-  epoll_event event{};
-  event.events = kSessionEvents;
-  event.data.u64 = reinterpret_cast<uint64_t>(&session) | 1;
-  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd.get(), &event);
+  session.dial = number;
   session.side[kBackend] = std::move(fd);
   session.backend = std::move(backend);
   session.backend->connections.fetch_add(1, std::memory_order_relaxed);
   session.phase_ends = now_ + session.listener->config->policy.connect_timeout_ms;
+  if (session.drain_ends != 0) reckon_drain(session);
+  plan_hedge(session);
   rearm(session);
   return true;
 }
 
+// Begins a connect and watches it; on failure errno says why.
+net::Fd RelayEngine::connect_to(const Session& session, const BackendRecord& backend,
+                                uint8_t number) {
+  add(counters_.dials);
+  bool tuned = true;
+  net::Fd fd = start_connect(backend.endpoint, backend.source_v4.load(std::memory_order_relaxed),
+                             session.listener->config->tuning, &tuned);
+  if (!tuned) add(counters_.untuned);
+  if (!fd.valid()) return fd;
+  epoll_event event{};
+  event.events = kSessionEvents;
+  event.data.u64 = backend_tag(session, number);
+  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd.get(), &event);
+  return fd;
+}
+
 // What was our own want (no port or memory left, a dial that we moved) is not the backend's fault.
-void RelayEngine::note_failure(Session& session, int error) {
-  const EjectionPolicy& limits = session.listener->config->policy.ejection;
-  bool ejected = false;
+void RelayEngine::note_failure(const Session& session,
+                               const std::shared_ptr<BackendRecord>& backend, int error) {
+  BackendStats& stats = stats_of(*backend);
   if (error == ETIMEDOUT) {
     add(counters_.connect_timeouts);
-    add(stats_of(session).timeouts);
-    ejected = session.backend->failed(Ejection::kTimeout, limits.timeouts);
+    add(stats.timeouts);
+    count_failure(session, backend, Ejection::kTimeout);
   } else if (error == ECONNREFUSED) {
     add(counters_.refused);
-    add(stats_of(session).refused);
-    ejected = session.backend->failed(Ejection::kRefused, limits.refused);
+    add(stats.refused);
+    count_failure(session, backend, Ejection::kRefused);
+  } else if (error == ECONNRESET || error == EPIPE) {
+    // It took the connection and reset it before we had looked.
+    count_instant_reset(session, backend);
   } else if (error != ECANCELED) {
     add(counters_.connect_errors);
-    add(stats_of(session).errors);
+    add(stats.errors);
   }
-  if (!ejected) return;
+}
+
+// Ejects the backend when its row of failures is long enough.
+void RelayEngine::count_failure(const Session& session,
+                                const std::shared_ptr<BackendRecord>& backend, Ejection cause) {
+  const Policy& policy = session.listener->config->policy;
+  const auto limit =
+      cause == Ejection::kRefused ? policy.ejection.refused : policy.ejection.timeouts;
+  if (!backend->failed(cause, limit)) return;
   add(counters_.ejections);
-  add(stats_of(session).ejections);
-  if (hooks_.on_eject) hooks_.on_eject(session.backend, session.listener->config->policy);
+  add(stats_of(*backend).ejections);
+  if (hooks_.on_eject) hooks_.on_eject(backend, policy);
 }
 
 void RelayEngine::dial_failed(Session& session, int error) {
-  note_failure(session, error);
-  note_tried(session);
+  note_failure(session, session.backend, error);
+  note_tried(session, *session.backend);
   release_backend(session);
   session.side[kBackend].reset();
   session.phase_ends = 0;
-  dial_next(session);
+  if (!promote_hedge(session)) dial_next(session);
 }
 
-BackendStats& RelayEngine::stats_of(const Session& session) const {
-  auto& stats = session.backend->stats;
+BackendStats& RelayEngine::stats_of(BackendRecord& backend) const {
+  auto& stats = backend.stats;
   return stats[worker_index_ % stats.size()];
 }
 
-void RelayEngine::note_tried(Session& session) {
-  if (!session.tried) session.tried = std::make_unique<std::vector<Endpoint>>();
-  session.tried->push_back(session.backend->endpoint);
+void RelayEngine::note_tried(Session& session, const BackendRecord& backend) {
+  session.need_rescue().tried.push_back(backend.endpoint);
   if (session.details) ++session.details->retries;
 }
 
 void RelayEngine::give_up(Session& session) {
+  if (!wait_for_backend(session)) nobody_is_left(session);
+}
+
+void RelayEngine::nobody_is_left(Session& session) {
   add(counters_.no_backend);
   add(session.listener->stats->no_backend);
   end_for(session, EndReason::kNoBackend);
@@ -176,15 +183,18 @@ void RelayEngine::connected(Session& session) {
   session.phase = Phase::kRelaying;
   session.phase_ends = 0;
   session.last_active = now_;
-  session.tried.reset();
-  session.backend->succeeded();
-  add(stats_of(session).connections);
-  session.listener->stats->connect.observe(now_ - session.began, kConnectBounds);
-  if (session.details) session.details->connect_ms = static_cast<uint32_t>(now_ - session.began);
-  const ListenerConfig& config = *session.listener->config;
-  if (config.affinity && session.details && session.details->client) {
-    config.affinity->remember(session.details->client->address, session.backend->endpoint, now_,
-                              uint64_t{config.policy.affinity_seconds} * 1000);
+  session.backend->connected();
+  add(stats_of(*session.backend).connections);
+  // Its first one: what comes later is a replay's.
+  if (!session.rescue || !session.rescue->replayed) {
+    session.listener->stats->connect.observe(now_ - session.began, kConnectBounds);
+    if (session.details) session.details->connect_ms = static_cast<uint32_t>(now_ - session.began);
+  }
+  drop_hedge(session);
+  begin_keeping(session);
+  if (session.details && session.details->client) {
+    remember_backend(*session.listener->config, session.details->client->address,
+                     session.backend->endpoint, now_);
   }
   session.check_at = now_ + kFirstLookMs;
   rearm(session);

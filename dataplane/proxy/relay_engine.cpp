@@ -8,28 +8,10 @@
 #include <chrono>
 #include <utility>
 
+#include "dataplane/proxy/clock.hpp"
 #include "dataplane/proxy/sockets.hpp"
 
 namespace lb::proxy {
-namespace {
-
-constexpr int kAcceptsPerTurn = 64;
-constexpr uint64_t kAcceptPauseMs = 100;  // out of descriptors: waiting beats spinning
-constexpr uint64_t kListenerBit = 2;      // pointers leave two bits free: side, and kind
-
-uint64_t monotonic_ms() {
-  using std::chrono::steady_clock;
-  return static_cast<uint64_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now().time_since_epoch())
-          .count());
-}
-
-bool is_ours(int error) {
-  return error == EADDRNOTAVAIL || error == EMFILE || error == ENFILE || error == ENOBUFS ||
-         error == ENOMEM;
-}
-
-}  // namespace
 
 RelayEngine::RelayEngine(size_t worker_index, EngineHooks hooks)
     : epoll_(epoll_create1(EPOLL_CLOEXEC)),
@@ -37,7 +19,8 @@ RelayEngine::RelayEngine(size_t worker_index, EngineHooks hooks)
       hooks_(std::move(hooks)),
       now_(monotonic_ms()),
       wheel_(now_),
-      pick_inputs_(worker_index) {}
+      pick_inputs_(worker_index),
+      last_descriptor_(last_descriptor_for_clients()) {}
 
 RelayEngine::~RelayEngine() { reset_everything(); }
 
@@ -66,16 +49,33 @@ void RelayEngine::update_listener(std::shared_ptr<const ListenerConfig> config) 
   if (config->policy.balance != listener.config->policy.balance) {
     listener.picker = balance::make_picker(config->policy.balance, worker_index_);
   }
+  const bool retune = listener.fd.valid() && config->tuning != listener.config->tuning;
   listener.config = std::move(config);
-  const auto& records = listener.config->records;
+  if (retune && !tune_again(listener.fd.get(), listener.config->tuning,
+                            listener.config->address.address.family(), Protocol::kTcp)) {
+    add(counters_.untuned);
+  }
   for (Session* session : listener.sessions) {
-    const bool kept = std::find(records.begin(), records.end(), session->backend) != records.end();
-    if (kept) {
-      session->drain_ends = 0;
-    } else if (session->drain_ends == 0) {
-      session->drain_ends = now_ + uint64_t{listener.config->policy.drain_s} * 1000;
-    }
+    reckon_drain(*session);
     if (timed_by_policy(session->phase)) rearm(*session);
+  }
+  if (!listener.waiting.empty()) {
+    dial_waiting(listener);
+    bury();
+  }
+}
+
+// Whoever is with a backend that has left the configuration has drain_s from then on. A listener
+// that is closed has set its own time.
+void RelayEngine::reckon_drain(Session& session) {
+  if (!by_pointer_.contains(session.listener.get())) return;
+  const auto& records = session.listener->config->records;
+  const bool kept = !session.backend ||
+                    std::find(records.begin(), records.end(), session.backend) != records.end();
+  if (kept) {
+    session.drain_ends = 0;
+  } else if (session.drain_ends == 0) {
+    session.drain_ends = now_ + uint64_t{session.listener->config->policy.drain_s} * 1000;
   }
 }
 
@@ -94,7 +94,8 @@ void RelayEngine::close_listener(const Listener& listener, uint64_t grace_ms) {
   by_pointer_.erase(listener.get());
   while (accept_from(listener)) {
   }
-  listener->fd.reset();
+  unwatch_listener(*listener);
+  close_sockets(*listener);
   std::erase_if(closed_, [](const Listener& each) { return each->sessions.empty(); });
   closed_.push_back(listener);
   limit_sessions(*listener, grace_ms);
@@ -142,8 +143,13 @@ bool RelayEngine::poll() {
       const auto found = by_pointer_.find(reinterpret_cast<LiveListener*>(tag & ~uint64_t{3}));
       if (found != by_pointer_.end()) accept_from(Listener(found->second));
     } else {
-      on_event(*reinterpret_cast<Session*>(tag & ~uint64_t{3}), int(tag & 1),
-               events[size_t(i)].events);
+      auto& session = *reinterpret_cast<Session*>(tag & ~kSessionTagBits);
+      const auto dial = uint8_t((tag & kSessionTagBits) >> kDialShift);
+      if ((tag & kSideBit) != 0 && dial != session.dial) {
+        on_hedge_event(session, dial, events[size_t(i)].events);
+      } else {
+        on_event(session, int(tag & kSideBit), events[size_t(i)].events);
+      }
     }
   }
   run_queued();
@@ -163,72 +169,22 @@ void RelayEngine::tick() {
   bury();
 }
 
-// Level-triggered, unlike sessions: what one turn leaves in the queue comes up again.
-void RelayEngine::watch_listener(const LiveListener& listener) {
-  if (!listener.fd.valid()) return;
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.u64 = reinterpret_cast<uint64_t>(&listener) | kListenerBit;
-  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, listener.fd.get(), &event);
-}
-
-// True when the turn is used up and more may be waiting.
-bool RelayEngine::accept_from(const Listener& listener) {
-  for (int i = 0; i < kAcceptsPerTurn; ++i) {
-    const int fd = accept4(listener->fd.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd >= 0) {
-      accepted(listener, fd);
-    } else if (is_ours(errno)) {
-      add(counters_.accept_paused);
-      epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener->fd.get(), nullptr);
-      paused_.emplace_back(now_ + kAcceptPauseMs, listener);
-      return false;
-    } else if (errno != ECONNABORTED && errno != EINTR) {
-      return false;
-    }
-  }
-  return true;
-}
-
-// The last connections of a listener that closes stay here: elsewhere it may be closed already.
-void RelayEngine::accepted(const Listener& listener, int client) {
-  const bool open = by_pointer_.contains(listener.get());
-  if (listener->one_socket && open && hooks_.pass_on &&
-      hooks_.pass_on(listener->config->address, client)) {
-    return;
-  }
-  welcome(listener, client);
-}
-
-void RelayEngine::adopt(const Endpoint& address, net::Fd client) {
-  refresh_clock();
-  const auto found = listeners_.find(address);
-  if (found != listeners_.end()) {
-    welcome(Listener(found->second), client.release());
-  } else {
-    adopt_late(address, std::move(client));
-  }
-  bury();
-}
-
-// It was accepted before its listener closed, and has what time the others there have.
-void RelayEngine::adopt_late(const Endpoint& address, net::Fd client) {
-  const auto found = std::find_if(closed_.begin(), closed_.end(), [&](const Listener& each) {
-    return each->config->address == address;
-  });
-  if (found == closed_.end()) return reset_on_close(client.get());
-  const Listener listener = *found;
-  welcome(listener, client.release());
-  limit_sessions(*listener, uint64_t{listener->config->policy.delete_drain_s} * 1000);
+void RelayEngine::note_readable(Direction& from, uint32_t events) {
+  const bool failing = (events & (EPOLLERR | EPOLLHUP)) != 0;
+  // recv(2) stops at the mark of an urgent byte (tcp(7)): a short read there empties nothing.
+  const bool short_reads_lie = failing || (events & (EPOLLRDHUP | EPOLLPRI)) != 0;
+  if ((events & EPOLLIN) != 0 || short_reads_lie) from.source_ready(short_reads_lie);
 }
 
 void RelayEngine::on_event(Session& session, int side, uint32_t events) {
   if (session.phase == Phase::kDead) return;
-  const bool failing = (events & (EPOLLERR | EPOLLHUP)) != 0;
-  // recv(2) stops at the mark of an urgent byte (tcp(7)): a short read there empties nothing.
-  const bool short_reads_lie = failing || (events & (EPOLLRDHUP | EPOLLPRI)) != 0;
-  if ((events & EPOLLIN) != 0 || short_reads_lie) session.from[side].source_ready(short_reads_lie);
+  note_readable(session.from[side], events);
+  // A dial that is refused looks like a FIN too.
+  const bool may_end = side == kClient || session.phase != Phase::kDialling;
+  const bool first_fin = may_end && (events & EPOLLRDHUP) != 0 && !session.fin_seen;
+  session.fin_seen = session.fin_seen || first_fin;
   if (session.phase == Phase::kGreeting) return continue_greeting(session);
+  if (session.phase == Phase::kWaiting) return on_waiting_event(session, side);
   if (session.phase == Phase::kDialling) return on_dialling_event(session, side, events);
   session.last_active = now_;
   if (session.phase == Phase::kResetting) return continue_reset(session);
@@ -238,8 +194,9 @@ void RelayEngine::on_event(Session& session, int side, uint32_t events) {
   // A source that has ended, or whose bytes wait for a sink that does not take them, is not read
   // now, so its reset would go unseen.
   const Direction& from = session.from[side];
+  if (first_fin && !from.ended()) rearm(session);
   if ((events & EPOLLERR) != 0 && (from.ended() || from.has_pending())) {
-    return on_failure(session, side);
+    return side == kBackend ? on_backend_failure(session) : on_failure(session, kClient);
   }
   if ((events & EPOLLOUT) != 0) run(session, 1 - side);
 }
@@ -255,8 +212,13 @@ void RelayEngine::on_dialling_event(Session& session, int side, uint32_t events)
     return dial_failed(session, take_error(session.side[kBackend].get()));
   }
   if ((events & EPOLLOUT) == 0) return;
+  session.fin_seen = session.fin_seen || (events & EPOLLRDHUP) != 0;
+  on_connected(session);
+}
+
+void RelayEngine::on_connected(Session& session) {
   connected(session);
-  if (!introduce(session)) return on_failure(session, kBackend);
+  if (!introduce(session)) return on_backend_failure(session);
   run(session, kClient);
   if (session.phase == Phase::kRelaying) run(session, kBackend);
 }
@@ -264,7 +226,7 @@ void RelayEngine::on_dialling_event(Session& session, int side, uint32_t events)
 void RelayEngine::note_bytes(Session& session, int direction, uint64_t bytes) {
   if (bytes == 0) return;
   PortStats& port = *session.listener->stats;
-  BackendStats& backend = stats_of(session);
+  BackendStats& backend = stats_of(*session.backend);
   if (direction == kClient) {
     add(counters_.bytes_in, bytes);
     add(port.bytes_in, bytes);
@@ -276,6 +238,17 @@ void RelayEngine::note_bytes(Session& session, int direction, uint64_t bytes) {
   }
 }
 
+PumpResult RelayEngine::pump(Session& session, int direction) {
+  const bool keeping = direction == kClient && session.keeping();
+  if (keeping) resources_.kept = &*session.rescue->kept;
+  const PumpResult result = session.from[direction].pump(
+      session.side[direction].get(), session.side[1 - direction].get(), resources_);
+  if (!keeping) return result;
+  resources_.kept = nullptr;
+  if (session.rescue->kept->overflowed()) keep_no_longer(session);
+  return result;
+}
+
 void RelayEngine::run(Session& session, int direction) {
   Direction& flow = session.from[direction];
   const uint64_t before = flow.bytes();
@@ -284,12 +257,18 @@ void RelayEngine::run(Session& session, int direction) {
     session.nodelay = true;
     set_nodelay(session.side[kBackend].get());
   }
-  const PumpResult result =
-      flow.pump(session.side[direction].get(), session.side[1 - direction].get(), resources_);
+  const PumpResult result = pump(session, direction);
   note_bytes(session, direction, flow.bytes() - before);
+  if (direction == kBackend && before == 0) {
+    const bool ended = result == PumpResult::kEnded;
+    if (ended && flow.bytes() == 0 && replay(session)) return;
+    if (ended || flow.bytes() != 0) on_answer(session);
+  }
   if (result == PumpResult::kEnded) on_end(session, direction);
-  if (result == PumpResult::kSourceFailed) on_failure(session, direction);
-  if (result == PumpResult::kSinkFailed) on_failure(session, 1 - direction);
+  if (result == PumpResult::kSourceFailed || result == PumpResult::kSinkFailed) {
+    const bool is_client = (direction == kClient) == (result == PumpResult::kSourceFailed);
+    is_client ? on_failure(session, kClient) : on_backend_failure(session);
+  }
   if (result == PumpResult::kMore && !session.queued) {
     session.queued = true;
     queue_.push_back(&session);

@@ -26,7 +26,9 @@ struct EngineCounters {
       connect_timeouts{0}, connect_errors{0}, retries{0}, no_backend{0}, resets_from_client{0},
       resets_from_backend{0}, drain_resets{0}, idle_timeouts{0}, accept_paused{0}, client_gone{0},
       copied{0}, spliced{0}, pipe_fallbacks{0}, ejections{0}, dead_peers{0}, source_refused{0},
-      killed{0}, limit_refused{0}, proxy_headers_refused{0};
+      killed{0}, limit_refused{0}, proxy_headers_refused{0}, instant_resets{0}, replays{0},
+      keep_overflows{0}, hedges{0}, hedges_won{0}, waits{0}, wait_timeouts{0}, wait_overflows{0},
+      wait_gone{0}, untuned{0};
 };
 
 // What every watched socket of a session waits for, once and for all.
@@ -57,6 +59,12 @@ class RelayEngine {
   // `fd` is invalid on a worker that is only handed connections.
   void add_listener(net::Fd fd, std::shared_ptr<const ListenerConfig> config,
                     Sharing sharing = Sharing::kOwnSocket);
+  // The same with sockets of another process, none of which is accepted from before start_held().
+  void hold_listener(std::vector<net::Fd> sockets, std::shared_ptr<const ListenerConfig> config,
+                     Sharing sharing);
+  void start_held();
+  // Leaves every listening socket, and what is queued on it, to another process that has it too.
+  void release_sockets();
   // Serves a connection that another worker has accepted.
   void adopt(const Endpoint& listener, net::Fd client);
   void update_listener(std::shared_ptr<const ListenerConfig> config);
@@ -65,6 +73,8 @@ class RelayEngine {
   void drain(uint64_t grace_ms);
   // Dials that wait for this backend go to another one, where there is another.
   void move_dials(const std::shared_ptr<BackendRecord>& backend);
+  // Some may be usable that were not: whoever waits for that is dialled for.
+  void backends_changed();
   void reset_everything();
 
   // Handles what is ready; false when nothing was.
@@ -87,7 +97,13 @@ class RelayEngine {
   using Listener = std::shared_ptr<LiveListener>;
 
   void watch_listener(const LiveListener& listener);
+  void unwatch_listener(const LiveListener& listener);
+  static void close_sockets(LiveListener& listener);
   bool accept_from(const Listener& listener);
+  bool accept_from(const Listener& listener, int socket);
+  void pause_accepting(const Listener& listener);
+  bool short_of_descriptors();
+  static int last_descriptor_for_clients();
   void accepted(const Listener& listener, int client);
   void adopt_late(const Endpoint& address, net::Fd client);
   void welcome(const Listener& listener, int client);
@@ -103,16 +119,64 @@ class RelayEngine {
   int pick(Session& session);
   int remembered(const Session& session);
   static std::optional<IpAddress> client_address(const Session& session);
+  static bool is_first_dial(const Session& session) {
+    return session.attempts() == 0 && !session.backend;
+  }
+  static bool was_tried(const Session& session, const BackendRecord& backend) {
+    if (!session.rescue) return false;
+    const auto& tried = session.rescue->tried;
+    return std::find(tried.begin(), tried.end(), backend.endpoint) != tried.end();
+  }
+  // In vain, or just now.
+  static auto tried_by(const Session& session) {
+    return [&session](const BackendRecord& backend) {
+      return session.backend.get() == &backend || was_tried(session, backend);
+    };
+  }
   bool has_another(const Session& session);
-  void note_failure(Session& session, int error);
+  net::Fd connect_to(const Session& session, const BackendRecord& backend, uint8_t number);
+  void note_failure(const Session& session, const std::shared_ptr<BackendRecord>& backend,
+                    int error);
+  void count_failure(const Session& session, const std::shared_ptr<BackendRecord>& backend,
+                     Ejection cause);
   bool dial(Session& session, std::shared_ptr<BackendRecord> backend);
   void dial_failed(Session& session, int error);
   void connected(Session& session);
+  void on_connected(Session& session);
   void give_up(Session& session);
+  void nobody_is_left(Session& session);
 
+  void begin_keeping(Session& session);
+  void keep_no_longer(Session& session);
+  void on_answer(Session& session);
+  void on_backend_failure(Session& session);
+  void note_instant_reset(Session& session);
+  void count_instant_reset(const Session& session, const std::shared_ptr<BackendRecord>& backend);
+  bool replay(Session& session);
+  void start_over(Session& session);
+
+  void plan_hedge(Session& session);
+  void send_hedge(Session& session);
+  void on_hedge_event(Session& session, uint8_t dial, uint32_t events);
+  void hedge_failed(Session& session);
+  void hedge_won(Session& session, uint32_t events);
+  bool promote_hedge(Session& session);
+  static void drop_hedge(Session& session);
+
+  bool wait_for_backend(Session& session);
+  void enter_queue(Session& session);
+  void leave_queue(Session& session);
+  static bool client_has_left(const Session& session);
+  void on_waiting_event(Session& session, int side);
+  void leave_while_waiting(Session& session);
+  void waited_in_vain(Session& session);
+  void dial_waiting(LiveListener& listener);
+
+  static void note_readable(Direction& from, uint32_t events);
   void on_event(Session& session, int side, uint32_t events);
   void on_dialling_event(Session& session, int side, uint32_t events);
   void note_bytes(Session& session, int direction, uint64_t bytes);
+  PumpResult pump(Session& session, int direction);
   void run(Session& session, int direction);
   void on_end(Session& session, int direction);
   void on_failure(Session& session, int dead_side);
@@ -121,8 +185,8 @@ class RelayEngine {
   void continue_lingering(Session& session);
   void release_counts(Session& session);
   void log_session(Session& session);
-  void note_tried(Session& session);
-  BackendStats& stats_of(const Session& session) const;
+  void note_tried(Session& session, const BackendRecord& backend);
+  BackendStats& stats_of(BackendRecord& backend) const;
   uint64_t flow_id(const Session& session) const;
   Flow describe(const Session& session) const;
   static void end_for(Session& session, EndReason reason);
@@ -132,6 +196,7 @@ class RelayEngine {
   void refresh_clock();
   void close_listener(const Listener& listener, uint64_t grace_ms);
   void limit_sessions(const LiveListener& listener, uint64_t grace_ms);
+  void reckon_drain(Session& session);
   void rearm(Session& session);
   void reset_both(Session& session);
   void finish(Session& session);
@@ -151,9 +216,13 @@ class RelayEngine {
   std::map<LiveListener*, Listener> by_pointer_;
   std::vector<Listener> closed_;  // with connections that still drain
   std::vector<std::pair<uint64_t, Listener>> paused_;
+  std::vector<Listener> held_;  // not accepted from yet
+  const int last_descriptor_;   // above it they are kept for the admin API and for checks
+  uint64_t accept_again_ = 0;   // ms; 0: descriptors were never short
   std::vector<Session*> queue_;
   std::vector<Session*> dead_;
   size_t live_ = 0;
+  size_t waiting_ = 0;  // sessions, for a backend
   uint64_t serial_ = 0;
 };
 

@@ -10,20 +10,7 @@ namespace {
 
 constexpr unsigned kWorkerShift = 48;  // serial numbers of a worker fit below
 
-bool matches(const FlowFilter& filter, const Flow& flow) {
-  if (!filter.service.empty() && flow.service != filter.service) return false;
-  if (filter.backend && flow.backend != filter.backend) return false;
-  return !filter.source || (flow.client && flow.client->address == *filter.source);
-}
-
 }  // namespace
-
-const char* to_string(EndReason value) {
-  constexpr const char* kNames[] = {"client_fin",  "backend_fin", "client_reset", "backend_reset",
-                                    "client_gone", "no_backend",  "idle",         "drained",
-                                    "dead_peer",   "killed",      "refused"};
-  return kNames[static_cast<size_t>(value)];
-}
 
 uint64_t RelayEngine::flow_id(const Session& session) const {
   return uint64_t{worker_index_} << kWorkerShift | session.serial;
@@ -41,6 +28,7 @@ Flow RelayEngine::describe(const Session& session) const {
   }
   if (session.backend) out.backend = session.backend->endpoint;
   out.dialling = session.phase == Phase::kDialling;
+  out.waiting = session.phase == Phase::kWaiting;
   out.bytes_in = session.from[kClient].bytes();
   out.bytes_out = session.from[kBackend].bytes();
   out.age_ms = now_ - session.began;
@@ -100,6 +88,9 @@ void RelayEngine::record_end(const Session& session) {
   record.flow.backend = session.details->backend;
   record.reason = session.end;
   record.retries = session.details->retries;
+  record.replays = session.details->replays;
+  record.hedge_won = session.details->hedge_won;
+  record.waited_ms = session.details->waited_ms;
   record.connect_ms = session.details->connect_ms;
   hooks_.on_close(record);
 }

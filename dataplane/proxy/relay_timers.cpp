@@ -11,28 +11,38 @@ constexpr uint64_t kLookAfterMs = 5000;  // between two looks at whether peers s
 
 // How long nothing may move, in ms; 0: for ever.
 uint64_t idle_limit(const Session& session) {
+  if (session.phase == Phase::kWaiting) return 0;
   const uint64_t idle = uint64_t{session.listener->config->policy.idle_timeout_s} * 1000;
-  const bool half_closed = session.shut[kClient] || session.shut[kBackend];
+  const bool half_closed = session.fin_seen || session.shut[kClient] || session.shut[kBackend];
   const uint64_t half = uint64_t{session.listener->config->policy.half_closed_timeout_s} * 1000;
   if (!half_closed || half == 0) return idle;
   return idle == 0 ? half : std::min(idle, half);
+}
+
+// UINT64_MAX: no second dial is to come.
+uint64_t hedge_at(const Session& session) {
+  const bool planned =
+      session.phase == Phase::kDialling && session.rescue && session.rescue->hedge_at != 0;
+  return planned ? session.rescue->hedge_at : UINT64_MAX;
 }
 
 }  // namespace
 
 void RelayEngine::on_timer(Session& session) {
   if (session.phase == Phase::kDead) return;
-  if (session.phase == Phase::kResetting) return continue_reset(session);
-  if (session.phase == Phase::kLingering) return continue_lingering(session);
   if (session.drain_ends != 0 && now_ >= session.drain_ends) {
     add(counters_.drain_resets);
     end_for(session, EndReason::kDrained);
     return reset_both(session);
   }
+  if (session.phase == Phase::kResetting) return continue_reset(session);
+  if (session.phase == Phase::kLingering) return continue_lingering(session);
   const uint64_t idle = idle_limit(session);
   const bool phase_over = session.phase_ends != 0 && now_ >= session.phase_ends;
   if (phase_over && session.phase == Phase::kGreeting) return greeting_failed(session);
   if (phase_over && session.phase == Phase::kDialling) return dial_failed(session, ETIMEDOUT);
+  if (phase_over && session.phase == Phase::kWaiting) return waited_in_vain(session);
+  if (hedge_at(session) <= now_) send_hedge(session);
   if (phase_over || (idle != 0 && now_ >= session.last_active + idle)) {
     add(counters_.idle_timeouts);
     end_for(session, EndReason::kIdle);
@@ -72,6 +82,7 @@ void RelayEngine::rearm(Session& session) {
   if (session.drain_ends != 0) at = std::min(at, session.drain_ends);
   if (idle != 0) at = std::min(at, session.last_active + idle);
   if (session.phase == Phase::kRelaying) at = std::min(at, session.check_at);
+  at = std::min(at, hedge_at(session));
   if (at == UINT64_MAX) return wheel_.cancel(session);
   wheel_.arm(session, at);
 }

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -76,9 +77,11 @@ Result<net::Fd> open_listener(const Endpoint& where, bool freebind) {
   return fd;
 }
 
-net::Fd start_connect(const Endpoint& where, uint32_t source_v4) {
+net::Fd start_connect(const Endpoint& where, uint32_t source_v4, const SocketTuning& tuning,
+                      bool* tuned) {
   net::Fd fd = tcp_socket(where);
   if (!fd.valid()) return fd;
+  if (tuning.any() && !tune(fd.get(), tuning) && tuned != nullptr) *tuned = false;
   if (source_v4 != 0 && where.address.is_v4()) bind_source(fd.get(), source_v4);
   const auto address = net::to_sockaddr(where);
   if (connect(fd.get(), address.get(), address.length) == 0 || errno == EINPROGRESS) return fd;
@@ -113,6 +116,22 @@ void reset_on_close(int fd) {
 }
 
 // With MSG_TRUNC nothing is copied (tcp(7)).
+bool has_unread(int fd) {
+  char byte;
+  return ::recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+PeerEnd peer_end(int fd) {
+  pollfd asked{fd, POLLRDHUP, 0};
+  if (::poll(&asked, 1, 0) <= 0) return PeerEnd::kNone;
+  return (asked.revents & (POLLERR | POLLHUP)) != 0 ? PeerEnd::kReset : PeerEnd::kFin;
+}
+
+bool is_answered(int fd) {
+  pollfd asked{fd, POLLOUT, 0};
+  return ::poll(&asked, 1, 0) > 0;
+}
+
 void discard_input(int fd) {
   constexpr size_t kAtOnce = 1 << 20;
   for (int turn = 0; turn < 64; ++turn) {

@@ -7,6 +7,7 @@
 #include "common/model/address.hpp"
 #include "common/model/result.hpp"
 #include "common/net/fd.hpp"
+#include "dataplane/proxy/socket_tuning.hpp"
 
 namespace lb::proxy {
 
@@ -20,16 +21,24 @@ Status probe_port(const Endpoint& where, bool freebind);
 Result<net::Fd> open_listener(const Endpoint& where, bool freebind);
 
 // A non-blocking connect under way. On failure the descriptor is invalid and errno says why.
-// `source_v4`: the IPv4 address to leave from, in host order; 0: as routed.
-net::Fd start_connect(const Endpoint& where, uint32_t source_v4 = 0);
+// `source_v4`: the IPv4 address to leave from, in host order; 0: as routed. A connection that
+// cannot be tuned is made nevertheless; *tuned then becomes false.
+net::Fd start_connect(const Endpoint& where, uint32_t source_v4 = 0,
+                      const SocketTuning& tuning = {}, bool* tuned = nullptr);
 
 int take_error(int fd);       // SO_ERROR, cleared by reading
 int unsent_bytes(int fd);     // SIOCOUTQ: not yet acknowledged by the peer
 bool all_delivered(int fd);   // nothing is unacknowledged, or nobody is left to do so
 void reset_on_close(int fd);  // SO_LINGER {1, 0}: close(2) sends RST
+bool has_unread(int fd);      // bytes, whatever comes behind them
+bool is_answered(int fd);     // a connect is no longer under way
 void discard_input(int fd);   // what has come, unread
 void set_nodelay(int fd);
 void set_keepalive(int fd);
+
+// How the peer has ended, whether that was read or not, or bytes still stand before it.
+enum class PeerEnd : uint8_t { kNone, kFin, kReset };
+PeerEnd peer_end(int fd);
 
 // What the kernel knows of the other end (tcp(7), TCP_INFO).
 struct PeerState {

@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "common/model/address.hpp"
-#include "dataplane/proxy/sip_hash.hpp"
+#include "dataplane/proxy/hash_seed.hpp"
 
 namespace lb::proxy {
 

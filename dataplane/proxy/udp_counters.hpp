@@ -20,20 +20,23 @@ struct UdpCounters {
   // Drops of datagrams from clients that never got a session.
   Count no_backend{0};      // nobody to pick
   Count source_refused{0};  // outside source_ranges
-  Count session_limit{0};   // the listener has as many sessions as it may
+  Count session_limit{0};   // the listener, or the worker, has as many sessions as it may
+  Count limit_refused{0};   // above max_connections or a limit by source
   Count closing{0};         // a new client of a listener that drains
 
   // Drops of datagrams in either direction, by cause.
   Count truncated{0};      // larger than UDP can be; does not happen by the RFC
   Count own_wants{0};      // no descriptor, port or memory left here
   Count send_full{0};      // the socket's send buffer was full
-  Count too_large{0};      // the other family or the path cannot carry it
+  Count too_large{0};      // the other family or the path cannot carry it, or not with a header
   Count unreachable{0};    // no route
   Count send_failed{0};    // anything else
   Count refused_twice{0};  // from a client; its session was refused while it was in hand, twice
 
   // Datagrams that the kernel dropped because a listener's receive buffer was full; read in tick().
   Count queue_overflows{0};
+
+  Count untuned{0};  // sockets that the kernel would not tune as the policy asks
 
   Count refused{0};       // ECONNREFUSED from a backend
   Count resent{0};        // datagrams that were sent again after one, to the next backend
@@ -42,6 +45,7 @@ struct UdpCounters {
   Count moved{0};         // sessions that went on with another backend
   Count idle_timeouts{0};
   Count drain_ends{0};  // sessions that a drain's end has ended
+  Count killed{0};      // sessions that an operator has ended
 };
 
 }  // namespace lb::proxy

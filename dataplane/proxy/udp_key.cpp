@@ -24,6 +24,13 @@ IpAddress address_of(const UdpPeer& client) {
   return IpAddress::v6(bytes);
 }
 
+IpAddress address_of(const RawAddress& address, Family family) {
+  if (family == Family::kV4) return IpAddress::v4(ntohl(uint32_t(address[0])));
+  std::array<uint8_t, 16> bytes;
+  std::memcpy(bytes.data(), address.data(), 16);
+  return IpAddress::v6(bytes);
+}
+
 uint64_t hash_of(const UdpKey& key, const UdpHashSeed& seed) {
   SipHash hash(seed);
   for (const uint64_t word : key.client) hash.absorb(word);

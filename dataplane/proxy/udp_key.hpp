@@ -1,7 +1,7 @@
 // Who a UDP session belongs to: the client's address and port, and on a wildcard listener the
 // local address that the client asked. With the hash that finds it.
 //
-// The hash is keyed (see sip_hash.hpp): whoever chooses source addresses cannot choose where they
+// The hash is keyed (see hash_seed.hpp): whoever chooses source addresses cannot choose where they
 // land. Values; any thread.
 #pragma once
 
@@ -12,7 +12,7 @@
 #include <cstdint>
 
 #include "common/model/address.hpp"
-#include "dataplane/proxy/sip_hash.hpp"
+#include "dataplane/proxy/hash_seed.hpp"
 
 namespace lb::proxy {
 
@@ -37,6 +37,10 @@ struct UdpKey {
 
 UdpKey make_udp_key(const UdpPeer& client, const RawAddress& local);
 IpAddress address_of(const UdpPeer& client);
+inline uint16_t port_of(const UdpPeer& client) {  // v4 and v6 have it in the same place
+  return ntohs(client.v4.sin_port);
+}
+IpAddress address_of(const RawAddress& address, Family family);
 inline socklen_t length_of(const UdpPeer& peer) {
   return peer.base.sa_family == AF_INET ? sizeof peer.v4 : sizeof peer.v6;
 }

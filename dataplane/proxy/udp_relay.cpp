@@ -1,4 +1,5 @@
 #include "dataplane/proxy/udp_relay.hpp"
+#include "dataplane/proxy/clock.hpp"
 
 #include <linux/sock_diag.h>
 #include <sys/epoll.h>
@@ -20,19 +21,12 @@ constexpr uint64_t kListenerBit = 1;
 constexpr uint64_t kOverflowLookMs = 1000;
 constexpr size_t kMovesPerTurn = 256;  // each costs about ten microseconds
 
-uint64_t steady_ms() {
-  using std::chrono::steady_clock;
-  return static_cast<uint64_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now().time_since_epoch())
-          .count());
-}
-
 UdpHooks with_clock(UdpHooks hooks) {
-  if (!hooks.now_ms) hooks.now_ms = steady_ms;
+  if (!hooks.now_ms) hooks.now_ms = monotonic_ms;
   return hooks;
 }
 
-uint32_t drops_of(int fd) {
+uint32_t drops_of_socket(int fd) {
   uint32_t info[SK_MEMINFO_VARS] = {};
   socklen_t size = sizeof info;
   return getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &size) == 0 ? info[SK_MEMINFO_DROPS] : 0;
@@ -62,13 +56,37 @@ void UdpRelay::watch(int fd, uint64_t tag) {
 
 void UdpRelay::add_listener(net::Fd fd, std::shared_ptr<const ListenerConfig> config) {
   now_ = hooks_.now_ms();
-  const Endpoint address = config->address;
-  Listener listener = take_listener(address);
+  Listener listener = take_listener(config->address);
   listener->fd = std::move(fd);
-  watch(listener->fd.get(), reinterpret_cast<uint64_t>(listener.get()) | kListenerBit);
+  watch(*listener);
+  start(std::move(listener), std::move(config));
+}
+
+void UdpRelay::start(Listener listener, std::shared_ptr<const ListenerConfig> config) {
+  const Endpoint address = config->address;
   apply(*listener, std::move(config));
   listeners_[address] = std::move(listener);
   settle();
+}
+
+void UdpRelay::watch(const UdpListener& listener) {
+  const uint64_t tag = reinterpret_cast<uint64_t>(&listener) | kListenerBit;
+  watch(listener.fd.get(), tag);
+  for (const auto& other : listener.others) watch(other.get(), tag);
+}
+
+// Closing is not enough where another process has the socket too: it would stay in the set.
+void UdpRelay::unwatch(const UdpListener& listener) {
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener.fd.get(), nullptr);
+  for (const auto& other : listener.others) {
+    epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, other.get(), nullptr);
+  }
+}
+
+uint32_t UdpRelay::drops_of(const UdpListener& listener) {
+  uint32_t drops = drops_of_socket(listener.fd.get());
+  for (const auto& other : listener.others) drops += drops_of_socket(other.get());
+  return drops;
 }
 
 // The one that serves or drains there, made ready to serve, or a new one.
@@ -88,6 +106,8 @@ UdpRelay::Listener UdpRelay::take_listener(const Endpoint& address) {
     return listener;
   }
   on_readable(*listener);
+  unwatch(*listener);
+  listener->others.clear();
   listener->closing = false;
   listener->drain_ends = 0;
   listener->bursts = false;
@@ -108,12 +128,22 @@ void UdpRelay::apply(UdpListener& listener, std::shared_ptr<const ListenerConfig
   if (!listener.picker || listener.config->policy.balance != policy) {
     listener.picker = balance::make_picker(policy, worker_index_);
   }
+  const bool told_otherwise =
+      listener.config && listener.config->policy.proxy_protocol != config->policy.proxy_protocol;
+  const bool retune = listener.config && listener.config->tuning != config->tuning;
   listener.config = std::move(config);
+  const auto& stats = listener.config->counts->stats;
+  listener.stats = stats[worker_index_ % stats.size()];
+  if (retune && !tune_again(listener.fd.get(), listener.config->tuning,
+                            listener.config->address.address.family(), Protocol::kUdp)) {
+    add(counters_.untuned);
+  }
   std::unordered_set<const BackendRecord*> records;
   for (const auto& record : listener.config->records) records.insert(record.get());
   for (UdpSession* session : listener.table.all()) {
+    if (told_otherwise) introduce(*session);
     if (!admitted(listener, session->client)) {
-      finish(*session);
+      finish(*session, EndReason::kRefused);
     } else if (records.contains(session->backend.get())) {
       rearm(*session);
     } else if (!session->stranded) {
@@ -142,7 +172,7 @@ void UdpRelay::close_listener(Listener listener, uint64_t grace_ms) {
     on_reply(*session);
     if (session->dead) continue;
     if (grace_ms == 0) {
-      finish(*session);
+      finish(*session, EndReason::kDrained);
     } else {
       rearm(*session);
     }
@@ -166,7 +196,7 @@ void UdpRelay::drain(uint64_t grace_ms) {
 void UdpRelay::reset_everything() {
   drain(0);
   for (const auto& listener : closed_) {
-    for (UdpSession* session : listener->table.all()) finish(*session);
+    for (UdpSession* session : listener->table.all()) finish(*session, EndReason::kDrained);
   }
   bury();
   move_stranded(stranded_.size());
@@ -210,7 +240,7 @@ void UdpRelay::tick() {
 void UdpRelay::look_for_overflows() {
   overflows_at_ = now_;
   for (const auto& [address, listener] : listeners_) {
-    const uint32_t drops = drops_of(listener->fd.get());
+    const uint32_t drops = drops_of(*listener);
     add(counters_.queue_overflows, uint32_t(drops - listener->overflows));
     listener->overflows = drops;
   }
@@ -222,12 +252,12 @@ void UdpRelay::on_timer(UdpSession& session) {
   const uint64_t drain_ends = session.listener->drain_ends;
   if (drain_ends != 0 && now_ >= drain_ends) {
     add(counters_.drain_ends);
-    return finish(session);
+    return finish(session, EndReason::kDrained);
   }
   const uint64_t idle = uint64_t{session.listener->config->policy.udp_idle_s} * 1000;
   if (idle != 0 && now_ >= session.last_active + idle) {
     add(counters_.idle_timeouts);
-    return finish(session);
+    return finish(session, EndReason::kIdle);
   }
   rearm(session);
 }
@@ -246,7 +276,11 @@ void UdpRelay::bury() {
     if (!session->stranded) delete session;
   }
   dead_.clear();
-  std::erase_if(closed_, [](const Listener& each) { return each->table.size() == 0; });
+  std::erase_if(closed_, [this](const Listener& each) {
+    if (each->table.size() != 0) return false;
+    unwatch(*each);
+    return true;
+  });
 }
 
 }  // namespace lb::proxy

@@ -4,10 +4,13 @@
 // read (relaxed). Whoever owns descriptor() calls poll() when it is readable and tick() at
 // next_tick(). Nothing throws across an event. A session is a client's address and port; it keeps
 // its backend until it has been idle for udp_idle_s, its backend leaves, or its backend refuses
-// (ICMP port unreachable), and then goes on with another one at once; where very many must, those
+// (ICMP port unreachable), and then goes on with another one at once; one whose backend has become
+// draining or not_ready stays. Where very many must move, those
 // whose clients speak go first, and the rest a few hundred in a turn. What cannot be passed on is
 // dropped and counted (udp_counters.hpp). Every session needs a descriptor and a local port of
-// net.ipv4.ip_local_port_range, 28,232 by default for each network namespace.
+// net.ipv4.ip_local_port_range, 28,232 by default for each network namespace. Where the policy asks
+// for it, every datagram to a backend begins with a PROXY header of version 2: whoever receives
+// datagrams has no memory of a first one.
 #pragma once
 
 #include <functional>
@@ -15,6 +18,7 @@
 #include <memory>
 #include <vector>
 
+#include "dataplane/proxy/flow.hpp"
 #include "dataplane/proxy/pick_inputs.hpp"
 #include "dataplane/proxy/udp_counters.hpp"
 #include "dataplane/proxy/udp_keepsakes.hpp"
@@ -30,7 +34,11 @@ struct UdpHooks {
   // Per listener and worker; a new client beyond it is refused, none is evicted for it. A session
   // takes about 0.4 KiB here and 1.5 KiB in the kernel.
   size_t session_limit = 65'536;
-  bool trains = true;  // UDP_GRO and UDP_SEGMENT
+  size_t worker_limit = SIZE_MAX;  // the same over all listeners, since descriptors are finite
+  // A session that is logged is over.
+  std::function<void(const FlowRecord&)> on_close = {};
+  uint32_t log_each = 0;  // every how many-th session is logged; 0: none
+  bool trains = true;     // UDP_GRO and UDP_SEGMENT
 };
 
 class UdpRelay {
@@ -45,11 +53,20 @@ class UdpRelay {
 
   // Where a listener of that address still drains, its sessions go on with the new one.
   void add_listener(net::Fd fd, std::shared_ptr<const ListenerConfig> config);
+  // The same with sockets of another process, none of which is read before start_held().
+  void hold_listener(std::vector<net::Fd> sockets, std::shared_ptr<const ListenerConfig> config);
+  void start_held();
+  // Reads no more, since another process does; sessions pass on what their backends still answer.
+  void release_sockets();
   void update_listener(std::shared_ptr<const ListenerConfig> config);
   // Its sessions go on for delete_drain_s, and hold the port until then; no new client is taken.
   void remove_listener(const Endpoint& address);
   void drain(uint64_t grace_ms);
   void reset_everything();
+
+  void list_flows(const FlowFilter& filter, std::vector<Flow>& out);
+  // Ends one: the client's next datagram begins another. False: it is not of this relay.
+  bool kill(uint64_t id);
 
   // Handles what is ready; false when nothing was.
   bool poll();
@@ -64,19 +81,27 @@ class UdpRelay {
   using Listener = std::unique_ptr<UdpListener>;
 
   void watch(int fd, uint64_t tag);
+  void watch(const UdpListener& listener);
+  void unwatch(const UdpListener& listener);
+  void start(Listener listener, std::shared_ptr<const ListenerConfig> config);
   Listener take_listener(const Endpoint& address);
   void close_listener(Listener listener, uint64_t grace_ms);
   void apply(UdpListener& listener, std::shared_ptr<const ListenerConfig> config);
   void look_for_overflows();
+  static uint32_t drops_of(const UdpListener& listener);
 
   void on_readable(UdpListener& listener);
+  void on_readable(UdpListener& listener, int socket);
   void pass_on(UdpListener& listener, unsigned count);
+  void load(UdpSession& session, const UdpDatagram& datagram);
   void send_to_backend(UdpSession& session);
   void send_message(UdpSession& session, unsigned message);
   bool send_once(UdpSession& session, unsigned message);
   void send_pieces(UdpSession& session, unsigned message);
   void keep_question(UdpSession& session, unsigned message);
-  void note_in(unsigned message);
+  void note_message_in(unsigned message);
+  void note_in(UdpSession& session, uint32_t datagrams, uint32_t bytes);
+  void note_out(UdpSession& session, uint32_t datagrams, uint32_t bytes);
 
   void on_reply(UdpSession& session);
   void take_replies(UdpSession& session, unsigned count);
@@ -90,9 +115,13 @@ class UdpRelay {
   UdpSession* open(UdpListener& listener, const UdpKey& key, unsigned slot);
   bool may_open(const UdpListener& listener, const UdpPeer& client, uint64_t datagrams);
   static bool admitted(const UdpListener& listener, const UdpPeer& client);
+  bool count_in(const UdpListener& listener, const UdpPeer& client, uint64_t datagrams);
+  static void count_out(UdpSession& session);
+  static void introduce(UdpSession& session);
   bool attach(UdpSession& session, const BackendRecord* avoid, uint64_t datagrams);
+  int remembered(const UdpSession& session, const BackendRecord* avoid);
   bool connect(UdpSession& session, const std::shared_ptr<BackendRecord>& backend);
-  static bool has_another(const UdpSession& session);
+  bool has_another(const UdpSession& session);
   bool move(UdpSession& session);
   void on_refused(UdpSession& session);
   void move_stranded(size_t most);
@@ -100,7 +129,10 @@ class UdpRelay {
   void settle();
   void resend_question(UdpSession& session);
   void release_backend(UdpSession& session);
-  void finish(UdpSession& session);
+  void finish(UdpSession& session, EndReason reason);
+  uint64_t flow_id(const UdpSession& session) const;
+  Flow describe(const UdpSession& session) const;
+  void record_end(const UdpSession& session, EndReason reason);
   void on_timer(UdpSession& session);
   void rearm(UdpSession& session);
   void bury();
@@ -124,6 +156,7 @@ class UdpRelay {
   std::vector<UdpSession*> stranded_;  // may have died since, and is then deleted from here
   UdpSession* latest_ = nullptr;       // that a client's datagram was for
   size_t live_ = 0;
+  uint64_t serial_ = 0;
   uint64_t overflows_at_ = 0;  // when they were last looked at
 };
 

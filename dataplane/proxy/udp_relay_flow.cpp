@@ -1,5 +1,6 @@
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "dataplane/proxy/stats.hpp"
@@ -22,9 +23,15 @@ bool refuses_trains(int error) {
 }  // namespace
 
 void UdpRelay::on_readable(UdpListener& listener) {
+  if (listener.held || listener.released) return;
+  on_readable(listener, listener.fd.get());
+  for (const auto& other : listener.others) on_readable(listener, other.get());
+}
+
+void UdpRelay::on_readable(UdpListener& listener, int socket) {
   for (int round = 0; round < kRoundsPerTurn; ++round) {
     const bool notes = listener.bursts || listener.config->address.address.is_wildcard();
-    const int count = inbox_.receive(listener.fd.get(), 0, UdpBatch::kSlots, notes);
+    const int count = inbox_.receive(socket, 0, UdpBatch::kSlots, notes);
     if (count <= 0) return;
     pass_on(listener, unsigned(count));
     if (unsigned(count) < UdpBatch::kSlots) return;
@@ -45,11 +52,25 @@ void UdpRelay::pass_on(UdpListener& listener, unsigned count) {
     if (run == kBurst && !listener.bursts && hooks_.trains) {
       listener.bursts = true;
       receive_trains(listener.fd.get());
+      for (const auto& other : listener.others) receive_trains(other.get());
     }
     current = session;
-    if (session != nullptr) to_backend_.add(*session, inbox_[slot]);
+    if (session != nullptr) load(*session, inbox_[slot]);
   }
   if (current != nullptr) send_to_backend(*current);
+}
+
+// A train is taken apart where each of its datagrams needs an introduction.
+void UdpRelay::load(UdpSession& session, const UdpDatagram& datagram) {
+  if (session.introduction.empty()) return to_backend_.add(session, datagram);
+  const uint32_t unit = datagram.segment != 0 ? datagram.segment : datagram.size;
+  uint32_t at = 0;
+  for (uint64_t left = count_of(datagram); left > 0; --left) {
+    if (to_backend_.full()) send_to_backend(session);
+    if (session.dead) return drop(ECONNREFUSED, left);
+    to_backend_.add(session, {datagram.data + at, std::min(unit, datagram.size - at), 0, false});
+    at += unit;
+  }
 }
 
 // sendmmsg(2) swallows the error that stops it short, so it is left to sessions whose backend is
@@ -62,7 +83,7 @@ void UdpRelay::send_to_backend(UdpSession& session) {
     const int count = to_backend_.send(session.fd.get(), 0, to_backend_.size());
     if (count < 0 && errno == ECONNREFUSED) on_refused(session);
     if (count > 0) sent = unsigned(count);
-    for (unsigned i = 0; i < sent; ++i) note_in(i);
+    for (unsigned i = 0; i < sent; ++i) note_message_in(i);
   }
   for (; sent < to_backend_.size(); ++sent) send_message(session, sent);
   to_backend_.clear();
@@ -72,7 +93,7 @@ void UdpRelay::send_to_backend(UdpSession& session) {
 void UdpRelay::send_message(UdpSession& session, unsigned message) {
   for (int attempt = 0; attempt < 2 && !session.dead; ++attempt) {
     keep_question(session, message);
-    if (send_once(session, message)) return note_in(message);
+    if (send_once(session, message)) return note_message_in(message);
     const int error = errno;
     if (to_backend_.is_train(message) && refuses_trains(error)) {
       session.trains_in = false;
@@ -86,9 +107,10 @@ void UdpRelay::send_message(UdpSession& session, unsigned message) {
 
 bool UdpRelay::send_once(UdpSession& session, unsigned message) {
   const int fd = session.fd.get();
-  if (to_backend_.is_train(message)) return to_backend_.send(fd, message, 1) == 1;
-  const iovec& whole = to_backend_.first_piece(message);
-  return ::send(fd, whole.iov_base, whole.iov_len, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+  const auto whole = to_backend_.first_piece(message);
+  const bool plain = whole.size() == 1 && !to_backend_.is_train(message);
+  if (!plain) return to_backend_.send(fd, message, 1) == 1;
+  return ::send(fd, whole[0].iov_base, whole[0].iov_len, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
 }
 
 void UdpRelay::send_pieces(UdpSession& session, unsigned message) {
@@ -103,9 +125,7 @@ void UdpRelay::send_pieces(UdpSession& session, unsigned message) {
       drop(errno, 1);
       continue;
     }
-    ++session.unanswered;
-    add(counters_.datagrams_in);
-    add(counters_.bytes_in, to_backend_.piece_bytes(message, piece));
+    note_in(session, 1, to_backend_.piece_bytes(message, piece));
   }
 }
 
@@ -113,15 +133,29 @@ void UdpRelay::send_pieces(UdpSession& session, unsigned message) {
 void UdpRelay::keep_question(UdpSession& session, unsigned message) {
   if (session.unanswered != 0) return;
   if (to_backend_.is_train(message)) return questions_.forget(session);
-  const iovec& whole = to_backend_.first_piece(message);
-  questions_.keep(session, whole.iov_base, whole.iov_len);
+  questions_.keep(session, to_backend_.first_piece(message));
 }
 
-void UdpRelay::note_in(unsigned message) {
-  add(counters_.datagrams_in, to_backend_.datagrams(message));
-  add(counters_.bytes_in, to_backend_.bytes(message));
-  to_backend_.session(message).unanswered += to_backend_.datagrams(message);
+void UdpRelay::note_message_in(unsigned message) {
+  note_in(to_backend_.session(message), to_backend_.datagrams(message), to_backend_.bytes(message));
   if (to_backend_.is_train(message)) add(counters_.trains_in);
+}
+
+void UdpRelay::note_in(UdpSession& session, uint32_t datagrams, uint32_t bytes) {
+  session.unanswered += datagrams;
+  session.bytes_in += bytes;
+  add(counters_.datagrams_in, datagrams);
+  add(counters_.bytes_in, bytes);
+  add(session.listener->stats->bytes_in, bytes);
+  add(session.stats->bytes_in, bytes);
+}
+
+void UdpRelay::note_out(UdpSession& session, uint32_t datagrams, uint32_t bytes) {
+  session.bytes_out += bytes;
+  add(counters_.datagrams_out, datagrams);
+  add(counters_.bytes_out, bytes);
+  add(session.listener->stats->bytes_out, bytes);
+  if (session.stats != nullptr) add(session.stats->bytes_out, bytes);
 }
 
 // Looking once more and finding nothing has its price too: where one question is out, one answer
@@ -177,8 +211,7 @@ void UdpRelay::send_replies(int fd, unsigned first, unsigned last) {
       continue;
     }
     for (const unsigned end = first + unsigned(count); first < end; ++first) {
-      add(counters_.datagrams_out, to_clients_.datagrams(first));
-      add(counters_.bytes_out, to_clients_.bytes(first));
+      note_out(to_clients_.session(first), to_clients_.datagrams(first), to_clients_.bytes(first));
       if (to_clients_.is_train(first)) add(counters_.trains_out);
     }
   }
@@ -199,8 +232,7 @@ unsigned UdpRelay::reply_failed(int fd, unsigned message, unsigned last, int err
 void UdpRelay::reply_in_pieces(int fd, unsigned message) {
   for (uint32_t piece = 0; piece < to_clients_.datagrams(message); ++piece) {
     if (to_clients_.send_piece(fd, message, piece)) {
-      add(counters_.datagrams_out);
-      add(counters_.bytes_out, to_clients_.piece_bytes(message, piece));
+      note_out(to_clients_.session(message), 1, to_clients_.piece_bytes(message, piece));
     } else {
       drop(errno, 1);
     }

@@ -4,6 +4,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "dataplane/balance/selection.hpp"
+#include "dataplane/proxy/affinity.hpp"
 #include "dataplane/proxy/stats.hpp"
 #include "dataplane/proxy/udp_relay.hpp"
 #include "dataplane/proxy/udp_sockets.hpp"
@@ -26,55 +28,47 @@ UdpSession* UdpRelay::session_of(UdpListener& listener, unsigned slot) {
 
 UdpSession* UdpRelay::open(UdpListener& listener, const UdpKey& key, unsigned slot) {
   const uint64_t datagrams = count_of(inbox_[slot]);
-  if (!may_open(listener, inbox_.sender(slot), datagrams)) return nullptr;
+  const UdpPeer& client = inbox_.sender(slot);
+  if (!may_open(listener, client, datagrams) || !count_in(listener, client, datagrams)) {
+    return nullptr;
+  }
   auto session = std::make_unique<UdpSession>();
   session->key = key;
-  session->client = inbox_.sender(slot);
+  session->client = client;
   session->listener = &listener;
-  if (!attach(*session, nullptr, datagrams)) return nullptr;
-  session->last_active = now_;
   session->counts = listener.config->counts;
-  session->counts->connections.fetch_add(1, std::memory_order_relaxed);
+  session->limits = listener.config->limits;
+  if (!attach(*session, nullptr, datagrams)) {
+    count_out(*session);
+    return nullptr;
+  }
+  session->serial = ++serial_;
+  session->began = session->last_active = now_;
+  session->logged = hooks_.log_each != 0 && serial_ % hooks_.log_each == 0;
+  introduce(*session);
   listener.table.insert(*session);
   rearm(*session);
   ++live_;
   add(counters_.sessions_opened);
+  add(listener.stats->accepted);
   return session.release();
-}
-
-bool UdpRelay::may_open(const UdpListener& listener, const UdpPeer& client, uint64_t datagrams) {
-  if (listener.closing) {
-    add(counters_.closing, datagrams);
-  } else if (!admitted(listener, client)) {
-    add(counters_.source_refused, datagrams);
-  } else if (listener.table.size() >= hooks_.session_limit) {
-    add(counters_.session_limit, datagrams);
-  } else {
-    return true;
-  }
-  return false;
-}
-
-bool UdpRelay::admitted(const UdpListener& listener, const UdpPeer& client) {
-  const auto& ranges = listener.config->policy.source_ranges;
-  if (ranges.empty()) return true;
-  const IpAddress address = address_of(client);
-  return std::any_of(ranges.begin(), ranges.end(),
-                     [&](const Cidr& range) { return range.contains(address); });
 }
 
 // `datagrams` are lost, and counted so, where nobody can be had.
 bool UdpRelay::attach(UdpSession& session, const BackendRecord* avoid, uint64_t datagrams) {
   UdpListener& listener = *session.listener;
   const ListenerConfig& config = *listener.config;
+  const int known = remembered(session, avoid);
+  if (known >= 0 && connect(session, config.records[size_t(known)])) return true;
   auto& candidates = pick_inputs_.candidates(
-      config, [&](const BackendRecord& record) { return &record == avoid; });
+      config, [&](const BackendRecord& record) { return &record == avoid; }, now_);
   const auto input =
       pick_inputs_.input(config.policy.balance, [&] { return address_of(session.client); });
   for (uint32_t i = 0; i < std::max(config.policy.connect_attempts, 1u); ++i) {
-    const auto picked = listener.picker->pick(candidates, input, {});
+    const auto picked = listener.picker->pick(candidates, input, config.options);
     if (!picked) {
       add(counters_.no_backend, datagrams);
+      add(listener.stats->no_backend, datagrams);
       return false;
     }
     if (connect(session, config.records[*picked])) return true;
@@ -87,14 +81,31 @@ bool UdpRelay::attach(UdpSession& session, const BackendRecord* avoid, uint64_t 
   return false;
 }
 
+// Also for a session that moves: its client's others may have moved before it.
+int UdpRelay::remembered(const UdpSession& session, const BackendRecord* avoid) {
+  const ListenerConfig& config = *session.listener->config;
+  if (!config.affinity) return -1;
+  const int known = remembered_backend(config, address_of(session.client), now_);
+  return known >= 0 && config.records[size_t(known)].get() == avoid ? -1 : known;
+}
+
 // False: see errno.
 bool UdpRelay::connect(UdpSession& session, const std::shared_ptr<BackendRecord>& backend) {
-  net::Fd fd = connect_udp(backend->endpoint);
+  bool tuned = true;
+  net::Fd fd = connect_udp(backend->endpoint, session.listener->config->tuning, &tuned,
+                           backend->source_v4.load(std::memory_order_relaxed));
+  if (!tuned) add(counters_.untuned);
   if (!fd.valid()) return false;
   watch(fd.get(), reinterpret_cast<uint64_t>(&session));
   session.fd = std::move(fd);
   session.backend = backend;
   session.backend->connections.fetch_add(1, std::memory_order_relaxed);
+  session.stats = &backend->stats[worker_index_ % backend->stats.size()];
+  add(session.stats->connections);
+  const ListenerConfig& config = *session.listener->config;
+  if (config.affinity) {
+    remember_backend(config, address_of(session.client), backend->endpoint, now_);
+  }
   session.proven = false;
   session.unanswered = 0;
   session.bursts = false;
@@ -102,14 +113,29 @@ bool UdpRelay::connect(UdpSession& session, const std::shared_ptr<BackendRecord>
   return true;
 }
 
+// A session stays where it moves to, so it leaves for nobody to whom a new client would not be sent
+// with its own backend counted as ejected, or, when all others of that state are used up, for
+// somebody sound of the next.
 bool UdpRelay::has_another(const UdpSession& session) {
   const ListenerConfig& config = *session.listener->config;
-  for (size_t i = 0; i < config.candidates.size(); ++i) {
-    const auto& candidate = config.candidates[i];
-    const bool usable = candidate.weight > 0 && candidate.state != BackendState::kNotReady;
-    if (usable && config.records[i] != session.backend) return true;
-  }
-  return false;
+  const auto& records = config.records;
+  auto& candidates = pick_inputs_.candidates(
+      config, [](const auto&) { return false; }, now_);
+  const auto own =
+      size_t(std::find(records.begin(), records.end(), session.backend) - records.begin());
+  const auto selects_another = [&](bool sound) {
+    const balance::Selection selection(candidates, config.options);
+    for (size_t i = 0; i < candidates.size(); ++i) {
+      if (i == own || !selection.has(candidates[i])) continue;
+      if (!sound || !records[i]->unfit()) return true;
+    }
+    return false;
+  };
+  if (own == candidates.size()) return selects_another(false);
+  candidates[own].ejected = true;
+  if (selects_another(false)) return true;
+  candidates[own].tried = true;
+  return selects_another(true);
 }
 
 // False: it is where it was if there was nobody else, and has no backend if there was no way.
@@ -121,6 +147,7 @@ bool UdpRelay::move(UdpSession& session) {
   session.fd.reset();
   if (!attach(session, left.get(), 0)) return false;
   add(counters_.moved);
+  ++session.moves;
   return true;
 }
 
@@ -148,7 +175,7 @@ bool UdpRelay::rescue(UdpSession& session) {
   if (stays()) return true;
   on_reply(session);
   if (session.dead || stays()) return !session.dead;
-  if (!move(session)) finish(session);
+  if (!move(session)) finish(session, EndReason::kNoBackend);
   return !session.dead;
 }
 
@@ -156,9 +183,11 @@ bool UdpRelay::rescue(UdpSession& session) {
 // along; with nobody else it stays, for the backend may come back.
 void UdpRelay::on_refused(UdpSession& session) {
   add(counters_.refused);
+  add(session.stats->refused);
   const Policy& policy = session.listener->config->policy;
   if (session.backend->failed(Ejection::kRefused, policy.ejection.refused)) {
     add(counters_.ejections);
+    add(session.stats->ejections);
     if (hooks_.on_eject) hooks_.on_eject(session.backend, policy);
   }
   const bool had_question = session.unanswered != 0;
@@ -168,7 +197,7 @@ void UdpRelay::on_refused(UdpSession& session) {
     if (had_question) add(counters_.lost_refused);
     session.unanswered = 0;
     questions_.forget(session);
-    if (!session.fd.valid()) finish(session);
+    if (!session.fd.valid()) finish(session, EndReason::kNoBackend);
   }
 }
 
@@ -177,6 +206,7 @@ void UdpRelay::resend_question(UdpSession& session) {
   const auto copy = questions_.copy_of(session);
   if (copy.data != nullptr && ::send(session.fd.get(), copy.data, copy.size, MSG_NOSIGNAL) >= 0) {
     add(counters_.resent);
+    add(session.listener->stats->retries);
   } else {
     add(counters_.lost_refused);
   }
@@ -187,18 +217,20 @@ void UdpRelay::resend_question(UdpSession& session) {
 void UdpRelay::release_backend(UdpSession& session) {
   if (session.backend) session.backend->connections.fetch_sub(1, std::memory_order_relaxed);
   session.backend.reset();
+  session.stats = nullptr;
 }
 
-void UdpRelay::finish(UdpSession& session) {
+void UdpRelay::finish(UdpSession& session, EndReason reason) {
   if (session.dead) return;
   session.dead = true;
+  record_end(session, reason);
   if (latest_ == &session) latest_ = nullptr;
   wheel_.cancel(session);
   questions_.forget(session);
   session.fd.reset();
   session.listener->table.erase(session);
   release_backend(session);
-  session.counts->connections.fetch_sub(1, std::memory_order_release);
+  count_out(session);
   --live_;
   add(counters_.sessions_closed);
   dead_.push_back(&session);

@@ -51,6 +51,13 @@ void enlarge_buffers(int fd) {
   }
 }
 
+// A source that is gone by now is no reason not to connect.
+void bind_source(int fd, uint32_t source_v4) {
+  turn_on(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT);
+  const auto from = net::to_sockaddr(Endpoint{IpAddress::v4(source_v4), 0});
+  (void)bind(fd, from.get(), from.length);
+}
+
 Status bind_to(int fd, const Endpoint& where) {
   const auto address = net::to_sockaddr(where);
   if (bind(fd, address.get(), address.length) != 0) return socket_error(where, errno);
@@ -81,9 +88,12 @@ Result<net::Fd> open_udp_listener(const Endpoint& where, bool freebind) {
   return fd;
 }
 
-net::Fd connect_udp(const Endpoint& where) {
+net::Fd connect_udp(const Endpoint& where, const SocketTuning& tuning, bool* tuned,
+                    uint32_t source_v4) {
   net::Fd fd = udp_socket(where);
   if (!fd.valid()) return fd;
+  if (source_v4 != 0) bind_source(fd.get(), source_v4);
+  if (tuning.any() && !tune(fd.get(), tuning) && tuned != nullptr) *tuned = false;
   setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &kSessionBufferBytes, sizeof(int));
   const auto address = net::to_sockaddr(where);
   if (connect(fd.get(), address.get(), address.length) == 0) return fd;
@@ -94,5 +104,11 @@ net::Fd connect_udp(const Endpoint& where) {
 }
 
 void receive_trains(int fd) { turn_on(fd, IPPROTO_UDP, UDP_GRO); }
+
+bool receives_trains(int fd) {
+  int value = 0;
+  socklen_t size = sizeof value;
+  return getsockopt(fd, IPPROTO_UDP, UDP_GRO, &value, &size) == 0 && value != 0;
+}
 
 }  // namespace lb::proxy

@@ -1,18 +1,27 @@
 #include "dataplane/proxy/worker.hpp"
 
+#include <algorithm>
+
 namespace lb::proxy {
 namespace {
 
-UdpHooks udp_hooks(const EngineHooks& hooks) {
+UdpHooks udp_hooks(const EngineHooks& hooks, size_t udp_sessions) {
   UdpHooks out;
   out.on_eject = hooks.on_eject;
+  out.on_close = hooks.on_close;
+  out.log_each = hooks.log_each;
+  out.worker_limit = udp_sessions;
   return out;
 }
 
 }  // namespace
 
-Worker::Worker(size_t index, EngineHooks hooks)
-    : engine_(index, hooks), udp_(index, udp_hooks(hooks)) {
+size_t udp_share(uint64_t descriptors, size_t workers) {
+  return std::max<uint64_t>(descriptors / 2 / std::max<size_t>(workers, 1), 1);
+}
+
+Worker::Worker(size_t index, EngineHooks hooks, size_t udp_sessions)
+    : engine_(index, hooks), udp_(index, udp_hooks(hooks, udp_sessions)) {
   thread_ = std::thread([this] { io_.run(); });
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <thread>
@@ -17,9 +18,13 @@
 
 namespace lb::proxy {
 
+// How many UDP sessions a worker may hold of a process that may open so many descriptors: half of
+// them between all workers, so that invented source addresses leave the other half to TCP.
+size_t udp_share(uint64_t descriptors, size_t workers);
+
 class Worker {
  public:
-  explicit Worker(size_t index, EngineHooks hooks = {});
+  explicit Worker(size_t index, EngineHooks hooks = {}, size_t udp_sessions = SIZE_MAX);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;

@@ -1,13 +1,12 @@
 #include "dataplane/proxy/worker_pool.hpp"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <iterator>
-#include <mutex>
 
-#include "dataplane/proxy/sockets.hpp"
-#include "dataplane/proxy/udp_sockets.hpp"
+#include "dataplane/proxy/clock.hpp"
+#include "dataplane/proxy/pool_sockets.hpp"
 
 namespace lb::proxy {
 namespace {
@@ -17,36 +16,19 @@ constexpr std::chrono::milliseconds kDrainCheck{10};
 constexpr std::chrono::milliseconds kSweep{1'000};
 constexpr size_t kSweepBudget = 10'000;
 
-uint64_t monotonic_ms() {
-  using std::chrono::steady_clock;
-  return static_cast<uint64_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now().time_since_epoch())
-          .count());
+uint64_t descriptor_limit() {
+  rlimit limit{};
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : RLIM_INFINITY;
 }
 
 bool retryable(const Failure& failure) {
   return failure.reason != "Unsupported" && failure.reason != "Conflict";
 }
 
-// To the engine that serves the protocol.
-template <class Task>
-void post_to(Worker& worker, Protocol protocol, Task task) {
-  if (protocol == Protocol::kUdp) {
-    worker.post_udp(std::move(task));
-  } else {
-    worker.post(std::move(task));
-  }
-}
-
-Result<net::Fd> open_socket(const ListenerId& id, bool freebind) {
-  return id.protocol == Protocol::kUdp ? open_udp_listener(id.at, freebind)
-                                       : open_listener(id.at, freebind);
-}
-
 }  // namespace
 
 WorkerPool::WorkerPool(DataPathOptions options)
-    : options_(std::move(options)), planner_(std::max(1U, options_.workers)) {
+    : options_(std::move(options)), planner_(std::max(1U, options_.workers), options_.zone) {
   for (unsigned i = 0; i < std::max(1U, options_.workers); ++i) {
     EngineHooks hooks;
     hooks.on_eject = [this](auto backend, const Policy& policy) {
@@ -57,7 +39,8 @@ WorkerPool::WorkerPool(DataPathOptions options)
     hooks.pass_on = [this, i](const Endpoint& listener, int client) {
       return pass_on(i, listener, client);
     };
-    workers_.push_back(std::make_unique<Worker>(i, std::move(hooks)));
+    workers_.push_back(std::make_unique<Worker>(
+        i, std::move(hooks), udp_share(descriptor_limit(), std::max(1U, options_.workers))));
   }
   sweep_later();
 }
@@ -91,36 +74,46 @@ void WorkerPool::sweep() {
 void WorkerPool::apply(std::shared_ptr<const DesiredState> state,
                        std::function<void(std::vector<Failure>)> done) {
   if (draining_) return done({});
-  auto failed = std::make_shared<std::vector<Failure>>();
-  auto wanted = planner_.plan(*state, *failed);
+  auto touched = planner_.plan(state, monotonic_ms());
+  touched.merge(std::exchange(unopened_, {}));
   state_ = std::move(state);
   applying_ = true;
-  close_unwanted(wanted);
-  barrier([this, wanted = std::move(wanted), failed, done = std::move(done)] {
+  const bool any = close_unwanted(touched);
+  auto open = [this, touched = std::move(touched), done = std::move(done)] {
     if (draining_) return done({});
-    open_all(wanted, *failed);
-    barrier([this, failed, done] {
+    auto failed = open_all(touched);
+    barrier([this, failed = std::move(failed), done] {
       if (draining_) return done({});
-      failed_ = *failed;
+      failed_ = failed;
       applying_ = false;
+      look_for_panic_soon();
       retry_later();
-      done(*failed);
+      done(failed);
     });
-  });
+  };
+  if (any) return barrier(std::move(open));
+  open();
 }
 
 // A listener that goes over to another service is closed too: its connections are the former one's.
-void WorkerPool::close_unwanted(const PlannedListeners& wanted) {
-  std::erase_if(serving_, [&](const auto& each) {
-    const auto found = wanted.find(each.first);
-    if (found != wanted.end() && found->second.key == each.second.planned.key) return false;
-    close(each.first, each.second);
-    return true;
-  });
+bool WorkerPool::close_unwanted(const std::set<ListenerId>& touched) {
+  const auto& wanted = planner_.planned();
+  bool any = false;
+  for (const auto& id : touched) {
+    const auto held = serving_.find(id);
+    if (held == serving_.end()) continue;
+    const auto found = wanted.find(id);
+    if (found != wanted.end() && found->second.key == held->second.planned.key) continue;
+    close(id, held->second);
+    serving_.erase(held);
+    any = true;
+  }
+  return any;
 }
 
 void WorkerPool::close(const ListenerId& id, const Served& served) {
   note_closing(id, served);
+  if (served.grouped) --groups_;
   for (const auto& worker : workers_) {
     post_to(*worker, id.protocol, [at = id.at](auto& engine) { engine.remove_listener(at); });
   }
@@ -131,24 +124,42 @@ void WorkerPool::note_closing(const ListenerId& id, const Served& served) {
   closing_.emplace_back(id, served.planned.config->counts);
 }
 
-void WorkerPool::open_all(const PlannedListeners& wanted, std::vector<Failure>& failed) {
-  unopened_.clear();
-  for (const auto& [id, planned] : wanted) {
+std::vector<Failure> WorkerPool::open_all(const std::set<ListenerId>& touched) {
+  std::vector<Failure> failed = planner_.failures();
+  for (const auto& id : touched) {
+    const auto found = planner_.planned().find(id);
+    if (found == planner_.planned().end()) continue;
+    const PlannedListener& planned = found->second;
     if (const auto held = serving_.find(id); held != serving_.end()) {
-      held->second.planned = planned;
-      update(id, planned);
+      if (const auto tuned = update(id, held->second, planned); !tuned) {
+        failed.push_back(listener_failure(planned.key, id, tuned.error()));
+      }
     } else if (const auto opened = open(id, planned); !opened) {
       failed.push_back(listener_failure(planned.key, id, opened.error()));
-      unopened_.push_back(planned);
+      unopened_.insert(id);
     }
   }
+  return failed;
 }
 
-void WorkerPool::update(const ListenerId& id, const PlannedListener& planned) {
+// A listener whose sockets cannot be tuned as is now asked goes on as it was in that.
+Status WorkerPool::update(const ListenerId& id, Served& served, const PlannedListener& planned) {
+  const SocketTuning before = served.planned.config->tuning;
+  Status tuned = Done{};
+  if (planned.config->tuning != before) {
+    tuned = try_tuning(planned.config->tuning, id.at.address.family(), id.protocol);
+  }
+  served.planned = planned;
+  if (!tuned) {
+    auto config = std::make_shared<ListenerConfig>(*planned.config);
+    config->tuning = before;
+    served.planned.config = std::move(config);
+  }
   for (const auto& worker : workers_) {
     post_to(*worker, id.protocol,
-            [config = planned.config](auto& engine) { engine.update_listener(config); });
+            [config = served.planned.config](auto& engine) { engine.update_listener(config); });
   }
+  return tuned;
 }
 
 // On a node whose addresses we make, whoever has the port is the node.
@@ -156,11 +167,6 @@ Status WorkerPool::explained(const Status& status) const {
   Error error = status.error();
   if (options_.announcing && error.code == "AddressInUse") error.code = "PortTakenOnNode";
   return error;
-}
-
-size_t WorkerPool::groups() const {
-  return static_cast<size_t>(std::count_if(serving_.begin(), serving_.end(),
-                                           [](const auto& each) { return each.second.grouped; }));
 }
 
 // Sessions of ours that drain hold a UDP port: it is not somebody else's.
@@ -173,44 +179,59 @@ Status WorkerPool::probe(const ListenerId& id) const {
 }
 
 Status WorkerPool::open(const ListenerId& id, const PlannedListener& planned) {
+  if (auto taken = taken_.extract(id)) {
+    Served& served = serving_[id] = {planned};
+    add_taken(id, served, std::move(taken.mapped()));
+    if (served.grouped) ++groups_;
+    return Done{};
+  }
+  // First: a socket that must be closed again has listened for a moment.
+  if (const auto fit = try_tuning(planned.config->tuning, id.at.address.family(), id.protocol);
+      !fit) {
+    return fit;
+  }
   if (const auto free = probe(id); !free) return explained(free);
-  const bool grouped = workers_.size() > 1 && groups() < options_.max_groups;
-  const auto opened = grouped ? open_group(id, planned) : open_shared(id, planned);
+  Served served{planned, workers_.size() > 1 && groups_ < options_.max_groups};
+  const auto opened = served.grouped ? open_group(id, served) : open_shared(id, served);
   if (!opened) return explained(opened);
-  serving_[id] = {planned, grouped};
+  if (served.grouped) ++groups_;
+  serving_[id] = std::move(served);
   return Done{};
 }
 
-Status WorkerPool::open_group(const ListenerId& id, const PlannedListener& planned) {
+Status WorkerPool::open_group(const ListenerId& id, Served& served) {
   std::vector<std::shared_ptr<net::Fd>> sockets;
   for (size_t i = 0; i < workers_.size(); ++i) {
-    auto opened = open_socket(id, options_.announcing);
+    auto opened = open_socket(id, served.planned.config->tuning, options_.announcing);
     if (!opened) return opened.error();
     sockets.push_back(std::make_shared<net::Fd>(std::move(opened).value()));
   }
   for (size_t i = 0; i < workers_.size(); ++i) {
-    post_to(*workers_[i], id.protocol, [fd = sockets[i], config = planned.config](auto& engine) {
-      engine.add_listener(std::move(*fd), config);
-    });
+    served.sockets.push_back({static_cast<unsigned>(i), sockets[i]->get()});
+    post_to(*workers_[i], id.protocol,
+            [fd = sockets[i], config = served.planned.config](auto& engine) {
+              engine.add_listener(std::move(*fd), config);
+            });
   }
   return Done{};
 }
 
 // The other workers know a TCP listener without a socket of it: connections are handed to them.
-Status WorkerPool::open_shared(const ListenerId& id, const PlannedListener& planned) {
-  auto opened = open_socket(id, options_.announcing);
+Status WorkerPool::open_shared(const ListenerId& id, Served& served) {
+  auto opened = open_socket(id, served.planned.config->tuning, options_.announcing);
   if (!opened) return opened.error();
   const size_t owner = id.at.port % workers_.size();
+  const auto& config = served.planned.config;
+  served.sockets.push_back({static_cast<unsigned>(owner), opened.value().get()});
   for (size_t i = 0; i < workers_.size(); ++i) {
     auto fd = std::make_shared<net::Fd>(i == owner ? opened.value().release() : -1);
     if (id.protocol == Protocol::kTcp) {
-      workers_[i]->post([fd, config = planned.config](RelayEngine& engine) {
+      workers_[i]->post([fd, config](RelayEngine& engine) {
         engine.add_listener(std::move(*fd), config, Sharing::kOneSocket);
       });
     } else if (i == owner) {
-      workers_[i]->post_udp([fd, config = planned.config](UdpRelay& relay) {
-        relay.add_listener(std::move(*fd), config);
-      });
+      workers_[i]->post_udp(
+          [fd, config](UdpRelay& relay) { relay.add_listener(std::move(*fd), config); });
     }
   }
   return Done{};
@@ -226,52 +247,6 @@ bool WorkerPool::pass_on(size_t from, const Endpoint& listener, int client) {
   passed_on_.fetch_add(1, std::memory_order_relaxed);
   workers_[best]->hand_over(listener, net::Fd(client));
   return true;
-}
-
-// Every worker moves what waits for it elsewhere, and one asks whether it is back. A UDP backend
-// cannot be asked: it is tried again when its time is over.
-void WorkerPool::ejected(const std::shared_ptr<BackendRecord>& backend, const Policy& policy) {
-  if (workers_.empty()) return;
-  const auto pause = std::chrono::seconds(std::max(1U, policy.ejection.seconds));
-  const auto readmitted = [this, where = backend->endpoint] {
-    ++readmissions_;
-    options_.post([this, where] {
-      if (options_.on_ejection) options_.on_ejection(where, {});
-      changed();
-    });
-  };
-  if (options_.on_ejection) options_.on_ejection(backend->endpoint, reason(backend->ejected));
-  if (backend->protocol == Protocol::kUdp) {
-    workers_.front()->after(pause, [weak = std::weak_ptr(backend), readmitted] {
-      const auto alive = weak.lock();
-      if (!alive) return;
-      alive->readmit();
-      readmitted();
-    });
-    return changed();
-  }
-  move_dials(backend);
-  workers_.front()->readmit(backend,
-                            {.pause = pause,
-                             .timeout = std::chrono::milliseconds(policy.connect_timeout_ms),
-                             .readmitted = readmitted});
-  changed();
-}
-
-void WorkerPool::move_dials(const std::shared_ptr<BackendRecord>& backend) {
-  for (const auto& worker : workers_) {
-    worker->post([backend](RelayEngine& engine) { engine.move_dials(backend); });
-  }
-}
-
-void WorkerPool::set_health(const BackendId& id, Health health, std::string reason) {
-  const auto backend = planner_.find(id);
-  if (!backend) return;
-  backend->health_reason = std::move(reason);
-  const Health before = backend->health.exchange(health, std::memory_order_relaxed);
-  if (health == Health::kDown && before != health && id.protocol == Protocol::kTcp) {
-    move_dials(backend);
-  }
 }
 
 void WorkerPool::changed() {
@@ -292,71 +267,41 @@ void WorkerPool::retry_later() {
 }
 
 void WorkerPool::retry() {
-  std::vector<Failure> still;
-  const auto wanted = planner_.plan(*state_, still);
+  std::vector<Failure> still = planner_.failures();
+  const auto& wanted = planner_.planned();
   for (const auto& failure : failed_) {
     const ListenerId id{{failure.address, failure.port}, failure.protocol};
     const auto found = wanted.find(id);
     if (!retryable(failure) || found == wanted.end()) continue;
-    if (const auto opened = open(id, found->second); !opened) {
+    const auto held = serving_.find(id);
+    const auto opened =
+        held == serving_.end() ? open(id, found->second) : update(id, held->second, found->second);
+    if (!opened) {
       still.push_back(listener_failure(failure.key, id, opened.error()));
+    } else {
+      unopened_.erase(id);
     }
   }
   const bool news = still != failed_;
   failed_ = std::move(still);
   retry_later();
+  look_for_panic_soon();
   if (news) barrier([this] { changed(); });
 }
 
 void WorkerPool::set_drains(std::set<Drain> drains, std::function<void()> done) {
-  planner_.set_drains(std::move(drains));
+  planner_.set_drains(std::move(drains), monotonic_ms());
   if (!state_ || draining_) return done();
-  std::vector<Failure> known;  // told already
-  const auto wanted = planner_.plan(*state_, known);
+  const auto& wanted = planner_.planned();
   for (auto& [id, served] : serving_) {
     const auto found = wanted.find(id);
-    if (found == wanted.end()) continue;
-    served.planned = found->second;
-    update(id, served.planned);
+    if (found != wanted.end()) (void)update(id, served, found->second);
   }
+  look_for_panic_soon();
   barrier([this, done = std::move(done)] {
     changed();
     done();
   });
-}
-
-void WorkerPool::flows(FlowFilter filter, std::function<void(std::vector<Flow>)> done) {
-  struct Gathering {
-    std::mutex mutex;
-    std::vector<Flow> flows;
-  };
-  auto all = std::make_shared<Gathering>();
-  for (const auto& worker : workers_) {
-    worker->post([all, filter](RelayEngine& engine) {
-      std::vector<Flow> mine;
-      engine.list_flows(filter, mine);
-      const std::lock_guard lock(all->mutex);
-      all->flows.insert(all->flows.end(), std::make_move_iterator(mine.begin()),
-                        std::make_move_iterator(mine.end()));
-    });
-  }
-  barrier([all, filter, done = std::move(done)] {
-    auto& flows = all->flows;
-    std::sort(flows.begin(), flows.end(),
-              [](const Flow& a, const Flow& b) { return a.age_ms < b.age_ms; });
-    if (flows.size() > filter.limit) flows.resize(filter.limit);
-    done(std::move(flows));
-  });
-}
-
-void WorkerPool::kill(uint64_t id, std::function<void(bool)> done) {
-  auto found = std::make_shared<std::atomic<bool>>(false);
-  for (const auto& worker : workers_) {
-    worker->post([id, found](RelayEngine& engine) {
-      if (engine.kill(id)) *found = true;
-    });
-  }
-  barrier([found, done = std::move(done)] { done(*found); });
 }
 
 void WorkerPool::avoid_sources(const std::set<IpAddress>& ours) { planner_.avoid_sources(ours); }

@@ -17,11 +17,12 @@
 
 #include "dataplane/proxy/data_path.hpp"
 #include "dataplane/proxy/listener_planner.hpp"
+#include "dataplane/proxy/socket_handover.hpp"
 #include "dataplane/proxy/worker.hpp"
 
 namespace lb::proxy {
 
-class WorkerPool : public DataPath {
+class WorkerPool : public DataPath, public SocketHandover {
  public:
   explicit WorkerPool(DataPathOptions options);
   ~WorkerPool() override { stop(); }
@@ -42,28 +43,44 @@ class WorkerPool : public DataPath {
   void drain(unsigned grace_ms, std::function<void()> done) override;
   void stop() override;
 
+  SocketHandover* handover() override { return this; }
+  std::vector<ListenerSocket> sockets() const override;
+  void release_sockets(std::function<void()> done) override;
+  void take(TakenListeners taken) override { taken_ = std::move(taken); }
+  size_t start_taken() override;
+
  private:
+  struct OpenSocket {
+    unsigned worker = 0;
+    int fd = -1;  // of the worker, until it is told to close the listener
+  };
   struct Served {
     PlannedListener planned;
     bool grouped = true;  // a socket on every worker
+    std::vector<OpenSocket> sockets = {};
+    std::vector<unsigned> may_open = {};  // workers that add a socket; see TakenListener
   };
 
-  void close_unwanted(const PlannedListeners& wanted);
+  bool close_unwanted(const std::set<ListenerId>& touched);
   void close(const ListenerId& id, const Served& served);
   void note_closing(const ListenerId& id, const Served& served);
-  void open_all(const PlannedListeners& wanted, std::vector<Failure>& failed);
+  std::vector<Failure> open_all(const std::set<ListenerId>& touched);
   Status open(const ListenerId& id, const PlannedListener& planned);
   Status probe(const ListenerId& id) const;
-  Status open_group(const ListenerId& id, const PlannedListener& planned);
-  Status open_shared(const ListenerId& id, const PlannedListener& planned);
-  void update(const ListenerId& id, const PlannedListener& planned);
+  Status open_group(const ListenerId& id, Served& served);
+  Status open_shared(const ListenerId& id, Served& served);
+  void add_taken(const ListenerId& id, Served& served, TakenListener taken);
+  bool add_socket(const ListenerId& id, Served& served, unsigned worker);
+  Status update(const ListenerId& id, Served& served, const PlannedListener& planned);
   Status explained(const Status& status) const;
-  size_t groups() const;
 
   bool pass_on(size_t from, const Endpoint& listener, int client);
   void ejected(const std::shared_ptr<BackendRecord>& backend, const Policy& policy);
   void move_dials(const std::shared_ptr<BackendRecord>& backend);
+  void dial_waiting();
   void changed();
+  void look_for_panic_soon();
+  void look_for_panic();
   void sweep_later();
   void sweep();
   void retry_later();
@@ -84,8 +101,12 @@ class WorkerPool : public DataPath {
   std::vector<std::pair<ListenerId, std::shared_ptr<ListenerCounts>>> closing_;
   std::shared_ptr<const DesiredState> state_;
   std::map<ListenerId, Served> serving_;
-  std::vector<PlannedListener> unopened_;  // keeps what is known of their backends
+  TakenListeners taken_;           // not in use yet
+  size_t groups_ = 0;              // listeners that serve with a socket on every worker
+  std::set<ListenerId> unopened_;  // wanted, but not served
   std::vector<Failure> failed_;
+  std::set<ListenerId> panicking_;
+  bool panic_look_due_ = false;
 };
 
 }  // namespace lb::proxy

@@ -1,5 +1,9 @@
+#include <algorithm>
+#include <iterator>
+#include <mutex>
 #include <tuple>
 
+#include "dataplane/proxy/panic.hpp"
 #include "dataplane/proxy/worker_pool.hpp"
 
 namespace lb::proxy {
@@ -37,6 +41,16 @@ constexpr Sum kSums[] = {
     {&DataPathCounters::killed, &EngineCounters::killed},
     {&DataPathCounters::limit_refused, &EngineCounters::limit_refused},
     {&DataPathCounters::proxy_headers_refused, &EngineCounters::proxy_headers_refused},
+    {&DataPathCounters::untuned, &EngineCounters::untuned},
+    {&DataPathCounters::instant_resets, &EngineCounters::instant_resets},
+    {&DataPathCounters::replays, &EngineCounters::replays},
+    {&DataPathCounters::keep_overflows, &EngineCounters::keep_overflows},
+    {&DataPathCounters::hedges, &EngineCounters::hedges},
+    {&DataPathCounters::hedges_won, &EngineCounters::hedges_won},
+    {&DataPathCounters::waits, &EngineCounters::waits},
+    {&DataPathCounters::wait_timeouts, &EngineCounters::wait_timeouts},
+    {&DataPathCounters::wait_overflows, &EngineCounters::wait_overflows},
+    {&DataPathCounters::clients_gone_while_waiting, &EngineCounters::wait_gone},
 };
 
 struct UdpSum {
@@ -53,19 +67,22 @@ constexpr UdpSum kUdpSums[] = {
     {&DataPathCounters::bytes_out, &UdpCounters::bytes_out},
     {&DataPathCounters::ejections, &UdpCounters::ejections},
     {&DataPathCounters::drain_resets, &UdpCounters::drain_ends},
+    {&DataPathCounters::untuned, &UdpCounters::untuned},
     {&DataPathCounters::udp_moved, &UdpCounters::moved},
     {&DataPathCounters::udp_refused, &UdpCounters::refused},
     {&DataPathCounters::udp_idle_timeouts, &UdpCounters::idle_timeouts},
     {&DataPathCounters::udp_no_backend, &UdpCounters::no_backend},
     {&DataPathCounters::udp_source_refused, &UdpCounters::source_refused},
     {&DataPathCounters::udp_session_limit, &UdpCounters::session_limit},
+    {&DataPathCounters::udp_limit_refused, &UdpCounters::limit_refused},
+    {&DataPathCounters::killed, &UdpCounters::killed},
     {&DataPathCounters::udp_queue_overflows, &UdpCounters::queue_overflows},
     {&DataPathCounters::udp_own_wants, &UdpCounters::own_wants},
+    {&DataPathCounters::udp_too_large, &UdpCounters::too_large},
     // The rest of what was dropped, whatever the cause.
     {&DataPathCounters::udp_dropped, &UdpCounters::closing},
     {&DataPathCounters::udp_dropped, &UdpCounters::truncated},
     {&DataPathCounters::udp_dropped, &UdpCounters::send_full},
-    {&DataPathCounters::udp_dropped, &UdpCounters::too_large},
     {&DataPathCounters::udp_dropped, &UdpCounters::unreachable},
     {&DataPathCounters::udp_dropped, &UdpCounters::send_failed},
     {&DataPathCounters::udp_dropped, &UdpCounters::refused_twice},
@@ -126,6 +143,7 @@ PortStatus WorkerPool::port_status(const std::string& key, const ListenerId& id)
   }
   const ListenerConfig& config = *held->second.planned.config;
   out.connections = config.counts->connections;
+  out.panic = in_panic(config);
   for (const auto& backend : config.records) {
     const Ejection ejection = backend->ejected;
     const bool out_of_use = ejection != Ejection::kNone;
@@ -172,6 +190,18 @@ void sum_up(PortTotals& to, const ListenerCounts& from) {
     to.no_backend += worker->no_backend;
     to.source_refused += worker->source_refused;
     to.limit_refused += worker->limit_refused;
+    to.replays += worker->replays;
+    to.keep_overflows += worker->keep_overflows;
+    to.hedges += worker->hedges;
+    to.hedges_won += worker->hedges_won;
+    // Those over first: read the other way round, the difference could be below zero.
+    const uint64_t over = worker->waits_over;
+    const uint64_t waits = worker->waits;
+    to.waiting += waits - over;
+    to.waits += waits;
+    to.wait_timeouts += worker->wait_timeouts;
+    to.wait_overflows += worker->wait_overflows;
+    to.clients_gone_while_waiting += worker->wait_gone;
     sum_up(to.connect, worker->connect);
     sum_up(to.life, worker->life);
   }
@@ -190,6 +220,7 @@ BackendTotals totals_of(const BackendRecord& record) {
     out.timeouts += worker.timeouts;
     out.errors += worker.errors;
     out.ejections += worker.ejections;
+    out.instant_resets += worker.instant_resets;
   }
   return out;
 }
@@ -206,6 +237,7 @@ std::vector<PortTotals> WorkerPool::totals() const {
     port.port = id.at.port;
     port.protocol = id.protocol;
     sum_up(port, *config.counts);
+    if (in_panic(config)) port.panic = 1;
     // Backends are the port's, whatever the address.
     if (!first) continue;
     for (const auto& record : config.records) port.backends.push_back(totals_of(*record));
@@ -213,6 +245,44 @@ std::vector<PortTotals> WorkerPool::totals() const {
   std::vector<PortTotals> list;
   for (auto& [id, port] : out) list.push_back(std::move(port));
   return list;
+}
+
+void WorkerPool::flows(FlowFilter filter, std::function<void(std::vector<Flow>)> done) {
+  struct Gathering {
+    std::mutex mutex;
+    std::vector<Flow> flows;
+  };
+  auto all = std::make_shared<Gathering>();
+  const auto list = [all, filter](auto& engine) {
+    std::vector<Flow> mine;
+    engine.list_flows(filter, mine);
+    const std::lock_guard lock(all->mutex);
+    all->flows.insert(all->flows.end(), std::make_move_iterator(mine.begin()),
+                      std::make_move_iterator(mine.end()));
+  };
+  for (const auto& worker : workers_) {
+    worker->post(list);
+    worker->post_udp(list);
+  }
+  barrier([all, filter, done = std::move(done)] {
+    auto& flows = all->flows;
+    std::sort(flows.begin(), flows.end(),
+              [](const Flow& a, const Flow& b) { return a.age_ms < b.age_ms; });
+    if (flows.size() > filter.limit) flows.resize(filter.limit);
+    done(std::move(flows));
+  });
+}
+
+void WorkerPool::kill(uint64_t id, std::function<void(bool)> done) {
+  auto found = std::make_shared<std::atomic<bool>>(false);
+  const auto kill = [id, found](auto& engine) {
+    if (engine.kill(id)) *found = true;
+  };
+  for (const auto& worker : workers_) {
+    worker->post(kill);
+    worker->post_udp(kill);
+  }
+  barrier([found, done = std::move(done)] { done(*found); });
 }
 
 }  // namespace lb::proxy

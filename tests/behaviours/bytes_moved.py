@@ -1,8 +1,10 @@
 """Bytes: all of them, in order, whatever the pace; and no more held than a stalled reader is worth."""
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
+import threading
 import time
 
 from peers.proxies import Proxy, Setup
@@ -73,6 +75,33 @@ def urgent_byte(place: Place) -> Seen:
     return Seen(text, all(g.endswith(b"after.") and g in kinds for g in got))
 
 
+def urgent_in_bulk(place: Place) -> Seen:
+    """A proxy that splices must get past the mark too, and not take it for the end."""
+    half = pattern(5 * MIB)
+    with listen() as listener:
+        proxy = place.start(Setup([listener.getsockname()]))
+        with connect(proxy.port) as client, accept(listener) as server:
+
+            def speak() -> None:
+                with contextlib.suppress(OSError):  # the proxy may end it before
+                    server.sendall(half)
+                    server.send(b"!", socket.MSG_OOB)
+                    server.sendall(half)
+                    server.shutdown(socket.SHUT_WR)
+
+            sender = threading.Thread(target=speak)
+            sender.start()
+            time.sleep(0.2)  # so that the mark lies amid what waits
+            end = read_to_end(client, piece=65536)
+            client.close()
+            with contextlib.suppress(OSError):
+                server.shutdown(socket.SHUT_RDWR)
+            sender.join()
+    whole = end.data in (half + half, half + b"!" + half)
+    return Seen(f"{'all' if whole else f'{len(end.data)} of {2 * len(half)} B'}, {end.how}",
+                whole and end.how == EOF)
+
+
 def _send_until_stuck(server: socket.socket, most: int) -> int:
     """Sends until nothing more is taken for half a second: then every buffer on the way is full."""
     piece, sent = pattern(65536), 0
@@ -112,4 +141,5 @@ ROWS = [
         "under 64 MiB taken, at most 1 MiB of it in user memory, all of it delivered later", stalled_client),
     Row("1-byte writes x 20,000 both ways", "all bytes in order", single_bytes),
     Row("out-of-band byte", "dropped or passed inline; what is before and after it arrives within 1 s, in order", urgent_byte),
+    Row("out-of-band byte amid 10 MiB", "all of it but perhaps the byte, then EOF", urgent_in_bulk),
 ]

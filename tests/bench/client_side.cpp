@@ -12,6 +12,7 @@ namespace bench {
 namespace {
 
 constexpr uint64_t kEndless = uint64_t{1} << 50;
+constexpr std::chrono::milliseconds kLate{1};
 
 }  // namespace
 
@@ -43,6 +44,7 @@ void ClientSide::open() {
   event.data.fd = fd;
   epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
   connections_[fd] = std::move(connection);
+  turn_.push_back(fd);
 }
 
 void ClientSide::begin(Connection& connection) {
@@ -59,11 +61,39 @@ void ClientSide::begin(Connection& connection) {
 
 void ClientSide::reopen(int fd, bool failed) {
   if (failed) ++counts_.errors;
+  std::erase(turn_, fd);
   connections_.erase(fd);
   open();
 }
 
+void ClientSide::send_due() {
+  const auto now = Clock::now();
+  const std::chrono::duration<double> gap(1 / options_.rate);
+  for (;;) {
+    const auto due =
+        began_ + std::chrono::duration_cast<Clock::duration>(gap * static_cast<double>(scheduled_));
+    if (due > now || turn_.empty()) return;
+    const int fd = turn_[scheduled_++ % turn_.size()];
+    Connection& connection = *connections_.at(fd);
+    connection.waiting.push_back(due);
+    if (connection.resting && begin_waiting(connection)) progress(fd);
+  }
+}
+
+bool ClientSide::begin_waiting(Connection& connection) {
+  connection.resting = connection.waiting.empty();
+  if (connection.resting) return false;
+  if (Clock::now() - connection.waiting.front() > kLate) ++counts_.late;
+  connection.waiting.pop_front();
+  begin(connection);
+  return true;
+}
+
 void ClientSide::on_event(int fd) {
+  if (!connections_.at(fd)->resting) progress(fd);
+}
+
+void ClientSide::progress(int fd) {
   Connection& connection = *connections_.at(fd);
   for (;;) {
     bool whole = false;
@@ -72,7 +102,11 @@ void ClientSide::on_event(int fd) {
     finish(connection);
     if (options_.work == Work::kIdle) return;
     if (options_.work == Work::kConnections) return reopen(fd, false);
-    begin(connection);
+    if (options_.work == Work::kRate) {
+      if (!begin_waiting(connection)) return;
+    } else {
+      begin(connection);
+    }
   }
 }
 

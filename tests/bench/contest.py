@@ -1,7 +1,7 @@
 """An interleaved contest: every proxy stays resident, each round runs all of them in shuffled order, and
 ratios are taken inside a round, so that slow drift of the machine cancels. Root, and one idle machine.
 
-  python3 tests/bench/contest.py [--rounds 7] [--seconds 2] [--set empalme,haproxy,nginx] [conn rr bulk idle syscalls]
+  python3 tests/bench/contest.py [--rounds 7] [--seconds 2] [--set empalme,haproxy,nginx] [conn rr rate bulk idle syscalls]
 """
 import argparse
 import json
@@ -15,7 +15,7 @@ import time
 
 import contestants
 
-CLIENTS = {"conn": 64, "rr": 64, "bulk": 8}
+CLIENTS = {"conn": 64, "rr": 64, "rate": 256, "bulk": 8}
 
 
 def referee(proxy, work, *arguments):
@@ -27,20 +27,21 @@ def referee(proxy, work, *arguments):
     return command
 
 
-def measure(proxy, work, seconds):
-    done = subprocess.run(referee(proxy, work, "-c", str(CLIENTS[work]), "--seconds", str(seconds)),
+def measure(proxy, work, seconds, rate):
+    pace = ["--rate", str(rate)] if work == "rate" else []
+    done = subprocess.run(referee(proxy, work, "-c", str(CLIENTS[work]), "--seconds", str(seconds), *pace),
                           capture_output=True, text=True, check=False, timeout=120)
     return json.loads(done.stdout)
 
 
-def contest(proxies, work, rounds, seconds):
+def contest(proxies, work, rounds, seconds, pace):
     key = "cpu_s_per_gb" if work == "bulk" else "cpu_us_per_operation"
     results = {p.name: [] for p in proxies}
     for _ in range(rounds):
         order = list(proxies)
         random.shuffle(order)
         for proxy in order:
-            results[proxy.name].append(measure(proxy, work, seconds))
+            results[proxy.name].append(measure(proxy, work, seconds, pace))
     print(f"\n## {work}, {CLIENTS[work]} clients, {rounds} rounds of {seconds} s: {key}")
     reference = results[proxies[0].name]
     for name, rows in results.items():
@@ -48,9 +49,10 @@ def contest(proxies, work, rounds, seconds):
         errors, corrupt = sum(r["errors"] for r in rows), sum(r["corrupt"] for r in rows)
         shares = [sum(r["backends"][i] for r in rows) for i in range(3)]
         rate = statistics.median(r["mb_per_s"] if work == "bulk" else r["per_s"] for r in rows)
+        late = f" late {sum(r['late'] for r in rows) / max(1, sum(r['operations'] for r in rows)):.2%}" if work == "rate" else ""
         print(f"{name:16}{statistics.median(r[key] for r in rows):10.3f}  {proxies[0].name}/{name} "
               f"{statistics.median(ratios):6.3f} [{min(ratios):.2f} {max(ratios):.2f}]  rate {rate:10.0f}  "
-              f"errors {errors} corrupt {corrupt} shares {shares}", flush=True)
+              f"errors {errors} corrupt {corrupt}{late} shares {shares}", flush=True)
 
 
 def private_bytes(proxy):
@@ -102,10 +104,11 @@ def syscalls(proxies):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("work", nargs="*", default=["conn", "rr", "bulk", "idle", "syscalls"])
+    parser.add_argument("work", nargs="*", default=["conn", "rr", "rate", "bulk", "idle", "syscalls"])
     parser.add_argument("--set", default="empalme,haproxy,nginx")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--rate", type=float, default=40000, help="exchanges per second of 'rate'")
     parser.add_argument("--idle", type=int, default=9000)
     options = parser.parse_args()
     contestants.make_namespace()
@@ -120,7 +123,7 @@ def main():
                 elif work == "syscalls":
                     syscalls(proxies)
                 else:
-                    contest(proxies, work, options.rounds, options.seconds)
+                    contest(proxies, work, options.rounds, options.seconds, options.rate)
         finally:
             for proxy in proxies:
                 proxy.stop()

@@ -6,7 +6,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 FIRST_BACKEND = 9000
-NAMESPACE = "empalme-bench"
+NAMESPACE = f"empalme-bench-{os.getpid()}"
 # Whatever else the machine does shall cost the contestants little; the same for load and proxies.
 AHEAD_OF_OTHERS = ["nice", "-n", "-18"]
 
@@ -44,18 +44,25 @@ def nginx(folder, port):
     return ["nginx", "-e", f"{folder}/nginx.err", "-g", "daemon off;", "-c", config]
 
 
-def empalme(workers):
+def empalme(workers, policy=None, flags=()):
     def command(folder, port):
         state = {"schema": "empalme.io/v1", "epoch": 1, "generation": 1, "services": [{
             "key": "bench/x", "addresses": ["127.0.0.1"], "ports": [{
-                "port": port, "backends": [{"address": a, "port": p} for a, p in backends()]}]}]}
+                "port": port, "backends": [{"address": a, "port": p} for a, p in backends()]}],
+            "policy": policy or {}}]}
         return [f"{ROOT}/build/empalme-dataplane", "--state", write(f"{folder}/state.json", json.dumps(state)),
-                "--admin", f"unix:{folder}/admin.sock", "--workers", str(workers), "--announce", "none"]
+                "--admin", f"unix:{folder}/admin.sock", "--workers", str(workers), "--announce", "none", *flags]
     return command
 
 
 ALL = {"empalme": empalme(1), "empalme-2": empalme(2), "haproxy": haproxy(False),
-       "haproxy-splice": haproxy(True), "nginx": nginx}
+       "haproxy-splice": haproxy(True), "nginx": nginx,
+       # What a feature costs: each against "empalme" in the same run.
+       "emp-again": empalme(1),  # how far two equal ones differ
+       "emp-limits": empalme(1, {"max_connections_per_source": 1000000}),
+       "emp-affinity": empalme(1, {"affinity_seconds": 3600}),
+       "emp-log": empalme(1, flags=("--log-connections", "1")),
+       "emp-log-100": empalme(1, flags=("--log-connections", "100"))}
 
 
 def in_namespace(*command):

@@ -48,7 +48,9 @@ class Referee {
 
   void poll() {
     std::array<epoll_event, 256> events;
-    const int count = epoll_wait(epoll_, events.data(), int(events.size()), 10);
+    const bool timed = options_.client.work == bench::Work::kRate;
+    // A scheduled exchange is not kept waiting for the kernel to wake us: this spins.
+    const int count = epoll_wait(epoll_, events.data(), int(events.size()), timed ? 0 : 10);
     for (int i = 0; i < count; ++i) {
       const int fd = events[size_t(i)].data.fd;
       // An event may outlive its descriptor, or meet its successor: both sides then find nothing.
@@ -58,6 +60,7 @@ class Referee {
         clients_.on_event(fd);
       }
     }
+    if (timed) clients_.send_due();
   }
 
   void measure() {
@@ -87,6 +90,7 @@ class Referee {
               << ",\"per_s\":" << operations / took << ",\"mb_per_s\":" << bytes / took / 1e6
               << ",\"cpu_us_per_operation\":" << (operations > 0 ? cpu_s * 1e6 / operations : 0)
               << ",\"cpu_s_per_gb\":" << (bytes > 0 ? cpu_s * 1e9 / bytes : 0)
+              << ",\"late\":" << now.late - before.late
               << ",\"errors\":" << now.errors - before.errors << ",\"corrupt\":" << now.corrupt
               << ",\"backends\":[" << now.by_backend[0] << "," << now.by_backend[1] << ","
               << now.by_backend[2] << "]}" << std::endl;
@@ -112,12 +116,14 @@ int main(int argc, char** argv) {
   CLI::App app{"Drives work through a proxy on loopback and says what the proxy took for it",
                "referee"};
   Options options;
-  app.add_option("WORK", options.work, "conn, rr, bulk or idle")
+  app.add_option("WORK", options.work, "conn, rr, bulk, idle or rate")
       ->required()
-      ->check(CLI::IsMember({"conn", "rr", "bulk", "idle"}));
+      ->check(CLI::IsMember({"conn", "rr", "bulk", "idle", "rate"}));
   app.add_option("--target", options.client.target_port, "Port of the proxy")->required();
   app.add_option("--backends", options.backends, "First of three ports")->capture_default_str();
   app.add_option("-c", options.client.connections, "Connections")->capture_default_str();
+  app.add_option("--rate", options.client.rate, "Of 'rate': exchanges per second in all")
+      ->check(CLI::PositiveNumber);
   app.add_option("--seconds", options.seconds, "Measured")->capture_default_str();
   app.add_option("--warm", options.warm_s, "Before that")->capture_default_str();
   app.add_option("--pid", options.processes, "Of the proxy; may be repeated");
@@ -126,7 +132,12 @@ int main(int argc, char** argv) {
   options.client.work = options.work == "conn"   ? Work::kConnections
                         : options.work == "rr"   ? Work::kExchanges
                         : options.work == "bulk" ? Work::kBulk
+                        : options.work == "rate" ? Work::kRate
                                                  : Work::kIdle;
+  if (options.client.work == Work::kRate && options.client.rate == 0) {
+    std::cerr << "rate takes --rate" << std::endl;
+    return 2;
+  }
   raise_descriptor_limit();
   return Referee(std::move(options)).run();
 }

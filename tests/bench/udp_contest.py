@@ -70,11 +70,17 @@ def one_round(binaries, port, pid, options):
 
 def contest(binaries, pids, rounds, options):
     results = {name: [] for name in PORTS}
+    ratios = {name: [] for name in PORTS}
     for _ in range(rounds):
+        costs = {}
         for name, port in PORTS.items():
             result = one_round(binaries, port, pids[name], options)
             if result:
                 results[name].append(result)
+                costs[name] = result[0]
+        for name, cost in costs.items():
+            if "empalme" in costs:
+                ratios[name].append(costs["empalme"] / cost)
     for name, all_of_it in results.items():
         if not all_of_it:
             print(f"{name:26} no result")
@@ -85,6 +91,11 @@ def contest(binaries, pids, rounds, options):
             f"{name:26} {statistics.median(cost):7.0f} ns per exchange"
             f" (lowest {min(cost)}, highest {max(cost)}), {statistics.median(rate):7.0f}/s"
         )
+        if name != "empalme" and ratios[name]:
+            print(
+                f"{'':26} we take {statistics.median(ratios[name]):.2f} of that, round by round"
+                f" {min(ratios[name]):.2f} to {max(ratios[name]):.2f}"
+            )
 
 
 def main():

@@ -27,10 +27,11 @@ class Record:
 
 
 class Outcome:
-    """The figures of one run. `broken` is when the backend was broken, at the earliest."""
+    """The figures of one run. `broken` is when the backend was broken, at the earliest; `patience` after
+    how many seconds without an answer the proxy is to act: its connect timeout, or before that a hedge."""
 
-    def __init__(self, records: list[Record], flows: list[Flow], broken: float) -> None:
-        self._records, self._broken = records, broken
+    def __init__(self, records: list[Record], flows: list[Flow], broken: float, patience: float) -> None:
+        self._records, self._broken, self._patience = records, broken, patience
         self._flows = [flow for flow in flows if flow.opened > broken]
         self._split(flows)
 
@@ -64,13 +65,13 @@ class Outcome:
 
     def _first_timeout(self) -> float | None:
         lost = [flow.opened for flow in self._flows if flow.accepted is None]
-        return min(lost) + CONNECT_TIMEOUT if lost else None
+        return min(lost) + self._patience if lost else None
 
     def lost_attempts(self) -> int:
         return sum(flow.accepted is None for flow in self._flows)
 
     def last_attempt_after_timeout(self) -> float | None:
-        """Seconds from the first connect timeout to the last attempt, negative when that came before;
+        """Seconds from the first connect timeout (or hedge) to the last attempt, negative when that came before;
         None when there was no timeout."""
         first = self._first_timeout()
         return None if first is None else max(flow.opened for flow in self._flows) - first

@@ -1,7 +1,7 @@
 """What clients notice when one of three backends dies or vanishes under 2,000 new connections a second.
 
-Empalme with its default policy, and with retry_before_first_byte where the build has it, beside HAProxy
-with and without redispatch and nginx. Empalme's rows are asserted, the others are only shown. Root;
+Empalme with its default policy, and with retry_before_first_byte and hedge_ms where the build has them,
+beside HAProxy with and without redispatch and nginx. Empalme's rows are asserted, the others are only shown. Root;
 everything runs in network namespaces that this suite makes and removes.
 
   python3 tests/failover/run.py [--set empalme,nginx]
@@ -34,6 +34,8 @@ RATE = 2000
 SECONDS = {KILLED: 3.5, VANISHED: 4.0}  # one of them before the backend is broken
 GRACE = {KILLED: 3.5, VANISHED: 1.5}  # for what is under way at the end; after a vanishing some always is
 RETRY = "policy.retry_before_first_byte"
+HEDGE = "policy.hedge_ms"
+HEDGE_MS = 100
 
 
 class TooBusy(RuntimeError):
@@ -57,6 +59,8 @@ class Contestant:
 CONTESTANTS = [
     Contestant("empalme", EMPALME),
     Contestant("empalme, retry before first byte", EMPALME, {"retry_before_first_byte": True}, RETRY),
+    # A long ejection, for the question whether it is back would look like one more attempt.
+    Contestant("empalme, hedge after 100 ms", EMPALME, {"hedge_ms": HEDGE_MS, "ejection": {"seconds": 60}}, HEDGE),
     Contestant("HAProxy", "HAProxy"),
     Contestant("HAProxy without redispatch", "HAProxy without redispatch"),
     Contestant("nginx", "nginx"),
@@ -106,7 +110,8 @@ def measure_once(contestant: Contestant, scenario: str) -> Outcome:
         proxy = stack.enter_context(Proxy(contestant.proxy, setup, folder))
         tap = Tap(backends[1].port)
         records, broken = run_load(proxy.port, scenario, lambda: break_backend(scenario, backends[1]))
-        return Outcome(records, tap.flows(), broken)
+        patience = contestant.policy.get("hedge_ms", CONNECT_TIMEOUT * 1000) / 1000
+        return Outcome(records, tap.flows(), broken, patience)
 
 
 def features() -> set[str]:
@@ -137,7 +142,8 @@ HEADS = {
     KILLED: ["One of 3 backends is killed", "failed connects", "in flight on it", "slowest answer",
              "refused attempts", "last attempt after the first refusal"],
     VANISHED: ["One of 3 backends vanishes", "failed connects", "in flight on it", "slowest answer",
-               "attempts without an answer", "last attempt after the first timeout", "attempts that waited after it"],
+               "attempts without an answer", "last attempt after the first timeout or hedge",
+               "attempts that waited after it"],
 }
 
 
@@ -155,7 +161,8 @@ def judge(contestant: Contestant, scenario: str, outcome: Outcome, right: dict[b
         last = outcome.last_attempt_after_refusal()
         checks.append(("the last attempt comes within 10 ms of the first refusal", last is None or last <= 0.010))
     else:
-        checks.append(("nobody waits for the black hole after the first connect timeout",
+        first = "hedge" if contestant.needs == HEDGE else "connect timeout"
+        checks.append((f"nobody waits for the black hole after the first {first}",
                        outcome.waited_after_timeout() == 0))
     return [(f"{contestant.name}, backend {scenario}: {name}", held) for name, held in checks]
 

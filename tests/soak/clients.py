@@ -11,6 +11,7 @@ import time
 
 import wire
 
+ANSWER = 2  # seconds after which a datagram or its answer counts as lost
 PATIENCE = 60  # seconds without an end after which a connection counts as stuck
 
 
@@ -33,6 +34,8 @@ class Client:
             await loop.sock_connect(sock, (self.service["address"], self.service["port"]))
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.phase = "greeting"
+            if self.service.get("proxied"):
+                await self.introduce(sock)
             await loop.sock_sendall(sock, wire.HEADER.pack(self.number, self.up, self.down,
                                                            self.mode, self.pause))
             self.backend = wire.GREETING.unpack(
@@ -41,6 +44,15 @@ class Client:
             await self.transfer(sock)
         finally:
             sock.close()
+
+    # Cut anywhere: the data plane waits for the rest of a header.
+    async def introduce(self, sock):
+        header = wire.proxy_header(self.number, self.service, self.chance.choice([1, 2]))
+        cut = self.chance.randrange(1, len(header))
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(sock, header[:cut])
+        await asyncio.sleep(self.chance.random() * 0.005)
+        await loop.sock_sendall(sock, header[cut:])
 
     async def transfer(self, sock):
         if self.mode == wire.CLIENT_RESETS:
@@ -72,16 +84,48 @@ class Client:
             sock.shutdown(socket.SHUT_WR)
 
 
+class Datagrams(asyncio.DatagramProtocol):
+    """One client over UDP: a question at a time; an answer may be lost, but never be wrong."""
+
+    def __init__(self, connection):
+        self.connection = connection
+        self.answered = asyncio.Event()
+        self.number = 0
+        self.corrupt = None
+
+    def datagram_received(self, data, addr):
+        try:
+            connection, number, _ = wire.check_datagram(data)
+            if connection != self.connection or number > self.number:
+                raise wire.Corrupt(f"{connection}/{number} came to {self.connection}")
+            if number == self.number:
+                self.answered.set()
+        except wire.Corrupt as corrupt:
+            self.corrupt = corrupt
+
+    async def ask(self, transport):
+        self.number += 1
+        self.answered.clear()
+        transport.sendto(wire.datagram(self.connection, self.number))
+        try:
+            await asyncio.wait_for(self.answered.wait(), ANSWER)
+        except asyncio.TimeoutError:
+            return False
+        return True
+
+
 class Crowd:
     def __init__(self, plan):
         self.plan = plan
         self.chance = random.Random(plan["seed"])
         self.next = plan["seed"] << 32 & 0xFFFFFFFF00000000
         self.end = time.monotonic() + plan["seconds"]
-        self.sums = {"connections": 0, "failed": 0, "bytes": 0}
+        self.sums = {"connections": 0, "failed": 0, "bytes": 0, "proxied": 0, "datagrams": 0,
+                     "answers": 0}
 
     async def run(self):
         await asyncio.gather(*(self.one_after_another() for _ in range(self.plan["clients"])),
+                             *(self.datagrams() for _ in range(self.plan["datagrams"])),
                              *(self.steady() for _ in range(self.plan["steady"])))
         print(json.dumps({"sums": self.sums}), flush=True)
 
@@ -90,11 +134,31 @@ class Crowd:
             chance = self.chance
             mode = chance.choices(list(wire.MODES), [55, 30, 8, 7])[0]
             services = self.plan["services"]
-            service = services[0] if chance.random() < 0.85 else chance.choice(services)
+            service = services[0] if chance.random() < 0.7 else chance.choice(services)
             sizes = (1 << chance.randrange(22), 1 << chance.randrange(22))
             sizes = tuple(chance.randrange(size) + 1 for size in sizes)
             if not await self.judge(self.client(service, mode, sizes, 0), PATIENCE):
                 await asyncio.sleep(0.05)
+
+    # A new client every 50 questions, so that sessions come and go as well.
+    async def datagrams(self):
+        service = self.plan["datagram_service"]
+        loop = asyncio.get_running_loop()
+        while time.monotonic() < self.end:
+            self.next += 1
+            transport, client = await loop.create_datagram_endpoint(
+                lambda: Datagrams(self.next), remote_addr=(service["address"], service["port"]))
+            for _ in range(50):
+                if time.monotonic() > self.end or client.corrupt:
+                    break
+                self.sums["datagrams"] += 1
+                answered = await client.ask(transport)  # others count meanwhile
+                self.sums["answers"] += answered
+                await asyncio.sleep(0.02)
+            transport.close()
+            if client.corrupt:
+                print(json.dumps({"service": service["key"], "kind": "corrupt", "backend": None,
+                                  "error": str(client.corrupt)}), flush=True)
 
     # Few bytes, but for as long as the storm lasts: nothing may touch it.
     async def steady(self):
@@ -113,6 +177,7 @@ class Crowd:
         try:
             await asyncio.wait_for(client.run(), patience)
             self.sums["bytes"] += client.up + client.down
+            self.sums["proxied"] += bool(client.service.get("proxied"))
             return True
         except (OSError, wire.Truncated, wire.Corrupt, asyncio.TimeoutError) as failure:
             self.sums["failed"] += 1

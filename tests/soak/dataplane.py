@@ -72,6 +72,10 @@ class DataPlane:
             raise OSError(f"not programmed: {answer['failed']}")
         self.generation += 1
 
+    def drain(self, method, backend):
+        body = json.dumps({"backend": f"{backend.address}:{backend.port}"})
+        self.ask(method, "/v1/drain", body)
+
     def metric(self, name):
         name = f"empalme_dataplane_{name} "
         for line in self.ask("GET", "/metrics").decode().splitlines():

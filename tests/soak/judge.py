@@ -1,6 +1,7 @@
 """Which failures of connections the storm explains. Pure, so that it can be tested itself.
 
-Events are dicts: {"kind": "kill", "backend": [number, life], "at": t},
+Events are dicts: {"kind": "kill", "backend": [number, life], "begin": t,
+"end": t},
 {"kind": "few_descriptors", "begin": t, "end": t}, {"kind": "absent", "service": key, "begin": t,
 "end": t}. An end of None means that it lasts still. Times are of the monotonic clock.
 """
@@ -27,7 +28,7 @@ def _explains(event, failure):
     if event["kind"] == "kill":
         # Whoever has no greeting yet may have been in that backend's queue.
         same = not greeted or list(failure["backend"]) == list(event["backend"])
-        return same and failure["start"] - SLACK <= event["at"] <= failure["end"] + SLACK
+        return same and _overlap(event, failure)
     return False
 
 

@@ -20,7 +20,7 @@ import time
 
 import judge
 from dataplane import DataPlane
-from storm import EXTRA, MAIN, STEADY, Backend, Storm
+from storm import DATAGRAMS, EXTRA, MAIN, PROXIED, STEADY, Backend, Storm
 from watch import Watch
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -63,7 +63,8 @@ class Soak:
         self.storm = Storm(self.dataplane, f"{self.net}.200", backends[2:], backends[:2],
                            self.chance)
         self.failures = []
-        self.sums = {"connections": 0, "failed": 0, "bytes": 0}
+        self.sums = {"connections": 0, "failed": 0, "bytes": 0, "proxied": 0, "datagrams": 0,
+                     "answers": 0}
 
     def run(self):
         self.dataplane.wait_until_up()
@@ -96,7 +97,9 @@ class Soak:
             return {"key": key, "address": self.storm.address, "port": port}
         plan = {"seed": self.chance.randrange(1 << 31), "seconds": seconds,
                 "clients": self.options.clients // CROWDS, "steady": 4,
-                "services": [service(MAIN, 7000), service(EXTRA, 7002)],
+                "services": [service(MAIN, 7000), service(EXTRA, 7002),
+                             {**service(PROXIED, 7003), "proxied": True}],
+                "datagrams": 4, "datagram_service": service(DATAGRAMS, 7000),
                 "steady_service": service(STEADY, 7001)}
         with open(report, "wb") as out:
             return subprocess.Popen([sys.executable, f"{HERE}/clients.py", json.dumps(plan)],
@@ -153,6 +156,9 @@ class Soak:
             ("no byte is wrong", not corrupt, corrupt[:10]),
             ("every failure is explained", not unexplained, unexplained[:10]),
             ("there was traffic", self.sums["connections"] > self.sums["failed"] * 2, self.sums),
+            ("headers of the PROXY protocol came through", self.sums["proxied"] > 0, self.sums),
+            ("most datagrams are answered", self.sums["answers"] > self.sums["datagrams"] * 0.8,
+             self.sums),
             ("the data plane lives and ends in peace", alive and code == 0, f"code {code}"),
             ("connections are back to none", after["active"] == 0, after),
             ("descriptors are back", after["others"] == base["others"], after),

@@ -12,7 +12,7 @@ def failure(**changes):
 
 
 def kill(at, backend=(1, 4)):
-    return {"kind": "kill", "backend": list(backend), "at": at}
+    return {"kind": "kill", "backend": list(backend), "begin": at, "end": at}
 
 
 class ExplainTest(unittest.TestCase):
@@ -21,6 +21,12 @@ class ExplainTest(unittest.TestCase):
         self.assertIsNone(judge.explain(failure(), [kill(11.0, (1, 3))]))
         self.assertIsNone(judge.explain(failure(), [kill(11.0, (2, 4))]))
         self.assertIsNone(judge.explain(failure(), [kill(9.0), kill(13.0)]))
+
+    def test_a_kill_lasts_until_the_backend_is_dead(self):
+        slow = {**kill(5.0), "end": 11.0}
+        self.assertEqual(judge.explain(failure(), [slow]), "kill")
+        self.assertEqual(judge.explain(failure(), [{**slow, "end": None}]), "kill")
+        self.assertIsNone(judge.explain(failure(), [{**slow, "end": 9.0}]))
 
     def test_any_kill_explains_who_was_not_greeted_yet(self):
         early = failure(backend=None, phase="greeting")
@@ -58,6 +64,27 @@ class PatternTest(unittest.TestCase):
         for connection, down, offset in ((8, True, 0), (7, False, 0), (7, True, 4096)):
             with self.assertRaises(wire.Corrupt):
                 wire.check(connection, down, offset, good)
+
+
+class ProxyTest(unittest.TestCase):
+    def test_a_header_names_the_connection_it_belongs_to(self):
+        service = {"address": "127.0.0.1", "port": 80}
+        self.assertEqual(wire.proxy_header(258, service, 1),
+                         b"PROXY TCP4 198.18.1.2 127.0.0.1 1282 80\r\n")
+        header = wire.proxy_header(258, service, 2)
+        self.assertEqual(header[12:24].hex(), "21110013" + "c6120102" + "7f000001")
+
+
+class DatagramTest(unittest.TestCase):
+    def test_the_right_datagram_is_taken_with_its_backend(self):
+        self.assertEqual(wire.check_datagram(wire.datagram(7, 3, (2, 9))), (7, 3, [2, 9]))
+
+    def test_a_changed_cut_or_longer_datagram_is_seen(self):
+        good = wire.datagram(7, 3)
+        changed = bytes([good[0] ^ 1]) + good[1:]
+        for bad in (changed, good[:-1], good + b"x", good[:10], b""):
+            with self.assertRaises(wire.Corrupt):
+                wire.check_datagram(bad)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What goes wrong during the soak, one thing each few 100 ms, all of it from one seed.
 
-At any time at most one backend of the crowd's is dead and one is stopped, and two more are ready,
+At any time at most one backend of the crowd's is dead and one is stopped or drained, and one more is ready,
 so that a data plane that retries has somewhere to go.
 """
 import os
@@ -12,9 +12,13 @@ import time
 
 import backend as backend_program
 
+import wire
+
 MAIN, STEADY, EXTRA = "file/main", "file/steady", "file/extra"
-KINDS = ["flap", "flap_steady", "kill", "stall", "few_descriptors", "extra", "put_again"]
-WEIGHTS = [40, 10, 15, 12, 4, 10, 9]
+PROXIED, DATAGRAMS = "file/proxied", "file/datagrams"
+KINDS = ["flap", "flap_steady", "kill", "stall", "few_descriptors", "extra", "put_again",
+         "drain"]
+WEIGHTS = [40, 10, 15, 12, 4, 10, 9, 8]
 
 
 class Backend:
@@ -38,8 +42,8 @@ class Backend:
         self.process.wait()
         self.process.stdout.close()
 
-    def document(self, state="ready"):
-        return {"address": self.address, "port": self.port, "state": state}
+    def document(self, state="ready", port=0):
+        return {"address": self.address, "port": self.port + port, "state": state}
 
 
 class Storm:
@@ -48,7 +52,7 @@ class Storm:
         self.crowd, self.steady, self.chance = crowd, steady, chance
         self.events = []
         self.counts = dict.fromkeys(KINDS, 0)
-        self.stalled = self.dead = None
+        self.stalled = self.dead = self.drained = None
         self.absence = None
         self.timers = []
 
@@ -56,11 +60,26 @@ class Storm:
     def services(self):
         return [self.service(MAIN, 7000, [b.document() for b in self.crowd]),
                 self.service(STEADY, 7001, [b.document() for b in self.steady]),
-                self.service(EXTRA, 7002, [b.document() for b in self.crowd])]
+                self.service(EXTRA, 7002, [b.document() for b in self.crowd]),
+                self.proxied(), self.datagrams()]
 
-    def service(self, key, port, backends):
-        return {"key": key, "addresses": [self.address],
-                "ports": [{"port": port, "backends": backends}]}
+    def service(self, key, port, backends, protocol="tcp", policy=None):
+        return {"key": key, "addresses": [self.address], "policy": policy or {},
+                "ports": [{"port": port, "protocol": protocol, "backends": backends}]}
+
+    # Trusts the header of whoever is on this machine, and writes its own to the backends.
+    def proxied(self, states=None):
+        backends = self.disturbed(states, wire.PROXIED_PORT)
+        return self.service(PROXIED, 7003, backends, policy={
+            "proxy_protocol": "v2", "accept_proxy_from": ["127.0.0.0/8"]})
+
+    # On the number of a TCP service.
+    def datagrams(self, states=None):
+        return self.service(DATAGRAMS, 7000, self.disturbed(states), "udp", {"udp_idle_s": 2})
+
+    def disturbed(self, states=None, port=0):
+        states = states or ["ready"] * len(self.crowd)
+        return [b.document(state, port) for b, state in zip(self.crowd, states) if state != "gone"]
 
     def rage(self, seconds):
         end = time.monotonic() + seconds
@@ -89,14 +108,11 @@ class Storm:
     # At least three of the crowd stay ready, whichever two are dead or stopped at that time.
     def flap(self):
         disturbed = self.chance.sample(self.crowd, len(self.crowd) - 3)
-        backends = []
-        for one in self.crowd:
-            state = "ready"
-            if one in disturbed:
-                state = self.chance.choice(["ready", "draining", "not_ready", "gone"])
-            if state != "gone":
-                backends.append(one.document(state))
-        self.dataplane.patch([self.service(MAIN, 7000, backends)])
+        states = ["ready" if one not in disturbed else
+                  self.chance.choice(["ready", "draining", "not_ready", "gone"])
+                  for one in self.crowd]
+        self.dataplane.patch([self.service(MAIN, 7000, self.disturbed(states)),
+                              self.proxied(states), self.datagrams(states)])
 
     # The service stays, and so must each connection; only who gets new ones changes.
     def flap_steady(self):
@@ -110,9 +126,11 @@ class Storm:
             return
         self.dead = self.chance.choice([b for b in self.crowd if b is not self.stalled])
         victim = self.dead
-        self.events.append({"kind": "kill", "backend": [victim.number, victim.life],
-                            "at": time.monotonic()})
+        event = {"kind": "kill", "backend": [victim.number, victim.life],
+                 "begin": time.monotonic(), "end": None}
+        self.events.append(event)
         victim.kill()
+        event["end"] = time.monotonic()  # on a busy machine it takes a process a while to die
         self.later(self.chance.uniform(0.1, 1.5), self.revive)
 
     def revive(self):
@@ -120,7 +138,7 @@ class Storm:
         self.dead = None
 
     def stall(self):
-        if self.stalled is not None:
+        if self.stalled is not None or self.drained is not None:
             return
         alive = [b for b in self.crowd + self.steady if b is not self.dead]
         self.stalled = self.chance.choice(alive)
@@ -130,6 +148,18 @@ class Storm:
     def resume(self):
         os.kill(self.stalled.process.pid, signal.SIGCONT)
         self.stalled = None
+
+    # An operator's: what is there stays, and nothing new comes.
+    def drain(self):
+        if self.stalled is not None or self.drained is not None:
+            return
+        self.drained = self.chance.choice([b for b in self.crowd if b is not self.dead])
+        self.dataplane.drain("POST", self.drained)
+        self.later(self.chance.uniform(0.1, 2), self.undrain)
+
+    def undrain(self):
+        self.dataplane.drain("DELETE", self.drained)
+        self.drained = None
 
     def few_descriptors(self):
         event = {"kind": "few_descriptors", "begin": time.monotonic(), "end": None}
@@ -152,7 +182,7 @@ class Storm:
     # The whole document once more, as a controller that has restarted sends it.
     def put_again(self):
         services = self.services()
-        self.dataplane.put(services[:2] if self.absence else services)
+        self.dataplane.put([s for s in services if not self.absence or s["key"] != EXTRA])
 
     def end(self):
         for timer in self.timers:

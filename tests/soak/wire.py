@@ -20,6 +20,11 @@ MODES = {NORMAL: "normal", HALF_CLOSE: "half close", CLIENT_RESETS: "client rese
 
 PERIOD = 65521  # prime: no power of two divides it, so a block in a wrong place shows
 LARGEST_CHUNK = 65536
+PROXIED_PORT = 1  # of a backend, above its own: a PROXY header comes first there
+DATAGRAM = struct.Struct("<QQII")  # connection, number of the datagram, backend, life of it
+LARGEST_DATAGRAM = 8000
+_SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
+_SOURCE = struct.Struct("!4s4sHH")
 _TABLE = random.Random(1).randbytes(PERIOD) * 3
 _SEAL = 0x656D70616C6D6521
 
@@ -48,6 +53,48 @@ def check(connection, down, offset, data):
     at = next(i for i, (a, b) in enumerate(zip(data, wanted)) if a != b)
     raise Corrupt(f"connection {connection}, {'down' if down else 'up'}, byte {offset + at}: "
                   f"{data[at:at + 8].hex()} instead of {wanted[at:at + 8].hex()}")
+
+
+def source_of(connection):
+    """The address and port that this connection pretends to come from."""
+    return f"198.18.{connection >> 8 & 255}.{connection & 255}", 1024 + connection % 60000
+
+
+def proxy_header(connection, service, version):
+    """What a proxy ahead of the data plane says of the connection, in version 1 or 2."""
+    address, port = source_of(connection)
+    if version == 1:
+        return (f"PROXY TCP4 {address} {service['address']} {port} "
+                f"{service['port']}\r\n").encode()
+    block = _SOURCE.pack(socket.inet_aton(address), socket.inet_aton(service["address"]), port,
+                         service["port"]) + struct.pack("!BH4s", 4, 4, bytes(4))
+    return _SIGNATURE + struct.pack("!BBH", 0x21, 0x11, len(block)) + block
+
+
+async def read_proxy_header(sock):
+    """(address, port) of the client, from a header of version 2."""
+    start = await read_exactly(sock, 16)
+    command, family, length = struct.unpack("!BBH", start[12:])
+    if start[:12] != _SIGNATURE or (command, family) != (0x21, 0x11) or length < _SOURCE.size:
+        raise Corrupt(f"a PROXY header {start.hex()}")
+    source, _, port, _ = _SOURCE.unpack((await read_exactly(sock, length))[:_SOURCE.size])
+    return socket.inet_ntoa(source), port
+
+
+def datagram(connection, number, backend=(0, 0)):
+    head = DATAGRAM.pack(connection, number, *backend)
+    size = (connection * 31 + number * 977) % (LARGEST_DATAGRAM - DATAGRAM.size)
+    return head + expected(connection, False, number, size)
+
+
+def check_datagram(data):
+    """(connection, number, backend); Corrupt when it is not exactly what somebody sent."""
+    if len(data) < DATAGRAM.size:
+        raise Corrupt(f"a datagram of {len(data)} bytes")
+    connection, number, *backend = DATAGRAM.unpack(data[:DATAGRAM.size])
+    if data != datagram(connection, number, backend):
+        raise Corrupt(f"datagram {number} of connection {connection}, {len(data)} bytes")
+    return connection, number, backend
 
 
 async def read_exactly(sock, length):

@@ -1,9 +1,9 @@
 # What cannot be done is refused with its reason, and others are not disturbed.
 vip=$(service_ip web)
-usual=$(kubectl -n empalme-system get deployment empalme -o jsonpath='{.spec.template.spec.containers[0].args}')
+# As the README says: edit the ConfigMap, restart the Deployment.
 set_pool() {
-  kubectl -n empalme-system patch deployment empalme --type=json \
-    -p "[{\"op\":\"replace\",\"path\":\"/spec/template/spec/containers/0/args\",\"value\":$(sed "s/--pool=[^\"]*/--pool=$1/" <<<"$usual")}]" >/dev/null
+  kubectl -n empalme-system patch configmap empalme --type=merge -p "{\"data\":{\"pool\":\"$1\"}}" >/dev/null
+  kubectl -n empalme-system rollout restart deployment/empalme >/dev/null
 }
 set_pool "$vip-$(awk -F. '{print $1"."$2"."$3"."$4+1}' <<<"$vip")"
 kubectl -n empalme-system rollout status deployment/empalme --timeout=60s >/dev/null || fail "the small pool was not taken"

@@ -56,7 +56,9 @@ start_apiserver() {
     --service-account-signing-key-file="$pki/sa.key" \
     --service-account-issuer=https://kubernetes.default.svc \
     --kubelet-client-certificate="$pki/kubelet-client.crt" --kubelet-client-key="$pki/kubelet-client.key" \
-    --kubelet-preferred-address-types=InternalIP --enable-admission-plugins=NodeRestriction
+    --kubelet-preferred-address-types=InternalIP --enable-admission-plugins=NodeRestriction \
+    --audit-policy-file="$cluster_root/tests/cluster/lib/audit_policy.yaml" \
+    --audit-log-path="$cluster_dir/logs/audit.log"
 }
 
 start_controllers() {

@@ -34,8 +34,8 @@ expect 2 'Is a directory' validate "$work"
 expect 1 'the file is empty' validate -
 expect 2 'FILE is required' validate
 
-printf 'services: [{name: a, listen: 127.0.0.1:80, policy: {busy_poll_us: 5}}]\n' >"$work/unserved.yaml"
-expect 1 'policy.busy_poll_us is not served' validate "$work/unserved.yaml"
+printf 'services: [{name: a, listen: 127.0.0.1:80, policy: {mode: kernel}}]\n' >"$work/unserved.yaml"
+expect 1 'policy.mode is not served' validate "$work/unserved.yaml"
 printf 'services: [{name: a, listen: 127.0.0.1:80}, {name: b, listen: 127.0.0.1:80}]\n' >"$work/twice.yaml"
 expect 1 'Conflict' validate "$work/twice.yaml"
 printf 'services: [{name: a, listen: 127.0.0.1:80, backends: ["127.0.0.1:80"]}]\n' >"$work/loop.yaml"

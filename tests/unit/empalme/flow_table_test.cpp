@@ -11,10 +11,10 @@ using testing::Not;
 
 TEST(FlowTable, ShowsAConnectionInOneLine) {
   const auto table = flow_table(
-      R"({"flows":[{"id":"7","service":"file/web","client":"192.0.2.9:4","backend":"","age_ms":90000,
-          "idle_ms":3,"bytes_in":1,"bytes_out":2}]})");
+      R"({"flows":[{"id":"7","service":"file/web","protocol":"udp","client":"192.0.2.9:4",
+          "backend":"","age_ms":90000,"idle_ms":3,"bytes_in":1,"bytes_out":2}]})");
   ASSERT_TRUE(table.ok());
-  EXPECT_THAT(*table, HasSubstr("7   file/web  192.0.2.9:4  -        90s  3ms   1   2\n"));
+  EXPECT_THAT(*table, HasSubstr("7   file/web  udp       192.0.2.9:4  -        90s  3ms   1   2\n"));
 }
 
 TEST(FlowTable, SaysThatThereIsNothing) {
@@ -25,6 +25,11 @@ TEST(FlowTable, SaysThatThereIsNothing) {
 
 TEST(FlowTable, ShowsNoControlCharacters) {
   EXPECT_THAT(*flow_table("{\"flows\":[{\"service\":\"a\\u001b[2J\"}]}"), Not(HasSubstr("\x1b")));
+}
+
+TEST(FlowTable, ShowsNoControlCharactersOfTwoBytes) {
+  EXPECT_THAT(*flow_table("{\"flows\":[{\"service\":\"a\u009b2J\u00a9\"}]}"),
+              testing::AllOf(Not(HasSubstr("\u009b")), HasSubstr("\u00a9")));
 }
 
 TEST(DrainTable, NamesWhatIsMeant) {

@@ -130,6 +130,13 @@ TEST(Up, GivesBothChildrenTheSameSocket) {
   EXPECT_THAT(children[0].arguments, Contains("--state-dir=/run/x/state"));
 }
 
+TEST(Up, TellsTheDataPlaneItsZone) {
+  UpOptions options;
+  EXPECT_THAT(children_of(options)[0].arguments, Not(Contains(StartsWith("--zone"))));
+  options.zone = "eu-1a";
+  EXPECT_THAT(children_of(options)[0].arguments, Contains("--zone=eu-1a"));
+}
+
 TEST(Up, LeavesObservingOutWhenToldTo) {
   UpOptions options;
   options.observe = options.observe_controller = "none";

@@ -77,12 +77,45 @@ TEST(Diff, AppliedAsAPatchGivesTheOtherState) {
 TEST(Diff, NamesOnlyServicesThatDiffer) {
   DesiredState from{{1, 1}, {{"a", {}, {}, {}}, {"b", {}, {}, {}}, {"c", {}, {}, {}}}};
   DesiredState to = from;
-  to.services[1].policy.drain_s = 1;
+  to.services.edit(1).policy.drain_s = 1;
   to.services.pop_back();
   const auto change = diff(from, to);
   ASSERT_EQ(change.changed.size(), 1U);
   EXPECT_EQ(change.changed[0].key, "b");
   EXPECT_EQ(change.removed, std::vector<std::string>{"c"});
+}
+
+TEST(ShareEqual, GivesOneObjectToWhatIsEqualAndLeavesTheRest) {
+  const uint32_t start = seed();
+  SCOPED_TRACE("EMPALME_SEED=" + std::to_string(start));
+  Random random(start);
+  for (int i = 0; i < 1000; ++i) {
+    const auto held = random_state(random, {1, 1});
+    const auto offered = random_state(random, {1, 2});
+    auto shared = offered;
+    share_equal(held, shared);
+    ASSERT_EQ(shared, offered);
+    const auto change = diff(held, shared);
+    size_t same = 0;
+    for (auto a = held.services.begin(); a != held.services.end(); ++a) {
+      for (auto b = shared.services.begin(); b != shared.services.end(); ++b) {
+        same += a.element() == b.element();
+      }
+    }
+    ASSERT_EQ(same, shared.services.size() - change.changed.size());
+  }
+}
+
+TEST(ApplyPatch, SharesWhatThePatchDoesNotName) {
+  const DesiredState held{{1, 1}, {{"a", {}, {}, {}}, {"b", {}, {}, {}}, {"c", {}, {}, {}}}};
+  Service changed{"b", {}, {}, {}};
+  changed.policy.drain_s = 1;
+  const auto next = apply_patch(held, {1, 1, 2, {changed}, {"c"}});
+  ASSERT_TRUE(next.ok());
+  ASSERT_EQ(next->services.size(), 2U);
+  EXPECT_EQ(next->services.begin().element(), held.services.begin().element());
+  EXPECT_EQ(next->services[1].policy.drain_s, 1U);
+  EXPECT_EQ(held.services[1].policy.drain_s, 30U) << "what is held stays as it is";
 }
 
 TEST(CheckPut, TakesAnythingNewer) {

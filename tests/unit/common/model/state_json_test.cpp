@@ -162,11 +162,42 @@ TEST(DecodePatch, RefusesAKeyThatIsChangedAndRemoved) {
   EXPECT_EQ(patch.error().pointer, "/changed/0");
 }
 
+TEST(DecodeState, APortOverridesTheZoneAndTheThreshold) {
+  const auto state = decode_state(document(R"({"key":"k","addresses":["10.0.0.1"],
+    "policy":{"prefer_zone":true,"health":{"panic_percent":40}},
+    "ports":[{"port":1},{"port":2,"policy":{"prefer_zone":false,"health":{"panic_percent":0}}}]})"));
+  ASSERT_TRUE(state.ok()) << state.error().message;
+  const auto& ports = state->services[0].ports;
+  EXPECT_TRUE(ports[0].policy.prefer_zone);
+  EXPECT_EQ(ports[0].policy.health.panic_percent, 40U);
+  EXPECT_FALSE(ports[1].policy.prefer_zone);
+  EXPECT_EQ(ports[1].policy.health.panic_percent, 0U);
+  EXPECT_FALSE(Policy{}.prefer_zone);
+  EXPECT_EQ(HealthPolicy{}.panic_percent, 0U);
+}
+
+TEST(DecodeState, RefusesThresholdsAndNamesThatCannotBe) {
+  const auto pointer = [](const std::string& policy) {
+    return refusal(document(R"({"key":"k","policy":)" + policy + "}")).pointer;
+  };
+  EXPECT_EQ(pointer(R"({"health":{"panic_percent":101}})"),
+            "/services/0/policy/health/panic_percent");
+  EXPECT_EQ(pointer(R"({"prefer_zone":1})"), "/services/0/policy/prefer_zone");
+  for (const char* name : {"a b", "../x", "b\\u0000r", "sixteen-letters-"}) {
+    EXPECT_EQ(pointer(std::string(R"({"congestion":")") + name + "\"}"),
+              "/services/0/policy/congestion")
+        << name;
+  }
+  EXPECT_EQ(port_policy(web(R"(,"policy":{"congestion":"bbr2_x-1.0"})")).congestion, "bbr2_x-1.0");
+}
+
 TEST(EncodeState, RoundTripsEveryField) {
   const auto state = decode_state(document(R"({"key":"k","addresses":["10.0.0.1"],
     "policy":{"balance":"maglev","source_ranges":["10.0.0.0/8"],"accept_proxy_from":["::/0"],
-      "health":{"type":"http","path":"/x","host":"h","port":81},"ejection":{"refused":0},"congestion":"bbr"},
-    "ports":[{"port":443,"name":"tls","policy":{"source_ranges":[],"half_close":false,"when_empty":"wait"},
+      "health":{"type":"http","path":"/x","host":"h","port":81,"panic_percent":40},
+      "ejection":{"refused":0},"slow_start_s":30,"prefer_zone":true,"congestion":"bbr","busy_poll_us":50},
+    "ports":[{"port":443,"name":"tls","policy":{"source_ranges":[],"half_close":false,"when_empty":"wait",
+      "prefer_zone":false,"health":{"panic_percent":0}},
       "match":{"names":["b","a"],"sources":["192.0.2.0/24"]},"groups":[{"name":"g","weight":3}],
       "tls":{"mode":"terminate","certificates":["c"]},
       "backends":[{"address":"10.0.0.5","port":1,"weight":0,"state":"not_ready","group":"g"}]}]})"));

@@ -19,6 +19,12 @@ TEST(Log, CannotBeForgedByWhatItIsGiven) {
   EXPECT_EQ(nlohmann::json::parse(line)["level"], "info");
 }
 
+TEST(Log, ShowsATerminalNothingThatItWouldObey) {
+  const auto line = format_line("t", Level::kInfo, "\x1b[2J\x7f\u009b31m", {{"k", "\u202e"}});
+  for (const char c : line) EXPECT_TRUE(c >= ' ' && c < '\x7f') << line;
+  EXPECT_EQ(nlohmann::json::parse(line)["message"], "\x1b[2J\x7f\u009b31m");
+}
+
 TEST(Log, ReadsItsLevels) {
   EXPECT_EQ(parse_level("debug"), Level::kDebug);
   EXPECT_EQ(parse_level("warning"), Level::kWarning);

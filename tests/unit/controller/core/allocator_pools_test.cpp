@@ -32,7 +32,7 @@ struct Wish : Claim {
   Wish& from(const std::string& name) { return who.pool = name, *this; }
   Wish& asks(const char* address) { return requested = {ip(address)}, *this; }
   Wish& has(const char* address) { return assigned = {ip(address)}, *this; }
-  Wish& serves(const char* address) { return published = {ip(address)}, *this; }
+  Wish& serves(const char* address) { return served = {ip(address)}, *this; }
   Wish& of(std::vector<Family> list) { return families = std::move(list), *this; }
   Wish& all() { return every_family = true, *this; }
   Wish& shares(const std::string& key, uint16_t port, Protocol protocol = Protocol::kTcp) {

@@ -85,6 +85,33 @@ TEST(Backends, SkipsAnAddressOfAnotherFamilyThanItsSlice) {
       ElementsAre("[2001:db8::2]:80 ready"));
 }
 
+// One namespace's slice must never make a document that the data plane refuses as a whole.
+TEST(Backends, CutsNamesThatWhoeverWritesSlicesMayChooseFreely) {
+  EndpointSliceObject slice = SliceBuilder("web").port("p80", 8080).endpoint("10.0.0.1");
+  auto& endpoint = slice.endpoints.front();
+  endpoint.target_name = endpoint.node_name = endpoint.zone = std::string(252, 'x') + "\u00e9";
+  const auto joined = join(service("web").object(), {slice});
+  const auto& backend = joined.ports.at(0).backends.at(0);
+  for (const auto& name : {backend.name, backend.node, backend.zone}) {
+    EXPECT_EQ(name, std::string(252, 'x'));
+  }
+}
+
+TEST(Backends, APortWithoutANumberAndASecondOneOfTheSameAreLeftOutWithAReason) {
+  const auto joined = join(service("web").port(80).port(0).port(80, "UDP").object(), {});
+  EXPECT_THAT(joined.ports, SizeIs(2));
+  EXPECT_THAT(joined.problems, SizeIs(2));
+}
+
+TEST(DecodeObjects, RefusesNamesThatCannotStandInAKey) {
+  for (const char* name : {"a/b", "a b", "a\\n", "\u00e9"}) {
+    const auto object = decode_service(std::string(R"({"metadata":{"name":")") + name + "\"}}");
+    ASSERT_FALSE(object.ok()) << name;
+    EXPECT_EQ(object.error().pointer, "/metadata/name");
+  }
+  EXPECT_FALSE(decode_service(R"({"metadata":{"name":")" + std::string(254, 'a') + "\"}}").ok());
+}
+
 TEST(FromKubernetes, ReadsAffinityAndSourceRanges) {
   const auto out = service("web").affinity().source_range(" 10.0.0.0/8 ").source();
   EXPECT_EQ(out.policy.affinity_seconds, 10800u);

@@ -131,6 +131,16 @@ TEST(LeaseJson, RefusesWhatIsNoLease) {
   EXPECT_EQ(decode_lease("{}").error().pointer, "/metadata/creationTimestamp");
 }
 
+TEST(LeaseJson, RefusesALeaseWhoseEpochNoDocumentCanCarry) {
+  const auto lease = [](const char* created, const char* transitions) {
+    return decode_lease(std::string(R"({"metadata":{"creationTimestamp":")") + created +
+                        R"("},"spec":{"leaseTransitions":)" + transitions + "}}");
+  };
+  EXPECT_TRUE(lease("2106-01-01T00:00:00Z", "2147483647").ok());
+  EXPECT_FALSE(lease("9999-01-01T00:00:00Z", "0").ok());
+  EXPECT_FALSE(lease("2026-01-01T00:00:00Z", "18446744073709551615").ok());
+}
+
 TEST(LeaseJson, EpochsGrowWithTheHandsAndWithANewLease) {
   EXPECT_LT(epoch_of(lease("a", 3)), epoch_of(lease("b", 4)));
   Lease younger = lease("a", 0);

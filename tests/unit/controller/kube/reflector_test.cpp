@@ -19,10 +19,18 @@ class Sink : public ReflectorSink {
     for (const auto& item : all) text += " " + item.ns + "/" + item.name;
     note(text);
   }
-  void changed(Item item) override { note("changed " + item.ns + "/" + item.name); }
+  void changed(Item item) override {
+    note("changed " + item.ns + "/" + item.name + (item.json.empty() ? " without text" : ""));
+    const std::lock_guard lock(mutex_);
+    last_json_ = item.json;
+  }
   void removed(std::string ns, std::string name) override { note("removed " + ns + "/" + name); }
   void connection(std::optional<Error> trouble) override {
     note(trouble ? "trouble " + trouble->code : "fine");
+  }
+  std::string last_json() {
+    const std::lock_guard lock(mutex_);
+    return last_json_;
   }
   std::vector<std::string> heard() {
     const std::lock_guard lock(mutex_);
@@ -36,6 +44,7 @@ class Sink : public ReflectorSink {
   }
   std::mutex mutex_;
   std::vector<std::string> heard_;
+  std::string last_json_;
 };
 
 std::string object(const std::string& name, const std::string& version) {
@@ -61,7 +70,8 @@ class ReflectorTest : public testing::Test {
                                [this](std::chrono::milliseconds pause) {
                                  pauses.push_back(pause.count());
                                  return false;
-                               }};
+                               },
+                               watch_list};
     reflector = std::make_unique<Reflector>(std::move(options), sink);
     reflector->start();
     EXPECT_TRUE(script.used_up());
@@ -72,6 +82,7 @@ class ReflectorTest : public testing::Test {
   Script script;
   Sink sink;
   int unauthorized = 0;
+  bool watch_list = false;
   std::vector<int64_t> pauses;
   std::unique_ptr<Reflector> reflector;
 };
@@ -92,6 +103,32 @@ TEST_F(ReflectorTest, ResumesFromTheLastBookmark) {
   play();
   EXPECT_THAT(script.targets()[2], HasSubstr("resourceVersion=42"));
   EXPECT_EQ(counters().lists, 1u);
+}
+
+std::string nested(size_t depth) {
+  std::string out = "1";
+  for (size_t i = 0; i < depth; ++i) out = "{\"f:a\":" + out + "}";
+  return out;
+}
+
+std::string with_field(const std::string& where, const std::string& value) {
+  return R"({"type":"ADDED","object":{"metadata":{"namespace":"d","name":"a")" + where + value +
+         "}}}";
+}
+
+TEST_F(ReflectorTest, LeavesOutTheFieldThatNestsAsDeepAsItsWriterWished) {
+  script.add(200, list("7"));
+  script.add_stream({with_field(R"(,"managedFields":)", nested(1000))});
+  play();
+  EXPECT_THAT(sink.heard(), ElementsAre("replaced", "changed d/a"));
+  EXPECT_EQ(sink.last_json(), R"({"metadata":{"name":"a","namespace":"d"}})");
+}
+
+TEST_F(ReflectorTest, AnObjectThatNestsTooDeepIsNamedWithoutBeingWrittenOut) {
+  script.add(200, list("7"));
+  script.add_stream({with_field(R"(,"x":)", nested(100'000)), event("ADDED", "b", "9")});
+  play();
+  EXPECT_THAT(sink.heard(), ElementsAre("replaced", "changed d/a without text", "changed d/b"));
 }
 
 TEST_F(ReflectorTest, GathersAllPagesBeforeItSaysAnything) {
@@ -201,6 +238,66 @@ TEST_F(ReflectorTest, UnknownEventsAreCountedAndPassedOver) {
   play();
   EXPECT_EQ(counters().bad_events, 1u);
   EXPECT_THAT(sink.heard(), ElementsAre("replaced", "changed d/b"));
+}
+
+class WatchListTest : public ReflectorTest {
+ protected:
+  WatchListTest() { watch_list = true; }
+  static std::string beginning_ends(const std::string& version) {
+    return R"({"type":"BOOKMARK","object":{"metadata":{"resourceVersion":")" + version +
+           R"(","annotations":{"k8s.io/initial-events-end":"true"}}}})";
+  }
+};
+
+TEST_F(WatchListTest, WhatIsThereComesAsOneListOnceTheBookmarkSaysSo) {
+  script.add_stream({event("ADDED", "a", "3"), event("ADDED", "b", "2"), beginning_ends("7"),
+                     event("DELETED", "a", "8")});
+  play();
+  EXPECT_THAT(sink.heard(), ElementsAre("replaced d/a d/b", "removed d/a"));
+  EXPECT_THAT(script.targets()[0], HasSubstr("sendInitialEvents=true"));
+  EXPECT_THAT(script.targets()[0], HasSubstr("resourceVersionMatch=NotOlderThan"));
+  EXPECT_EQ(counters().watch_lists, 1u);
+  EXPECT_EQ(counters().lists, 0u);
+}
+
+TEST_F(WatchListTest, AServerThatDoesNotKnowItIsAskedForAList) {
+  script.add(422, R"({"message":"sendInitialEvents is forbidden"})");
+  script.add(200, list("7", object("a", "3")));
+  play();
+  EXPECT_THAT(sink.heard(), ElementsAre("replaced d/a"));
+  EXPECT_EQ(counters().errors, 0u);
+}
+
+TEST_F(WatchListTest, WhatWasGatheredBeforeTheBookmarkCountsForNothing) {
+  script.add_stream({event("ADDED", "a", "3")});
+  script.add(200, list("7", object("b", "2")));
+  play();
+  EXPECT_THAT(sink.heard(), ElementsAre("replaced d/b"));
+}
+
+TEST_F(WatchListTest, AVersionThatIsTooOldBeginsAnew) {
+  script.add_stream({beginning_ends("7")});
+  script.add(410, "{}");
+  script.add_stream({event("ADDED", "b", "9"), beginning_ends("9")});
+  play();
+  EXPECT_THAT(sink.heard(), ElementsAre("replaced", "replaced d/b"));
+  EXPECT_EQ(counters().gone, 1u);
+}
+
+TEST_F(ReflectorTest, WhatIsNoObjectOfTheResourceIsCountedAndPassedOver) {
+  script.add(200, list("7"));
+  script.add_stream({R"({"type":"ADDED","object":{"kind":"Table","rows":[]}})"});
+  play();
+  EXPECT_EQ(counters().bad_events, 1u);
+  EXPECT_THAT(sink.heard(), ElementsAre("replaced"));
+}
+
+TEST_F(ReflectorTest, AnErrorInsideAWatchIsAFaultAndBacksOff) {
+  script.add(200, list("7"));
+  script.add_stream({R"({"type":"ERROR","object":{"code":500,"message":"etcd"}})"});
+  play();
+  EXPECT_EQ(counters().errors, 1u);
+  EXPECT_THAT(pauses, SizeIs(1));
 }
 
 TEST(Backoff, DoublesUntilItsLimitWithJitterBelow) {

@@ -66,6 +66,11 @@ TEST(ControllerConfig, PublishesToTheLocalSocketOrToAllThatAreNamed) {
   EXPECT_THAT(std::get<Config>(two).dataplanes, SizeIs(2));
 }
 
+TEST(ControllerConfig, NamesThoseWhoMayAskForAnything) {
+  const auto some = parse({"--source", "file:a", "--allow-privileged-policy", "a,b"});
+  EXPECT_THAT(std::get<Config>(some).privileged, testing::ElementsAre("a", "b"));
+}
+
 TEST(ControllerConfig, KnowsItsSubcommands) {
   EXPECT_EQ(std::get<Validate>(parse({"validate", "x.yaml"})).file, "x.yaml");
   EXPECT_EQ(std::get<Uninstall>(parse({"uninstall", "--kubeconfig", "k"})).kubeconfig, "k");

@@ -121,6 +121,20 @@ TEST_F(LinkAnnouncerTest, ProbesThreeTimesThenTakesTheAddress) {
   EXPECT_GE(link->announcements, 1u);
 }
 
+TEST_F(LinkAnnouncerTest, OneThatLeavesKeepsItsAddressAndTheFilterAndRenewsNoMore) {
+  set({vip("192.0.2.10")});
+  ASSERT_TRUE(answered());
+  const auto filter = filtered;
+  announcer->leave();
+  const unsigned puts = link->puts;
+  io.run_for(20ms);  // ten renewals
+  announcer->stop();
+  EXPECT_THAT(link->on_link, ElementsAre(ip("192.0.2.10")));
+  EXPECT_EQ(filtered, filter);
+  EXPECT_EQ(link->puts, puts);
+  EXPECT_EQ(announcer->counters().removed, 0u);
+}
+
 TEST_F(LinkAnnouncerTest, LeavesAnAddressThatSomebodyAnswersFor) {
   link->answering = ip("192.0.2.10");
   set({vip("192.0.2.10"), vip("192.0.2.11")});

@@ -42,6 +42,14 @@ TEST_F(HandoffClientTest, NobodyThereIsNoError) {
   EXPECT_EQ(error_of(take()).code, "nobody");
 }
 
+TEST_F(HandoffClientTest, SaysWhetherAProcessIsStillThere) {
+  EXPECT_FALSE(is_answered(path()));
+  start_server();
+  EXPECT_TRUE(is_answered(path()));
+  stop_server();
+  EXPECT_FALSE(is_answered(path()));
+}
+
 TEST_F(HandoffClientTest, APathThatIsNoSocketNameIsAnError) {
   EXPECT_EQ(error_of(take_over("", "new", 1s)).code, "HandoffSocket");
   EXPECT_EQ(error_of(take_over(std::string(200, 'x'), "new", 1s)).code, "HandoffSocket");

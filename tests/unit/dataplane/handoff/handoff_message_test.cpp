@@ -282,6 +282,14 @@ TEST(HandoffMessage, AReasonOfAnyBytesAndLengthCanBeRead) {
   EXPECT_FALSE(answer->why.empty());
 }
 
+TEST(HandoffMessage, ALongVersionIsCutBetweenCharacters) {
+  OfferDocument offer;
+  offer.version = std::string(1023, 'x') + "\u00e9";
+  const auto text = encode(offer);
+  ASSERT_TRUE(text.ok()) << text.error().message;
+  EXPECT_EQ(decode_offer(*text)->version, std::string(1023, 'x'));
+}
+
 TEST(HandoffMessage, NestingWithoutEndIsRefused) {
   const std::string deep = R"({"x":)" + std::string(100000, '[');
   EXPECT_FALSE(decode_offer(deep).ok());

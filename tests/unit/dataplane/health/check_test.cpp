@@ -114,5 +114,21 @@ TEST(Check, SortsNumbersLast) {
   EXPECT_TRUE(wanted.begin()->same_question(*std::next(wanted.begin())));
 }
 
+TEST(CheckOf, DiffersByTheProxyHeaderThatGoesFirst) {
+  const std::set<Check> wanted{check_of(kBackend, http_policy()),
+                               check_of(kBackend, http_policy(), ProxyProtocol::kV1),
+                               check_of(kBackend, http_policy(), ProxyProtocol::kV2)};
+  EXPECT_EQ(wanted.size(), 3u);
+  EXPECT_FALSE(wanted.begin()->same_question(*wanted.rbegin()));
+}
+
+TEST(CheckOf, SpeaksPlainlyToAPortThatIsOnlyForChecks) {
+  HealthPolicy policy = http_policy();
+  policy.port = 9000;
+  EXPECT_EQ(check_of(kBackend, policy, ProxyProtocol::kV2), check_of(kBackend, policy));
+  policy.port = kBackend.port;
+  EXPECT_EQ(check_of(kBackend, policy, ProxyProtocol::kV2).proxy, ProxyProtocol::kV2);
+}
+
 }  // namespace
 }  // namespace lb::health

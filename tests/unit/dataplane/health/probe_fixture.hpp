@@ -26,12 +26,14 @@ class ProbeTest : public testing::Test {
   }
 
   // The outcome of one probe; fails the test when there is none.
-  ProbeResult probe(const Endpoint& target, const HealthPolicy& policy) {
+  ProbeResult probe(const Endpoint& target, const HealthPolicy& policy,
+                    ProxyProtocol proxy = ProxyProtocol::kOff) {
     std::optional<ProbeResult> result;
-    const auto running = starter_.begin(check_of(target, policy), [&](const ProbeResult& found) {
-      EXPECT_FALSE(result.has_value()) << "reported twice";
-      result = found;
-    });
+    const auto running =
+        starter_.begin(check_of(target, policy, proxy), [&](const ProbeResult& found) {
+          EXPECT_FALSE(result.has_value()) << "reported twice";
+          result = found;
+        });
     EXPECT_FALSE(result.has_value()) << "reported from inside begin()";
     EXPECT_TRUE(run_until([&] { return result.has_value(); }));
     return result.value_or(ProbeResult{Outcome::kFailure, "no result at all"});

@@ -49,6 +49,24 @@ class AdminTest : public testing::Test {
       {io, coordinator, path, [] { return std::string("m 1\n"); }, {"protocol=tcp"}, "i", drains}};
 };
 
+TEST_F(AdminTest, ChangesAreRefusedWhileAnotherProcessTakesOver) {
+  bool busy = true;
+  Admin handing(
+      {io, coordinator, path, [] { return std::string(); }, {}, "i", drains, [&] { return busy; }});
+  const auto status_of = [&](const char* method, const char* target, std::string body) {
+    int out = 0;
+    handing.handle({method, target, {}, std::move(body)},
+                   [&out](const net::HttpResponse& response) { out = response.status; });
+    return out;
+  };
+  EXPECT_EQ(status_of("PUT", "/v1/state", state(1)), 503);
+  EXPECT_EQ(status_of("POST", "/v1/drain", "{}"), 503);
+  EXPECT_EQ(status_of("GET", "/v1/state", ""), 200);
+  EXPECT_TRUE(path.applied.empty());
+  busy = false;
+  EXPECT_EQ(status_of("PUT", "/v1/state", state(1)), 200);
+}
+
 TEST_F(AdminTest, PutAppliesAndAnswersWithThePair) {
   const auto answer = ask("PUT", "/v1/state", state(1, {service("file/a", "192.0.2.1")}));
   EXPECT_EQ(answer.status, 200);

@@ -30,9 +30,11 @@ class FakeAnnouncer : public announce::Announcer {
   Failures failures() const override { return failing; }
   announce::AnnounceCounters counters() const override { return {}; }
   void stop() override { stopped = true; }
+  void leave() override { left = true; }
 
   bool at_once = true;
   bool stopped = false;
+  bool left = false;
   Failures failing;
   std::set<IpAddress> held;
   std::vector<std::vector<announce::Vip>> sets;
@@ -64,6 +66,17 @@ class AnnouncedPathTest : public testing::Test {
   std::optional<AnnouncedPath> announced;
   std::optional<std::vector<Failure>> answer;
 };
+
+TEST_F(AnnouncedPathTest, OnceLeftItAnnouncesAndWithdrawsNothingMore) {
+  apply({service("a", "192.0.2.1")});
+  const size_t before = announcer->sets.size();
+  announced->leave();
+  EXPECT_TRUE(announcer->left);
+  path->open.clear();
+  announced->path_changed();
+  io.run_for(std::chrono::milliseconds(1));
+  EXPECT_THAT(announcer->sets, SizeIs(before));
+}
 
 TEST_F(AnnouncedPathTest, BindsBeforeItAnnounces) {
   path->at_once = false;

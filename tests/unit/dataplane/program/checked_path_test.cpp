@@ -65,6 +65,19 @@ TEST_F(CheckedPathTest, WhatAnswersIsUpAndWhatRefusesIsDown) {
   EXPECT_THAT(changed, SizeIs(2));
 }
 
+TEST_F(CheckedPathTest, AChangeOfAServiceWithoutChecksAsksNothingOfTheOthers) {
+  test::FakeTarget target(io, test::stay_silent());
+  const Service checked_one = checking("file/a", target.endpoint().port);
+  apply({checked_one, service("file/b", "192.0.2.2")});
+  ASSERT_FALSE(path->healths.empty());
+  path->healths.clear();
+  apply({checked_one, service("file/b", "192.0.2.3")});
+  EXPECT_TRUE(path->healths.empty());
+  apply({service("file/a", "192.0.2.1", {"127.0.0.1"}), service("file/b", "192.0.2.3")});
+  EXPECT_EQ(health("file/a", target.endpoint().port), proxy::Health::kUnknown);
+  EXPECT_FALSE(path->healths.empty()) << "a service that is checked no longer is told so";
+}
+
 TEST_F(CheckedPathTest, ServicesThatAskTheSameShareOneProbe) {
   test::FakeTarget target(io, test::stay_silent());
   const uint16_t port = target.endpoint().port;
@@ -104,6 +117,21 @@ TEST_F(CheckedPathTest, ADrainEndsTheChecks) {
   io.restart();
   io.run_for(150ms);
   EXPECT_EQ(checked->check_counters().probes, before);
+}
+
+TEST_F(CheckedPathTest, AProbeBeginsAsTheServicesConnectionsDo) {
+  std::string heard;
+  test::FakeTarget target(io, [&](const test::Connection& connection) {
+    const auto got = std::make_shared<std::string>(15, '\0');
+    asio::async_read(*connection, asio::buffer(*got),
+                     [&heard, got, connection](const auto&, size_t) { heard = *got; });
+  });
+  Service behind = checking("file/a", target.endpoint().port);
+  behind.ports[0].policy.proxy_protocol = ProxyProtocol::kV1;
+  apply({behind, checking("file/b", target.endpoint().port)});
+  EXPECT_TRUE(run_until([&] { return heard == "PROXY UNKNOWN\r\n"; }));
+  EXPECT_TRUE(run_until([&] { return checked->check_counters().transitions == 2; }))
+      << "services that begin differently have a probe each";
 }
 
 }  // namespace

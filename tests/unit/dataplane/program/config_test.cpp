@@ -31,6 +31,31 @@ TEST(DataplaneConfig, TakesFlagsAndEnvironment) {
   EXPECT_EQ(config.observe, parse_endpoint("127.0.0.1:99").value());
 }
 
+TEST(DataplaneConfig, TakesTheZoneFromAFlagOrTheEnvironment) {
+  EXPECT_EQ(std::get<Config>(parse({})).zone, "");
+  EXPECT_EQ(std::get<Config>(parse({"--zone", "eu-1a"})).zone, "eu-1a");
+  ::setenv("EMPALME_ZONE", "eu-1b", 1);
+  EXPECT_EQ(std::get<Config>(parse({})).zone, "eu-1b");
+  ::unsetenv("EMPALME_ZONE");
+}
+
+TEST(DataplaneConfig, TheHandoffSocketIsAPathWithOrWithoutItsKind) {
+  for (const char* text : {"/run/x/handoff.sock", "unix:/run/x/handoff.sock"}) {
+    const auto parsed = parse({"--handoff", text, "--handoff-drain", "5"});
+    EXPECT_EQ(std::get<Config>(parsed).handoff, "/run/x/handoff.sock");
+    EXPECT_EQ(std::get<Config>(parsed).handoff_drain_s, 5u);
+  }
+}
+
+TEST(DataplaneConfig, WithoutAHandoffSocketThereIsNoHandoff) {
+  EXPECT_EQ(std::get<Config>(parse({})).handoff, "");
+}
+
+TEST(DataplaneConfig, AHandoffSocketWhoseNameIsTooLongIsRefused) {
+  EXPECT_THAT(refusal({"--handoff", ("/" + std::string(107, 'x')).c_str()}),
+              HasSubstr("107 characters"));
+}
+
 TEST(DataplaneConfig, TcpAdminOnlyOnInsecureLoopback) {
   EXPECT_THAT(refusal({"--admin", "tcp:127.0.0.1:99"}), HasSubstr("--tls-cert"));
   EXPECT_THAT(refusal({"--admin", "tcp:10.0.0.1:99", "--insecure-loopback"}),

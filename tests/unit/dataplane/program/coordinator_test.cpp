@@ -35,6 +35,18 @@ TEST_F(CoordinatorTest, HoldsNothingAtStart) {
   EXPECT_FALSE(coordinator.applied());
 }
 
+TEST_F(CoordinatorTest, IsSettledOnlyWhileNothingIsBeingApplied) {
+  EXPECT_FALSE(coordinator.settled());
+  path.at_once = false;
+  EXPECT_FALSE(put({1, 1}));
+  EXPECT_FALSE(coordinator.settled());
+  path.complete();
+  EXPECT_TRUE(coordinator.settled());
+  last.reset();
+  EXPECT_FALSE(put({1, 2}));
+  EXPECT_FALSE(coordinator.settled());
+}
+
 TEST_F(CoordinatorTest, PutMustGrowOrRepeat) {
   EXPECT_TRUE(put({1, 2})->ok());
   EXPECT_TRUE(put({1, 2})->ok());
@@ -50,6 +62,17 @@ TEST_F(CoordinatorTest, RefusedChangeTouchesNothing) {
   EXPECT_FALSE(put({1, 1})->ok());
   EXPECT_EQ(coordinator.held(), held);
   EXPECT_THAT(path.applied, SizeIs(1));
+}
+
+TEST_F(CoordinatorTest, HandsOnWhatHasNotChangedAsTheSameObject) {
+  ASSERT_TRUE(put({1, 1}, {service("file/a", "10.0.0.1"), service("file/b", "10.0.0.2")})->ok());
+  ASSERT_TRUE(put({1, 2}, {service("file/a", "10.0.0.1"), service("file/b", "10.0.0.3")})->ok());
+  ASSERT_TRUE(patch({1, 2, 3, {service("file/b", "10.0.0.4")}, {}})->ok());
+  ASSERT_THAT(path.applied, SizeIs(3));
+  const auto first = path.applied[0]->services.begin();
+  EXPECT_EQ(path.applied[1]->services.begin().element(), first.element());
+  EXPECT_EQ(path.applied[2]->services.begin().element(), first.element());
+  EXPECT_EQ(path.applied[2]->services[1].addresses[0], ip("10.0.0.4"));
 }
 
 TEST_F(CoordinatorTest, PatchNeedsItsBaseAndIsNotRepeated) {

@@ -46,6 +46,16 @@ TEST(FlowsJson, IdsAreTextSoThatNoReaderRoundsThem) {
   EXPECT_THAT(encode_flows({flow()}), HasSubstr(R"("id":"281474976710657")"));
 }
 
+TEST(FlowsJson, SaysWhichProtocol) {
+  proxy::Flow session = flow();
+  EXPECT_THAT(encode_flows({session}), HasSubstr(R"("protocol":"tcp")"));
+  session.protocol = Protocol::kUdp;
+  EXPECT_THAT(encode_flows({session}), HasSubstr(R"("protocol":"udp")"));
+  EXPECT_THAT(encode_flow_record(
+                  {.flow = session, .reason = proxy::EndReason::kIdle, .connect_ms = {}}, "now"),
+              HasSubstr(R"("protocol":"udp")"));
+}
+
 TEST(FlowsJson, WithoutABackendThereIsNone) {
   proxy::Flow dialling = flow();
   dialling.backend.reset();
@@ -54,15 +64,17 @@ TEST(FlowsJson, WithoutABackendThereIsNone) {
 }
 
 TEST(FlowRecord, SaysWhoEndedItAndHow) {
-  proxy::FlowRecord record{flow(), proxy::EndReason::kBackendReset, 2, 7};
+  proxy::FlowRecord record{
+      .flow = flow(), .reason = proxy::EndReason::kBackendReset, .retries = 2, .connect_ms = 7};
   const std::string line = encode_flow_record(record, "now");
-  EXPECT_THAT(line, HasSubstr(R"("end":"backend_reset","retries":2,"connect_ms":7)"));
+  EXPECT_THAT(line, HasSubstr(R"("end":"backend_reset","retries":2)"));
+  EXPECT_THAT(line, HasSubstr(R"("connect_ms":7)"));
   EXPECT_THAT(line, HasSubstr(R"("client":"198.51.100.7:40000")"));
   EXPECT_THAT(line, Not(HasSubstr("\n")));
 }
 
 TEST(FlowRecord, ANameOfAServiceCannotForgeALine) {
-  proxy::FlowRecord record{flow(), proxy::EndReason::kClientFin, 0, {}};
+  proxy::FlowRecord record{.flow = flow(), .connect_ms = {}};
   record.flow.service = "a\"}\n{\"x\":\"\xff";
   EXPECT_THAT(encode_flow_record(record, "now"), Not(HasSubstr("\n")));
 }
@@ -100,6 +112,12 @@ TEST(FlowLogTest, DropsAndCountsRatherThanGrowing) {
   signal(SIGPIPE, SIG_IGN);
   log.reset();
   close(ends[1]);
+}
+
+TEST(FlowRecords, ShowATerminalNothingThatItWouldObey) {
+  proxy::FlowRecord record;
+  record.flow.service = "file/\n\x1b[2J\x7f\u009b";
+  for (const char c : encode_flow_record(record, "t")) EXPECT_TRUE(c >= ' ' && c < '\x7f');
 }
 
 }  // namespace

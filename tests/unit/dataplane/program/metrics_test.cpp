@@ -29,6 +29,12 @@ TEST(DataplaneMetrics, CountsConnections) {
                                "empalme_dataplane_connections 2\n"));
 }
 
+TEST(DataplaneMetrics, TellsOverflowsOnlyWhereTheKernelDoes) {
+  EXPECT_THAT(text([](Metrics& out) { add_queue_metrics(out, 3); }),
+              HasSubstr("empalme_dataplane_listen_overflows_total 3\n"));
+  EXPECT_EQ(text([](Metrics& out) { add_queue_metrics(out, std::nullopt); }), "");
+}
+
 TEST(DataplaneMetrics, NamesTheReasonOfRefusedChanges) {
   FakePath path;
   Coordinator coordinator(path, {});

@@ -35,6 +35,14 @@ TEST(ServiceMetrics, NameTheServiceItsPortAndProtocol) {
                         "port=\"80\",protocol=\"tcp\"} 7\n"));
 }
 
+TEST(ServiceMetrics, SayThatAPortIsInPanic) {
+  auto one = port();
+  EXPECT_THAT(text({one}), HasSubstr("empalme_service_panic{service=\"file/web\",port=\"80\","
+                                     "protocol=\"tcp\"} 0\n"));
+  one.panic = 1;
+  EXPECT_THAT(text({one}), HasSubstr("protocol=\"tcp\"} 1\n"));
+}
+
 TEST(ServiceMetrics, NameTheBackendAndTheCause) {
   EXPECT_THAT(text({port()}), HasSubstr("backend=\"10.0.0.1:8080\",cause=\"refused\"} 2\n"));
   EXPECT_THAT(text({port()}), HasSubstr("empalme_backend_up{"));

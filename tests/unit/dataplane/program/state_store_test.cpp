@@ -1,6 +1,7 @@
 // The copy on disk: saved and loaded, corrupt, locked, and a folder that cannot be written.
 #include "dataplane/state_store.hpp"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 
 #include <cstdlib>
@@ -37,7 +38,9 @@ class StateStoreTest : public testing::Test {
   static std::shared_ptr<const DesiredState> state(uint64_t generation) {
     DesiredState out;
     out.version = {1, generation};
-    out.services.emplace_back().key = "file/a";
+    Service service;
+    service.key = "file/a";
+    out.services.push_back(service);
     return std::make_shared<const DesiredState>(std::move(out));
   }
 
@@ -77,6 +80,30 @@ TEST_F(StateStoreTest, SecondLockIsRefusedUntilTheFirstGoes) {
   EXPECT_EQ(second.error().code, "StateDirLocked");
   first.reset();
   EXPECT_TRUE(open().ok());
+}
+
+// As after a handoff: two descriptors of one lock, and the folder is free with the last of them.
+TEST_F(StateStoreTest, ALockThatAnotherProcessHandedOverServesAndOutlivesIt) {
+  auto leaving = must_open();
+  net::Fd lock(::fcntl(leaving->lock(), F_DUPFD_CLOEXEC, 0));
+  auto coming =
+      StateStore::open({.folder = folder / "state", .report = {}, .lock = std::move(lock)});
+  ASSERT_TRUE(coming.ok());
+  leaving.reset();
+  EXPECT_EQ(open().error().code, "StateDirLocked");
+  coming.value().reset();
+  EXPECT_TRUE(open().ok());
+}
+
+TEST_F(StateStoreTest, OneThatIsAbandonedWritesNothingMore) {
+  auto store = StateStore::open({folder / "state", {}, std::chrono::hours(1)});
+  ASSERT_TRUE(store.ok());
+  (*store)->save(state(1));
+  while ((*store)->saves() == 0) std::this_thread::yield();
+  (*store)->save(state(2));
+  (*store)->abandon();
+  store.value().reset();
+  EXPECT_EQ(must_open()->load(), *state(1));
 }
 
 TEST_F(StateStoreTest, UnusableFolderIsSaid) {

@@ -11,6 +11,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 using testing::SizeIs;
 
 ServiceReport one(const std::string& key, bool programmed = true) {
@@ -96,6 +97,16 @@ TEST(StatusJson, WritesTheContractsNames) {
                               "\"instance\":\"i\",\"rev\":\"i.1\",\"epoch\":3,\"generation\":17"));
   EXPECT_THAT(text, HasSubstr("\"backend\":\"10.0.0.1:80\",\"reason\":\"AddressRefused\""));
   EXPECT_THAT(text, HasSubstr("\"programmed\":true,\"reason\":\"\",\"connections\":0"));
+}
+
+TEST(StatusJson, SaysThatAListenerIsInPanicOnlyWhereItIs) {
+  StatusBoard board("i");
+  ServiceReport calm = one("a"), panicking = one("b");
+  panicking.ports.at(0).panic = true;
+  board.update({3, 17}, {}, {calm});
+  EXPECT_THAT(encode_status(board.view(std::nullopt), "i", {}), Not(HasSubstr("panic")));
+  board.update({3, 18}, {}, {panicking});
+  EXPECT_THAT(encode_status(board.view(std::nullopt), "i", {}), HasSubstr("\"panic\":true"));
 }
 
 }  // namespace

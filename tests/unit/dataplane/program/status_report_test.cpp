@@ -52,6 +52,17 @@ TEST(StatusReport, BelievesTheByteEngineWhenAFailureIsOver) {
   EXPECT_EQ(out[0].ports[0].reason, "");
 }
 
+TEST(StatusReport, SaysThatAListenerIsInPanicAndWakesAReader) {
+  auto calm = live("a", "192.0.2.1");
+  auto panicking = calm;
+  panicking.ports[0].panic = true;
+  const auto held = holding({service("a", "192.0.2.1")});
+  const auto before = report(held, {calm}, {}), after = report(held, {panicking}, {});
+  EXPECT_FALSE(before[0].ports[0].panic);
+  EXPECT_TRUE(after[0].ports[0].panic);
+  EXPECT_FALSE(same_but_for_connections(before[0], after[0]));
+}
+
 TEST(StatusReport, MergesTheCornersOfOneService) {
   Service both = service("a", "192.0.2.1");
   both.addresses.push_back(ip("192.0.2.2"));

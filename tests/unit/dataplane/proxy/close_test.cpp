@@ -187,7 +187,7 @@ TEST_F(CloseTest, AListenerThatGoesToAnotherServiceTakesNoConnectionsAlong) {
   port.port = port_;
   port.backends.emplace_back().address = *IpAddress::parse("127.0.0.1");
   port.backends.back().port = second.port;
-  next.services[0].ports.push_back(port);
+  next.services.edit(0).ports.push_back(port);
   EXPECT_TRUE(apply(next).empty());
   EXPECT_TRUE(is_reset(client));
   const Fd again = dial(port_);

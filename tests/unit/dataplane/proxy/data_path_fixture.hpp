@@ -51,6 +51,24 @@ struct Server {
   uint16_t port = 0;
 };
 
+// A port on which every connect hangs: its queue is full, so the kernel drops what comes.
+struct BlackHole {
+  BlackHole() : fd(socket(AF_INET, SOCK_STREAM, 0)) {
+    const auto address = loopback(0);
+    bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+    listen(fd.get(), 0);
+    port = port_of(fd.get());
+    for (int i = 0; i < 4; ++i) {
+      fill.push_back(Fd(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0)));
+      const auto where = loopback(port);
+      connect(fill.back().get(), reinterpret_cast<const sockaddr*>(&where), sizeof where);
+    }
+  }
+  Fd fd;
+  uint16_t port = 0;
+  std::vector<Fd> fill;
+};
+
 inline uint16_t free_port() { return Server().port; }
 
 inline Fd dial(uint16_t port) {
@@ -141,6 +159,28 @@ class DataPathTest : public testing::Test {
     DataPathCounters out;
     on_control([&] { out = path_->counters(); });
     return out;
+  }
+  std::vector<Flow> flows() {
+    std::promise<std::vector<Flow>> answer;
+    on_control([&] {
+      path_->flows({}, [&](std::vector<Flow> found) { answer.set_value(std::move(found)); });
+    });
+    return answer.get_future().get();
+  }
+  bool kill(uint64_t id) {
+    std::promise<bool> answer;
+    on_control([&] { path_->kill(id, [&](bool found) { answer.set_value(found); }); });
+    return answer.get_future().get();
+  }
+  void drain(unsigned grace_ms) {
+    std::promise<void> drained;
+    on_control([&] { path_->drain(grace_ms, [&] { drained.set_value(); }); });
+    EXPECT_EQ(drained.get_future().wait_for(std::chrono::seconds(5)), std::future_status::ready);
+  }
+  void set_health(uint16_t backend, Health health) {
+    const BackendId id{
+        "file/web", port_, Protocol::kTcp, {*IpAddress::parse("127.0.0.1"), backend}};
+    on_control([&] { path_->set_health(id, health, ""); });
   }
   // Looks again until it holds, for five seconds at most.
   bool eventually(const std::function<bool()>& holds) {

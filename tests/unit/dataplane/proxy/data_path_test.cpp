@@ -193,12 +193,12 @@ TEST_F(DataPathTest, NamesAFieldThatItDoesNotServe) {
   DesiredState state{{1, 1}, {{"k", {*IpAddress::parse("127.0.0.1")}, {}, {}}}};
   ServicePort port;
   port.port = port_;
-  port.policy.busy_poll_us = 50;
-  state.services[0].ports.push_back(port);
+  port.policy.mode = Mode::kKernel;
+  state.services.edit(0).ports.push_back(port);
   const auto failed = apply(state);
   ASSERT_EQ(failed.size(), 1U);
   EXPECT_EQ(failed[0].reason, "Unsupported");
-  EXPECT_NE(failed[0].message.find("policy.busy_poll_us"), std::string::npos);
+  EXPECT_NE(failed[0].message.find("policy.mode"), std::string::npos);
 }
 
 }  // namespace

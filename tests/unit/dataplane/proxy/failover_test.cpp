@@ -1,31 +1,12 @@
 // Backends that fail: ejection, moving on, coming back; and limits on who and how long.
-#include "tests/unit/dataplane/proxy/data_path_fixture.hpp"
-
 #include <algorithm>
 
 #include "common/model/support.hpp"
 #include "dataplane/proxy/sockets.hpp"
+#include "tests/unit/dataplane/proxy/data_path_fixture.hpp"
 
 namespace lb::proxy {
 namespace {
-
-// A port on which every connect hangs: its queue is full, so the kernel drops what comes.
-struct BlackHole {
-  BlackHole() : fd(socket(AF_INET, SOCK_STREAM, 0)) {
-    const auto address = loopback(0);
-    bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
-    listen(fd.get(), 0);
-    port = port_of(fd.get());
-    for (int i = 0; i < 4; ++i) {
-      fill.push_back(Fd(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0)));
-      const auto where = loopback(port);
-      connect(fill.back().get(), reinterpret_cast<const sockaddr*>(&where), sizeof where);
-    }
-  }
-  Fd fd;
-  uint16_t port = 0;
-  std::vector<Fd> fill;
-};
 
 using FailoverTest = DataPathTest;
 
@@ -274,17 +255,36 @@ TEST(PeerState, SeesWhatIsNotAcknowledged) {
 TEST(Features, ADefaultServiceAsksForNothingThatIsNotServed) {
   ServicePort port;
   EXPECT_EQ(unsupported(port), std::nullopt);
-  port.policy.hedge_ms = 1;
+  port.policy.mode = Mode::kKernel;
   EXPECT_NE(unsupported(port), std::nullopt);
 }
 
 TEST(Features, NamesNothingThatIsRefused) {
   for (const auto& feature : served_features()) {
-    EXPECT_EQ(feature.find("hedge"), std::string::npos);
-    EXPECT_EQ(feature.find("busy_poll_us"), std::string::npos);
+    EXPECT_EQ(feature.find("kernel"), std::string::npos);
   }
   const auto all = served_features();
   EXPECT_TRUE(std::is_sorted(all.begin(), all.end()));
+}
+
+// Not by a second rule of its own: who is called down is as little use as who was just called so.
+TEST_F(FailoverTest, ADialIsNotMovedFromOneBackendCalledDownToAnother) {
+  Server sick;
+  const BlackHole hole;
+  policy_.connect_timeout_ms = 60'000;
+  serve({hole.port});
+  const Fd client = dial(port_);
+  ASSERT_TRUE(eventually([&] { return counters().dials == 1; }));
+  serve({hole.port, sick.port});
+  set_health(sick.port, Health::kDown);
+  set_health(hole.port, Health::kDown);
+  EXPECT_EQ(flows().size(), 1U) << "and by now every worker knows";
+  EXPECT_EQ(counters().retries, 0U);
+  set_health(sick.port, Health::kUp);
+  set_health(hole.port, Health::kUnknown);
+  set_health(hole.port, Health::kDown);
+  EXPECT_TRUE(sick.accept_one().valid()) << "a sound one is better";
+  EXPECT_EQ(counters().retries, 1U);
 }
 
 TEST_F(FailoverTest, ABackendThatACheckCallsDownIsUsedOnlyForWantOfAnother) {

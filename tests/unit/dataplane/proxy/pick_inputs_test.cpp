@@ -29,7 +29,7 @@ TEST(PickInputs, SayWhoIsOutAndWhoWasTried) {
   given.records[0]->ejected = Ejection::kRefused;
   PickInputs inputs(0);
   const auto& got = inputs.candidates(
-      given, [&](const BackendRecord& record) { return &record == given.records[2].get(); });
+      given, [&](const BackendRecord& record) { return &record == given.records[2].get(); }, 0);
   ASSERT_EQ(got.size(), 3U);
   EXPECT_TRUE(got[0].ejected && !got[0].tried);
   EXPECT_TRUE(!got[1].ejected && !got[1].tried);
@@ -42,7 +42,7 @@ TEST(PickInputs, CountConnectionsWhereThePolicyReadsThem) {
     const ListenerConfig given = config(policy, 2);
     given.records[1]->connections = 7;
     PickInputs inputs(0);
-    const auto& got = inputs.candidates(given, nobody);
+    const auto& got = inputs.candidates(given, nobody, 0);
     EXPECT_EQ(got[0].connections, 0U);
     EXPECT_EQ(got[1].connections, 7U);
   }
@@ -52,15 +52,49 @@ TEST(PickInputs, StopCountingAtTheLargestNumber) {
   const ListenerConfig given = config(Balance::kMaglev, 1);
   given.records[0]->connections = uint64_t{1} << 40;
   PickInputs inputs(0);
-  EXPECT_EQ(inputs.candidates(given, nobody)[0].connections, UINT32_MAX);
+  EXPECT_EQ(inputs.candidates(given, nobody, 0)[0].connections, UINT32_MAX);
 }
 
 TEST(PickInputs, ForgetThePickBefore) {
   const ListenerConfig given = config(Balance::kRoundRobin, 2);
   PickInputs inputs(0);
-  inputs.candidates(given, [](const BackendRecord&) { return true; });
-  EXPECT_FALSE(inputs.candidates(given, nobody)[0].tried);
-  EXPECT_EQ(inputs.candidates(config(Balance::kRoundRobin, 1), nobody).size(), 1U);
+  inputs.candidates(
+      given, [](const BackendRecord&) { return true; }, 0);
+  EXPECT_FALSE(inputs.candidates(given, nobody, 0)[0].tried);
+  EXPECT_EQ(inputs.candidates(config(Balance::kRoundRobin, 1), nobody, 0).size(), 1U);
+}
+
+TEST(PickInputs, GiveWhoCameBackAShareThatGrows) {
+  ListenerConfig given = config(Balance::kRoundRobin, 2);
+  given.policy.slow_start_s = 10;
+  given.records[1]->came_back(5'000);
+  PickInputs inputs(0);
+  const auto share = [&](uint64_t now) { return inputs.candidates(given, nobody, now)[1].share; };
+  EXPECT_EQ(share(4'990), 100) << "another thread's clock may be a little behind";
+  EXPECT_EQ(share(5'000), 100);
+  EXPECT_EQ(share(10'000), 550);
+  EXPECT_EQ(inputs.candidates(given, nobody, 10'000)[0].share, 1000);
+  EXPECT_FALSE(given.records[1]->untouched());
+  EXPECT_EQ(share(15'000), 1000);
+  EXPECT_TRUE(given.records[1]->untouched()) << "the list as configured will do again";
+}
+
+TEST(PickInputs, ForgetAReturnWhereThePolicyHasNoSlowStart) {
+  const ListenerConfig given = config(Balance::kRoundRobin, 1);
+  given.records[0]->came_back(5'000);
+  PickInputs inputs(0);
+  EXPECT_EQ(inputs.candidates(given, nobody, 5'000)[0].share, 1000);
+  EXPECT_TRUE(given.records[0]->untouched());
+}
+
+TEST(PickInputs, StartASecondReturnAnew) {
+  ListenerConfig given = config(Balance::kRoundRobin, 1);
+  given.policy.slow_start_s = 10;
+  PickInputs inputs(0);
+  given.records[0]->readmit(5'000);
+  EXPECT_EQ(inputs.candidates(given, nobody, 14'000)[0].share, 910);
+  given.records[0]->readmit(14'000);
+  EXPECT_EQ(inputs.candidates(given, nobody, 14'000)[0].share, 100);
 }
 
 TEST(PickInputs, AskForTheClientOnlyForMaglev) {

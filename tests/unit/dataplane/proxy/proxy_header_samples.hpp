@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "dataplane/proxy/proxy_header.hpp"
+#include "tests/support/naive_proxy_header.hpp"
 
 namespace lb::proxy::test {
 
@@ -49,18 +50,6 @@ inline std::string block_of(uint8_t family) {
   }
 }
 
-// Bit by bit from the polynomial, not by the table of the code under test.
-inline uint32_t slow_crc(const std::string& bytes) {
-  uint32_t crc = 0xffffffff;
-  for (const char byte : bytes) {
-    for (int bit = 0; bit < 8; ++bit) {
-      const bool carry = ((crc ^ static_cast<uint8_t>(byte) >> bit) & 1) != 0;
-      crc = crc / 2 ^ (carry ? 0x82f63b78 : 0);
-    }
-  }
-  return ~crc;
-}
-
 // The header with a checksum as its last field.
 inline std::string with_crc(const std::string& header) {
   const std::string block = header.substr(16) + tlv(3, std::string(4, '\0'));
@@ -72,8 +61,8 @@ inline std::string with_crc(const std::string& header) {
 inline std::vector<std::string> good_headers() {
   const Endpoint four = endpoint("192.0.2.1:56324");
   const Endpoint six = endpoint("[2001:db8::1]:443");
-  std::vector<std::string> out = {encode_proxy_v1_local(),
-                                  encode_proxy_v2_local(),
+  std::vector<std::string> out = {std::string(proxy_local_header(ProxyProtocol::kV1)),
+                                  std::string(proxy_local_header(ProxyProtocol::kV2)),
                                   "PROXY UNKNOWN something else\r\n",
                                   "PROXY TCP4 0.0.0.0 0.0.0.0 0 0\r\n",
                                   "PROXY TCP4 255.255.255.255 255.255.255.255 65535 65535\r\n",

@@ -27,7 +27,7 @@ const Endpoint kLocal6 = endpoint("[2001:db8::7]:443");
 TEST(ProxyHeaderEncode, WritesVersion1AsTheSpecificationShowsIt) {
   EXPECT_EQ(encode_proxy_v1(kClient4, kLocal4), "PROXY TCP4 192.0.2.1 198.51.100.7 56324 443\r\n");
   EXPECT_EQ(encode_proxy_v1(kClient6, kLocal6), "PROXY TCP6 2001:db8::1 2001:db8::7 56324 443\r\n");
-  EXPECT_EQ(encode_proxy_v1_local(), "PROXY UNKNOWN\r\n");
+  EXPECT_EQ(proxy_local_header(ProxyProtocol::kV1), "PROXY UNKNOWN\r\n");
 }
 
 TEST(ProxyHeaderEncode, Version1HasNoWordForMixedFamilies) {
@@ -51,7 +51,7 @@ TEST(ProxyHeaderEncode, NamesFamilyAndProtocolInVersion2) {
   EXPECT_EQ(encode_proxy_v2(kClient4, kLocal4, Protocol::kUdp)[13], '\x12');
   EXPECT_EQ(encode_proxy_v2(kClient6, kLocal6, Protocol::kTcp)[13], '\x21');
   EXPECT_EQ(encode_proxy_v2(kClient6, kLocal6, Protocol::kUdp)[13], '\x22');
-  EXPECT_EQ(encode_proxy_v2_local(), v2_header(0x20, 0x00, ""));
+  EXPECT_EQ(proxy_local_header(ProxyProtocol::kV2), v2_header(0x20, 0x00, ""));
 }
 
 TEST(ProxyHeaderEncode, MixedFamiliesOfVersion2AreMappedIntoIpv6) {
@@ -83,8 +83,9 @@ TEST(ProxyHeaderParse, TakesTheLongestLineOfVersion1) {
 
 TEST(ProxyHeaderParse, UnknownAndLocalHaveNoAddresses) {
   for (const std::string& header :
-       {encode_proxy_v1_local(), std::string("PROXY UNKNOWN 1.2.3.4 what\tever\r\n"),
-        encode_proxy_v2_local(), v2_header(0x20, 0x11, block_of(0x11)),
+       {std::string(proxy_local_header(ProxyProtocol::kV1)),
+        std::string("PROXY UNKNOWN 1.2.3.4 what\tever\r\n"),
+        std::string(proxy_local_header(ProxyProtocol::kV2)), v2_header(0x20, 0x11, block_of(0x11)),
         v2_header(0x20, 0x77, "whatever"), v2_header(0x21, 0x00, ""),
         v2_header(0x21, 0x31, block_of(0x31)), v2_header(0x21, 0x32, block_of(0x32))}) {
     const ParseResult got = parse(header + "payload");

@@ -15,6 +15,21 @@ TEST_F(UdpAddressesTest, AWildcardListenerAnswersFromTheAddressThatWasAsked) {
   EXPECT_EQ(next(client).from, asked);
 }
 
+TEST_F(UdpAddressesTest, LeavesFromTheSourceThatItsBackendIsGiven) {
+  const UdpSocket client, backend;
+  record(backend.endpoint)->source_v4 = 0x7f000106;
+  serve({backend.endpoint});
+  client.send("x", address_);
+  EXPECT_EQ(next(backend).from.address, IpAddress::parse("127.0.1.6").value());
+}
+
+TEST_F(UdpAddressesTest, ASourceThatIsGoneIsNoReasonNotToServe) {
+  const UdpSocket client, backend;
+  record(backend.endpoint)->source_v4 = 0xc0000201;
+  serve({backend.endpoint});
+  EXPECT_EQ(exchange(client, backend, "x"), "re: x");
+}
+
 TEST_F(UdpAddressesTest, OnAWildcardEachAddressThatIsAskedIsASession) {
   const UdpSocket client, backend;
   serve_at("0.0.0.0", {backend.endpoint});

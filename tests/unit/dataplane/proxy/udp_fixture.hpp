@@ -2,11 +2,13 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <sys/socket.h>
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -80,6 +82,28 @@ inline Endpoint closed_port(const std::string& address = "127.0.0.9") {
   return UdpSocket(address).endpoint;
 }
 
+// The kernel cuts only what it may checksum, so a socket without checksums refuses trains, as a
+// path does that is too narrow for their datagrams.
+inline void refuse_trains(int fd) {
+  const int on = 1;
+  ASSERT_EQ(setsockopt(fd, SOL_SOCKET, SO_NO_CHECK, &on, sizeof on), 0);
+}
+
+// The relay's own socket to that backend.
+inline int socket_to(const Endpoint& backend) {
+  for (int fd = 3; fd < 1024; ++fd) {
+    net::SockAddr peer;
+    peer.length = sizeof peer.storage;
+    auto* raw = reinterpret_cast<sockaddr*>(&peer.storage);
+    if (getpeername(fd, raw, &peer.length) == 0 && net::to_endpoint(peer) == backend) return fd;
+  }
+  return -1;
+}
+
+inline void cut_what_it_sends(const UdpSocket& socket, int segment) {
+  ASSERT_EQ(setsockopt(socket.fd.get(), IPPROTO_UDP, UDP_SEGMENT, &segment, sizeof segment), 0);
+}
+
 class UdpRelayTest : public testing::Test {
  protected:
   using Records = std::vector<std::shared_ptr<BackendRecord>>;
@@ -110,8 +134,13 @@ class UdpRelayTest : public testing::Test {
     out->address = address_;
     out->policy = policy_;
     out->counts = counts_;
+    if (policy_.max_connections_per_source != 0 || policy_.max_rate_per_source != 0) {
+      out->limits = limits_;
+    }
+    if (policy_.affinity_seconds != 0) out->affinity = affinity_;
     for (const Endpoint& backend : backends) {
       out->candidates.push_back({});
+      if (states_.contains(backend)) out->candidates.back().state = states_[backend];
       out->records.push_back(record(backend));
     }
     return out;
@@ -165,6 +194,9 @@ class UdpRelayTest : public testing::Test {
   Policy policy_;
   Endpoint address_;
   std::shared_ptr<ListenerCounts> counts_ = std::make_shared<ListenerCounts>();
+  std::shared_ptr<SourceLimits> limits_ = std::make_shared<SourceLimits>();
+  std::shared_ptr<AffinityTable> affinity_ = std::make_shared<AffinityTable>();
+  std::map<Endpoint, BackendState> states_;  // of whom it is not ready
   Records records_;
   std::vector<Endpoint> ejected_;
   std::unique_ptr<UdpRelay> relay_;

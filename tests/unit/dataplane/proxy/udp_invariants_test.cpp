@@ -40,6 +40,31 @@ TEST_F(UdpInvariantsTest, ADatagramOfAKnownClientCostsNoHeapWork) {
   EXPECT_EQ(counters().datagrams_out, 500u);
 }
 
+TEST_F(UdpInvariantsTest, ADatagramWithItsIntroductionCostsNoHeapWork) {
+  const UdpSocket client, backend;
+  policy_.proxy_protocol = ProxyProtocol::kV2;
+  serve({backend.endpoint});
+  client.send("x", address_);
+  next(backend);
+  for (int round = 0; round < 20; ++round) {
+    for (int i = 0; i < 5; ++i) client.send("question", address_);
+    EXPECT_EQ(allocations_of_a_poll(), 0u);
+  }
+}
+
+TEST_F(UdpInvariantsTest, ARefusedDatagramCostsNoHeapWork) {
+  const std::vector<UdpSocket> clients(20);
+  const UdpSocket known, backend;
+  policy_.max_connections_per_source = 1;
+  serve({backend.endpoint});
+  exchange(known, backend, "x");
+  for (int round = 0; round < 20; ++round) {
+    for (const auto& client : clients) client.send("x", address_);
+    EXPECT_EQ(allocations_of_a_poll(), 0u);
+  }
+  EXPECT_EQ(counters().limit_refused, 400u);
+}
+
 TEST_F(UdpInvariantsTest, TheWheelIsNotTouchedByADatagram) {
   const UdpSocket client, backend;
   serve({backend.endpoint});
@@ -90,7 +115,7 @@ TEST_F(UdpInvariantsTest, TheBooksBalanceWhateverHappens) {
         pass_time(random() % 30'000);
         break;
       case 5:
-        record(endpoints[which])->readmit();
+        record(endpoints[which])->readmit(now_);
         break;
       default:
         const size_t burst = random() % 8;

@@ -1,6 +1,4 @@
 // Several datagrams in one message of the kernel's: when a relay makes, takes and gives up trains.
-#include <netinet/udp.h>
-
 #include "tests/unit/dataplane/proxy/udp_fixture.hpp"
 
 namespace lb::proxy {
@@ -8,25 +6,6 @@ namespace {
 
 class UdpTrainsTest : public UdpRelayTest {
  protected:
-  // The kernel cuts only what it may checksum, so a socket without checksums refuses trains, as a
-  // path does that is too narrow for their datagrams.
-  static void refuse_trains(int fd) {
-    const int on = 1;
-    ASSERT_EQ(setsockopt(fd, SOL_SOCKET, SO_NO_CHECK, &on, sizeof on), 0);
-  }
-  // The relay's own socket to that backend.
-  static int socket_to(const Endpoint& backend) {
-    for (int fd = 3; fd < 1024; ++fd) {
-      net::SockAddr peer;
-      peer.length = sizeof peer.storage;
-      auto* raw = reinterpret_cast<sockaddr*>(&peer.storage);
-      if (getpeername(fd, raw, &peer.length) == 0 && net::to_endpoint(peer) == backend) return fd;
-    }
-    return -1;
-  }
-  static void cut_what_it_sends(const UdpSocket& socket, int segment) {
-    ASSERT_EQ(setsockopt(socket.fd.get(), IPPROTO_UDP, UDP_SEGMENT, &segment, sizeof segment), 0);
-  }
   // What the i-th of `count` equal datagrams holds; the last is shorter.
   static std::string text(int i, int count) {
     return std::string(i + 1 == count ? 100 : 1200, char('a' + i % 26));

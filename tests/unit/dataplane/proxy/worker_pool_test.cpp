@@ -98,7 +98,7 @@ TEST_F(WorkerPoolTest, ListensOnlyToWhatCouldBeOpened) {
   for (const uint16_t number : {port_, occupant.port}) {
     ServicePort port;
     port.port = number;
-    state.services[0].ports.push_back(port);
+    state.services.edit(0).ports.push_back(port);
   }
   EXPECT_EQ(apply(state).size(), 1u);
   on_control([&] {

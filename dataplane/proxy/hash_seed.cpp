@@ -1,4 +1,4 @@
-#include "dataplane/proxy/sip_hash.hpp"
+#include "dataplane/proxy/hash_seed.hpp"
 
 #include <random>
 

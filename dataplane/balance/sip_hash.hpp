@@ -1,5 +1,5 @@
-// SipHash-1-3 (Aumasson and Bernstein, 2012) over 64-bit words, under a random key that each
-// process draws once: whoever chooses source addresses cannot choose where they land in a table.
+// SipHash-1-3 (Aumasson and Bernstein, 2012) over 64-bit words: under a secret key, whoever chooses
+// source addresses cannot choose where they land in a table.
 //
 // For keys that all have the same length within one table: the length block of the original is left
 // out. Values; any thread.
@@ -8,13 +8,12 @@
 #include <bit>
 #include <cstdint>
 
-namespace lb::proxy {
+namespace lb::balance {
 
 struct HashSeed {
   uint64_t a = 0;
   uint64_t b = 0;
 };
-const HashSeed& process_hash_seed();  // the same for the life of the process
 
 class SipHash {
  public:
@@ -53,4 +52,4 @@ class SipHash {
   uint64_t v0_, v1_, v2_, v3_;
 };
 
-}  // namespace lb::proxy
+}  // namespace lb::balance

@@ -1,0 +1,314 @@
+#include "dataplane/carried_counts.hpp"
+
+#include <charconv>
+#include <optional>
+#include <string_view>
+
+namespace lb::dataplane {
+namespace {
+
+template <class Totals>
+struct Row {
+  const char* name;
+  uint64_t Totals::*value;
+};
+
+using Path = proxy::DataPathCounters;
+constexpr Row<Path> kPathRows[] = {
+    {"accepted", &Path::accepted},
+    {"closed", &Path::closed},
+    {"bytes_in", &Path::bytes_in},
+    {"bytes_out", &Path::bytes_out},
+    {"splice_bytes", &Path::splice_bytes},
+    {"copy_bytes", &Path::copy_bytes},
+    {"dials", &Path::dials},
+    {"connect_refused", &Path::connect_refused},
+    {"connect_timeouts", &Path::connect_timeouts},
+    {"connect_errors", &Path::connect_errors},
+    {"retries", &Path::retries},
+    {"no_backend", &Path::no_backend},
+    {"resets_from_client", &Path::resets_from_client},
+    {"resets_from_backend", &Path::resets_from_backend},
+    {"readmissions", &Path::readmissions},
+    {"source_refused", &Path::source_refused},
+    {"ejections", &Path::ejections},
+    {"drain_resets", &Path::drain_resets},
+    {"dead_peers", &Path::dead_peers},
+    {"idle_timeouts", &Path::idle_timeouts},
+    {"accept_paused", &Path::accept_paused},
+    {"pipe_fallbacks", &Path::pipe_fallbacks},
+    {"client_gone_while_dialling", &Path::client_gone_while_dialling},
+    {"passed_on", &Path::passed_on},
+    {"killed", &Path::killed},
+    {"limit_refused", &Path::limit_refused},
+    {"proxy_headers_refused", &Path::proxy_headers_refused},
+    {"udp_opened", &Path::udp_opened},
+    {"udp_closed", &Path::udp_closed},
+    {"udp_datagrams_in", &Path::udp_datagrams_in},
+    {"udp_datagrams_out", &Path::udp_datagrams_out},
+    {"udp_moved", &Path::udp_moved},
+    {"udp_refused", &Path::udp_refused},
+    {"udp_idle_timeouts", &Path::udp_idle_timeouts},
+    {"udp_no_backend", &Path::udp_no_backend},
+    {"udp_source_refused", &Path::udp_source_refused},
+    {"udp_session_limit", &Path::udp_session_limit},
+    {"udp_limit_refused", &Path::udp_limit_refused},
+    {"udp_too_large", &Path::udp_too_large},
+    {"udp_queue_overflows", &Path::udp_queue_overflows},
+    {"udp_own_wants", &Path::udp_own_wants},
+    {"udp_dropped", &Path::udp_dropped},
+};
+
+using PortTotals = proxy::PortTotals;
+constexpr Row<PortTotals> kPortRows[] = {
+    {"accepted", &PortTotals::accepted},
+    {"closed", &PortTotals::closed},
+    {"bytes_in", &PortTotals::bytes_in},
+    {"bytes_out", &PortTotals::bytes_out},
+    {"retries", &PortTotals::retries},
+    {"no_backend", &PortTotals::no_backend},
+    {"source_refused", &PortTotals::source_refused},
+    {"limit_refused", &PortTotals::limit_refused},
+};
+
+using BackendTotals = proxy::BackendTotals;
+constexpr Row<BackendTotals> kBackendRows[] = {
+    {"connections", &BackendTotals::connections}, {"bytes_in", &BackendTotals::bytes_in},
+    {"bytes_out", &BackendTotals::bytes_out},     {"refused", &BackendTotals::refused},
+    {"timeouts", &BackendTotals::timeouts},       {"errors", &BackendTotals::errors},
+    {"ejections", &BackendTotals::ejections},
+};
+
+constexpr char kConnect[] = "connect_", kLife[] = "life_", kSum[] = "sum";
+
+// Zero need not be told. The first come first where there are too many.
+void put(handoff::Counters& out, std::string name, uint64_t value) {
+  if (value != 0 && out.size() < handoff::kMaxCounters) out[std::move(name)] = value;
+}
+
+template <class Totals, size_t kRows>
+bool set(Totals& to, const Row<Totals> (&rows)[kRows], std::string_view name, uint64_t value) {
+  for (const auto& row : rows) {
+    if (name != row.name) continue;
+    to.*row.value = value;
+    return true;
+  }
+  return false;
+}
+
+template <class Totals, size_t kRows>
+void add(Totals& to, const Row<Totals> (&rows)[kRows], const Totals& from) {
+  for (const auto& row : rows) to.*row.value += from.*row.value;
+}
+
+template <size_t kBounds>
+void put_histogram(handoff::Counters& out, const std::string& prefix, const std::string& key,
+                   const proxy::HistogramTotals<kBounds>& from) {
+  for (size_t i = 0; i <= kBounds; ++i) {
+    put(out, prefix + std::to_string(i) + "|" + key, from.counts[i]);
+  }
+  put(out, prefix + kSum + "|" + key, from.sum_ms);
+}
+
+// `name` without its prefix: the number of a bucket, or the sum.
+template <size_t kBounds>
+void set_histogram(proxy::HistogramTotals<kBounds>& to, std::string_view name, uint64_t value) {
+  if (name == kSum) {
+    to.sum_ms = value;
+    return;
+  }
+  size_t bucket = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), bucket);
+  if (error == std::errc{} && end == name.data() + name.size() && bucket <= kBounds) {
+    to.counts[bucket] = value;
+  }
+}
+
+template <size_t kBounds>
+void add_histogram(proxy::HistogramTotals<kBounds>& to,
+                   const proxy::HistogramTotals<kBounds>& from) {
+  for (size_t i = 0; i <= kBounds; ++i) to.counts[i] += from.counts[i];
+  to.sum_ms += from.sum_ms;
+}
+
+std::string place(const char* kind, uint16_t port, Protocol protocol) {
+  return std::string(kind) + "|" + std::to_string(port) + "|" + to_string(protocol) + "|";
+}
+
+// The first `count` words, and what comes after them; empty when there are fewer.
+std::vector<std::string> split(const std::string& name, size_t count, std::string& rest) {
+  std::vector<std::string> out;
+  size_t begin = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const size_t end = name.find('|', begin);
+    if (end == std::string::npos) return {};
+    out.push_back(name.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  rest = name.substr(begin);
+  return out;
+}
+
+std::optional<uint16_t> number(const std::string& text) {
+  uint16_t out = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return out;
+}
+
+Protocol protocol_of(const std::string& text) {
+  return text == to_string(Protocol::kUdp) ? Protocol::kUdp : Protocol::kTcp;
+}
+
+}  // namespace
+
+void encode_totals(const proxy::DataPathCounters& path, const std::vector<proxy::PortTotals>& ports,
+                   handoff::Counters& out) {
+  for (const auto& row : kPathRows) put(out, std::string("path|") + row.name, path.*row.value);
+  for (const auto& port : ports) {
+    const std::string prefix = place("port", port.port, port.protocol);
+    for (const auto& row : kPortRows) put(out, prefix + row.name + "|" + port.key, port.*row.value);
+    put_histogram(out, prefix + kConnect, port.key, port.connect);
+    put_histogram(out, prefix + kLife, port.key, port.life);
+  }
+  for (const auto& port : ports) {
+    for (const auto& backend : port.backends) {
+      const std::string prefix =
+          place("backend", port.port, port.protocol) + backend.backend.to_string() + "|";
+      for (const auto& row : kBackendRows) {
+        put(out, prefix + row.name + "|" + port.key, backend.*row.value);
+      }
+    }
+  }
+}
+
+void encode_down(const std::vector<proxy::ServiceStatus>& status, handoff::Counters& out) {
+  for (const auto& service : status) {
+    for (const auto& port : service.ports) {
+      for (const auto& backend : port.backends) {
+        if (backend.health != "down") continue;
+        put(out,
+            place("down", port.port, port.protocol) + backend.backend.to_string() + "|" +
+                service.key,
+            1);
+      }
+    }
+  }
+}
+
+std::vector<proxy::BackendId> decode_down(const handoff::Counters& from) {
+  std::vector<proxy::BackendId> out;
+  for (const auto& [name, value] : from) {
+    std::string key;
+    const auto words = split(name, 4, key);
+    if (words.empty() || words[0] != "down") continue;
+    const auto port = number(words[1]);
+    const auto backend = parse_endpoint(words[3]);
+    if (port && backend) out.push_back({key, *port, protocol_of(words[2]), *backend});
+  }
+  return out;
+}
+
+void encode_drained(const std::set<proxy::Drain>& drains, handoff::Counters& out) {
+  for (const auto& drain : drains) {
+    const std::string backend = drain.backend ? drain.backend->to_string() : std::string();
+    put(out, "drain|" + backend + "|" + drain.service, 1);
+  }
+}
+
+std::set<proxy::Drain> decode_drained(const handoff::Counters& from) {
+  std::set<proxy::Drain> out;
+  for (const auto& [name, value] : from) {
+    proxy::Drain drain;
+    const auto words = split(name, 2, drain.service);
+    if (words.empty() || words[0] != "drain") continue;
+    const auto backend = parse_endpoint(words[1]);
+    // Not understood, it must not come to mean every backend.
+    if (!words[1].empty() && !backend) continue;
+    if (backend) drain.backend = *backend;
+    out.insert(std::move(drain));
+  }
+  return out;
+}
+
+void CarriedCounts::take(const handoff::Counters& from) {
+  *this = {};
+  for (const auto& [name, value] : from) {
+    const std::string kind = name.substr(0, name.find('|'));
+    const size_t count = kind == "port" ? 4 : kind == "backend" ? 5 : 1;
+    std::string rest;
+    const auto words = split(name, count, rest);
+    if (!words.empty()) take_one(words, rest, value);
+  }
+}
+
+void CarriedCounts::take_one(const std::vector<std::string>& words, const std::string& key,
+                             uint64_t value) {
+  if (words.size() == 1) {
+    if (words[0] == "path") set(path_, kPathRows, key, value);
+    if (words[0] == "left") (key == "udp" ? left_udp_ : left_tcp_) = value;
+    if (words[0] == "handoffs") taken_ = value;
+    return;
+  }
+  const auto port = number(words[1]);
+  if (!port) return;
+  Port& mine = ports_[{key, *port, protocol_of(words[2])}];
+  if (words[0] == "backend") {
+    const auto backend = parse_endpoint(words[3]);
+    if (backend) set(mine.backends[*backend], kBackendRows, words[4], value);
+    return;
+  }
+  const std::string_view name = words[3];
+  if (set(mine.totals, kPortRows, name, value)) return;
+  if (name.starts_with(kConnect)) {
+    set_histogram(mine.totals.connect, name.substr(sizeof kConnect - 1), value);
+  } else if (name.starts_with(kLife)) {
+    set_histogram(mine.totals.life, name.substr(sizeof kLife - 1), value);
+  }
+}
+
+void CarriedCounts::keep_only(const DesiredState& state) {
+  if (ports_.empty()) return;
+  std::map<PortKey, Port> kept;
+  for (const auto& service : state.services) {
+    for (const auto& port : service.ports) {
+      auto node = ports_.extract({service.key, port.port, port.protocol});
+      if (node.empty()) continue;
+      std::set<Endpoint> present;
+      for (const auto& backend : port.backends) present.insert(backend.endpoint());
+      std::erase_if(node.mapped().backends,
+                    [&](const auto& each) { return !present.contains(each.first); });
+      kept.insert(std::move(node));
+    }
+  }
+  ports_ = std::move(kept);
+}
+
+proxy::DataPathCounters CarriedCounts::with(proxy::DataPathCounters path) const {
+  add(path, kPathRows, path_);
+  return path;
+}
+
+std::vector<proxy::PortTotals> CarriedCounts::with(std::vector<proxy::PortTotals> ports) const {
+  for (auto& port : ports) {
+    const auto found = ports_.find({port.key, port.port, port.protocol});
+    if (found == ports_.end()) continue;
+    const Port& before = found->second;
+    add(port, kPortRows, before.totals);
+    add_histogram(port.connect, before.totals.connect);
+    add_histogram(port.life, before.totals.life);
+    for (auto& backend : port.backends) {
+      const auto same = before.backends.find(backend.backend);
+      if (same != before.backends.end()) add(backend, kBackendRows, same->second);
+    }
+  }
+  return ports;
+}
+
+void CarriedCounts::encode_own(handoff::Counters& out, const proxy::DataPathCounters& path) const {
+  put(out, "handoffs|taken", taken_ + 1);
+  put(out, "left|tcp", left_tcp_ + path.active);
+  put(out, "left|udp", left_udp_ + path.udp_active);
+}
+
+}  // namespace lb::dataplane

@@ -1,0 +1,12 @@
+#include "dataplane/proxy/flow.hpp"
+
+namespace lb::proxy {
+
+const char* to_string(EndReason value) {
+  constexpr const char* kNames[] = {"client_fin",  "backend_fin", "client_reset", "backend_reset",
+                                    "client_gone", "no_backend",  "idle",         "drained",
+                                    "dead_peer",   "killed",      "refused"};
+  return kNames[static_cast<size_t>(value)];
+}
+
+}  // namespace lb::proxy

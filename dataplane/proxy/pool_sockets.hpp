@@ -1,0 +1,34 @@
+// What the parts of WorkerPool share: the socket calls and the engine of a listener's protocol.
+//
+// Nothing throws; error codes are those of sockets.hpp. Control thread.
+#pragma once
+
+#include <utility>
+
+#include "dataplane/proxy/data_path.hpp"
+#include "dataplane/proxy/socket_tuning.hpp"
+#include "dataplane/proxy/sockets.hpp"
+#include "dataplane/proxy/udp_sockets.hpp"
+#include "dataplane/proxy/worker.hpp"
+
+namespace lb::proxy {
+
+template <class Task>
+void post_to(Worker& worker, Protocol protocol, Task task) {
+  if (protocol == Protocol::kUdp) {
+    worker.post_udp(std::move(task));
+  } else {
+    worker.post(std::move(task));
+  }
+}
+
+inline Result<net::Fd> open_socket(const ListenerId& id, const SocketTuning& tuning,
+                                   bool freebind) {
+  auto opened = id.protocol == Protocol::kUdp ? open_udp_listener(id.at, freebind)
+                                              : open_listener(id.at, freebind);
+  if (!opened) return opened;
+  if (const auto tuned = tune(opened->get(), tuning); !tuned) return tuned.error();
+  return opened;
+}
+
+}  // namespace lb::proxy

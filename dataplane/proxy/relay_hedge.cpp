@@ -1,0 +1,94 @@
+#include <cerrno>
+#include <utility>
+
+#include "dataplane/proxy/relay_engine.hpp"
+#include "dataplane/proxy/sockets.hpp"
+
+namespace lb::proxy {
+
+void RelayEngine::plan_hedge(Session& session) {
+  const uint32_t after = session.listener->config->policy.hedge_ms;
+  if (after == 0 || (session.rescue && session.rescue->hedged)) return;
+  session.need_rescue().hedge_at = now_ + after;
+}
+
+// The dial has not been answered for a while. A second one counts among the attempts, and goes to
+// nobody who is out of use: waiting for the first is better than that.
+void RelayEngine::send_hedge(Session& session) {
+  Rescue& rescue = *session.rescue;
+  const ListenerConfig& config = *session.listener->config;
+  rescue.hedge_at = 0;
+  if (session.attempts() + 1 >= config.policy.connect_attempts) return;
+  const int index = pick(session);
+  if (index < 0 || config.records[size_t(index)]->unfit()) return;
+  rescue.hedged = true;
+  add(counters_.hedges);
+  add(session.listener->stats->hedges);
+  auto hedge = std::make_unique<Hedge>();
+  hedge->backend = config.records[size_t(index)];
+  hedge->dial = next_dial(session);
+  hedge->ends = now_ + config.policy.connect_timeout_ms;
+  hedge->fd = connect_to(session, *hedge->backend, hedge->dial);
+  if (!hedge->fd.valid()) {
+    note_failure(session, hedge->backend, errno);
+    return note_tried(session, *hedge->backend);
+  }
+  hedge->backend->connections.fetch_add(1, std::memory_order_relaxed);
+  rescue.hedge = std::move(hedge);
+}
+
+void RelayEngine::on_hedge_event(Session& session, uint8_t dial, uint32_t events) {
+  const bool present =
+      session.phase == Phase::kDialling && session.hedging() && session.rescue->hedge->dial == dial;
+  if (!present) return;  // of a dial that is over
+  if ((events & (EPOLLERR | EPOLLHUP)) != 0) return hedge_failed(session);
+  if ((events & EPOLLOUT) != 0) hedge_won(session, events);
+}
+
+void RelayEngine::hedge_failed(Session& session) {
+  const auto backend = session.rescue->hedge->backend;
+  note_failure(session, backend, take_error(session.rescue->hedge->fd.get()));
+  note_tried(session, *backend);
+  drop_hedge(session);
+}
+
+// Nobody else is to wait for a backend that is slower than a second dial is: it has timed out.
+void RelayEngine::hedge_won(Session& session, uint32_t events) {
+  add(counters_.hedges_won);
+  add(session.listener->stats->hedges_won);
+  if (session.details) session.details->hedge_won = true;
+  if (!is_answered(session.side[kBackend].get())) {
+    note_failure(session, session.backend, ETIMEDOUT);
+  }
+  note_tried(session, *session.backend);
+  release_backend(session);
+  promote_hedge(session);
+  note_readable(session.from[kBackend], events);
+  on_connected(session);
+}
+
+// The second dial takes the place of the first, which is over. False: there is none.
+bool RelayEngine::promote_hedge(Session& session) {
+  if (!session.hedging()) return false;
+  const auto hedge = std::move(session.rescue->hedge);
+  session.side[kBackend] = std::move(hedge->fd);
+  session.backend = std::move(hedge->backend);
+  session.dial = hedge->dial;
+  session.from[kBackend] = Direction();
+  session.phase_ends = hedge->ends;
+  session.rescue->hedge_at = 0;
+  if (session.details) session.details->backend = session.backend->endpoint;
+  reckon_drain(session);
+  rearm(session);
+  return true;
+}
+
+// It was not needed: its backend has done nothing wrong.
+void RelayEngine::drop_hedge(Session& session) {
+  if (!session.rescue) return;
+  session.rescue->hedge_at = 0;
+  const auto hedge = std::move(session.rescue->hedge);
+  if (hedge) hedge->backend->connections.fetch_sub(1, std::memory_order_relaxed);
+}
+
+}  // namespace lb::proxy

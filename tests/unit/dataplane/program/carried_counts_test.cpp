@@ -1,0 +1,222 @@
+// What one process tells the next: totals that go on, and nothing that is the old one's alone.
+#include "dataplane/carried_counts.hpp"
+
+#include <gmock/gmock.h>
+
+namespace lb::dataplane {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+Endpoint endpoint(const char* text) { return parse_endpoint(text).value(); }
+
+proxy::PortTotals port(const std::string& key = "file/web", const char* backend = "10.0.0.1:80") {
+  proxy::PortTotals out;
+  out.key = key;
+  out.port = 80;
+  out.active = 3;
+  out.accepted = 10;
+  out.bytes_in = 1000;
+  out.connect.counts[2] = 4;
+  out.connect.sum_ms = 77;
+  out.life.counts[7] = 6;
+  proxy::BackendTotals& mine = out.backends.emplace_back();
+  mine.backend = endpoint(backend);
+  mine.active = 3;
+  mine.connections = 9;
+  mine.refused = 2;
+  return out;
+}
+
+proxy::PortTotals fresh(const std::string& key = "file/web", const char* backend = "10.0.0.1:80") {
+  proxy::PortTotals out;
+  out.key = key;
+  out.port = 80;
+  out.active = 1;
+  out.accepted = 1;
+  out.backends.emplace_back().backend = endpoint(backend);
+  return out;
+}
+
+DesiredState state(const std::string& key, const char* backend) {
+  DesiredState out;
+  Service service;
+  service.key = key;
+  ServicePort& only = service.ports.emplace_back();
+  only.port = 80;
+  Backend& mine = only.backends.emplace_back();
+  mine.address = endpoint(backend).address;
+  mine.port = endpoint(backend).port;
+  out.services.push_back(std::move(service));
+  return out;
+}
+
+handoff::Counters told_of(const proxy::DataPathCounters& path,
+                          const std::vector<proxy::PortTotals>& ports) {
+  handoff::Counters out;
+  encode_totals(path, ports, out);
+  return out;
+}
+
+CarriedCounts carried(const std::vector<proxy::PortTotals>& ports,
+                      const proxy::DataPathCounters& path = {}) {
+  CarriedCounts out;
+  out.take(told_of(path, ports));
+  return out;
+}
+
+TEST(CarriedCounts, TotalsOfAPortGoOnAndWhatIsOpenDoesNot) {
+  const auto shown = carried({port()}).with({fresh()});
+  ASSERT_THAT(shown, SizeIs(1));
+  EXPECT_EQ(shown[0].accepted, 11u);
+  EXPECT_EQ(shown[0].bytes_in, 1000u);
+  EXPECT_EQ(shown[0].active, 1u);
+}
+
+TEST(CarriedCounts, HistogramsGoOn) {
+  const auto shown = carried({port()}).with({fresh()});
+  EXPECT_EQ(shown[0].connect.counts[2], 4u);
+  EXPECT_EQ(shown[0].connect.sum_ms, 77u);
+  EXPECT_EQ(shown[0].life.counts[7], 6u);
+}
+
+TEST(CarriedCounts, BackendsGoOnUnderTheirOwnAddress) {
+  const auto same = carried({port()}).with({fresh()});
+  EXPECT_EQ(same[0].backends[0].connections, 9u);
+  EXPECT_EQ(same[0].backends[0].refused, 2u);
+  EXPECT_EQ(same[0].backends[0].active, 0u);
+  const auto other = carried({port()}).with({fresh("file/web", "10.0.0.2:80")});
+  EXPECT_EQ(other[0].backends[0].connections, 0u);
+}
+
+TEST(CarriedCounts, ProtocolsOfOnePortAreKeptApart) {
+  auto udp = fresh();
+  udp.protocol = Protocol::kUdp;
+  EXPECT_EQ(carried({port()}).with({udp})[0].accepted, 1u);
+}
+
+TEST(CarriedCounts, AKeyMayHoldTheSeparator) {
+  EXPECT_EQ(carried({port("file/a|b|c")}).with({fresh("file/a|b|c")})[0].accepted, 11u);
+}
+
+TEST(CarriedCounts, AnAddressOfVersion6IsABackendToo) {
+  const auto shown =
+      carried({port("file/web", "[fd00::1]:80")}).with({fresh("file/web", "[fd00::1]:80")});
+  EXPECT_EQ(shown[0].backends[0].connections, 9u);
+}
+
+TEST(CarriedCounts, EveryCounterOfTheBytePathGoesOnButThoseOfNow) {
+  proxy::DataPathCounters path;
+  path.accepted = 5;
+  path.active = 4;
+  path.udp_opened = 3;
+  path.udp_active = 2;
+  path.passed_on = 1;
+  const auto shown = carried({}, path).with(path);
+  EXPECT_EQ(shown.accepted, 10u);
+  EXPECT_EQ(shown.udp_opened, 6u);
+  EXPECT_EQ(shown.passed_on, 2u);
+  EXPECT_EQ(shown.active, 4u);
+  EXPECT_EQ(shown.udp_active, 2u);
+}
+
+TEST(CarriedCounts, TheyGoOnOverSeveralProcesses) {
+  const auto first = carried({port()});
+  const auto second = carried(first.with({fresh()}));
+  EXPECT_EQ(second.with({fresh()})[0].accepted, 12u);
+}
+
+TEST(CarriedCounts, ASeriesThatEndedBeginsAnew) {
+  auto counts = carried({port()});
+  counts.keep_only(state("file/other", "10.0.0.1:80"));
+  EXPECT_EQ(counts.with({fresh()})[0].accepted, 1u);
+}
+
+TEST(CarriedCounts, ABackendThatLeftBeginsAnewAndItsPortGoesOn) {
+  auto counts = carried({port()});
+  counts.keep_only(state("file/web", "10.0.0.9:80"));
+  const auto shown = counts.with({fresh()});
+  EXPECT_EQ(shown[0].accepted, 11u);
+  EXPECT_EQ(shown[0].backends[0].connections, 0u);
+}
+
+TEST(CarriedCounts, WhatStaysIsKept) {
+  auto counts = carried({port()});
+  counts.keep_only(state("file/web", "10.0.0.1:80"));
+  EXPECT_EQ(counts.with({fresh()})[0].backends[0].connections, 9u);
+}
+
+TEST(CarriedCounts, CountsHandoffsAndWhatWasLeftBehindOverAllOfThem) {
+  proxy::DataPathCounters path;
+  path.active = 4;
+  path.udp_active = 2;
+  CarriedCounts counts;
+  for (int i = 0; i < 3; ++i) {
+    handoff::Counters told;
+    counts.encode_own(told, path);
+    counts.take(told);
+  }
+  EXPECT_EQ(counts.taken(), 3u);
+  EXPECT_EQ(counts.left_tcp(), 12u);
+  EXPECT_EQ(counts.left_udp(), 6u);
+}
+
+TEST(CarriedCounts, NamesThatAreNotKnownArePassedOver) {
+  CarriedCounts counts;
+  counts.take({{"", 1},
+               {"|", 1},
+               {"port", 1},
+               {"port|x|tcp|accepted|file/web", 1},
+               {"port|80|tcp|connect_99|file/web", 1},
+               {"port|80|tcp|connect_|file/web", 1},
+               {"port|80|tcp|later|file/web", 1},
+               {"backend|80|tcp|nowhere|refused|file/web", 1},
+               {"path|later", 1},
+               {"later|kind", 1}});
+  const auto shown = counts.with({fresh()});
+  EXPECT_EQ(shown[0].accepted, 1u);
+  EXPECT_EQ(shown[0].backends[0].refused, 0u);
+}
+
+TEST(CarriedCounts, ZeroesAreNotTold) { EXPECT_THAT(told_of({}, {fresh()}), SizeIs(1)); }
+
+TEST(CarriedCounts, ThereAreNeverMoreThanAMessageMayHave) {
+  std::vector<proxy::PortTotals> ports;
+  for (size_t i = 0; i < handoff::kMaxCounters / 4; ++i) ports.push_back(port(std::to_string(i)));
+  handoff::Counters told{{"handoffs|taken", 1}};
+  encode_totals({}, ports, told);
+  EXPECT_THAT(told, SizeIs(handoff::kMaxCounters));
+}
+
+TEST(CarriedCounts, BackendsThatAreDownAreTold) {
+  proxy::PortStatus one;
+  one.port = 80;
+  one.backends.resize(2);
+  one.backends[0].backend = endpoint("10.0.0.1:80");
+  one.backends[0].health = "down";
+  one.backends[1].backend = endpoint("10.0.0.2:80");
+  one.backends[1].health = "up";
+  handoff::Counters told;
+  encode_down({{"file/web", {one}}}, told);
+  EXPECT_THAT(decode_down(told), ElementsAre(proxy::BackendId{"file/web", 80, Protocol::kTcp,
+                                                              endpoint("10.0.0.1:80")}));
+}
+
+TEST(CarriedCounts, DrainsAreToldWhateverTheyNarrowDown) {
+  const std::set<proxy::Drain> drains{{"", std::nullopt},
+                                      {"file/web", std::nullopt},
+                                      {"", endpoint("10.0.0.1:80")},
+                                      {"file/web", endpoint("[fd00::1]:80")}};
+  handoff::Counters told;
+  encode_drained(drains, told);
+  EXPECT_EQ(decode_drained(told), drains);
+}
+
+TEST(CarriedCounts, ADrainThatIsNotUnderstoodDrainsNothing) {
+  EXPECT_THAT(decode_drained({{"drain|somewhere|file/web", 1}}), IsEmpty());
+}
+
+}  // namespace
+}  // namespace lb::dataplane
