@@ -9,6 +9,7 @@
 #include "controller/kube/api_writer.hpp"
 #include "controller/kube/lease_keeper.hpp"
 #include "controller/kube/reflector.hpp"
+#include "controller/pool_reporter.hpp"
 #include "controller/reconciler.hpp"
 #include "controller/sources/file_source.hpp"
 
@@ -25,7 +26,8 @@ void add_file_metrics(Metrics& out, const std::vector<const sources::FileSource*
 // Of the reflectors of every source.
 using Reflectors = std::vector<std::unique_ptr<kube::Reflector>>;
 void add_reflector_metrics(Metrics& out, const std::vector<const Reflectors*>& sources);
-// How many addresses of each pool are in which state.
+// How many addresses each pool has, and how many of them are in which state.
 void add_pool_metrics(Metrics& out, const plan::Allocator& allocator);
+void add_pool_status_metrics(Metrics& out, const PoolReporterCounters& counters);
 
 }  // namespace lb::controller

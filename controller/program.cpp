@@ -47,7 +47,7 @@ void Program::start() {
     fleet_->start();
   }
   for (auto& source : sources_) source->start();
-  if (pools_) pools_->start();
+  if (pools_) pools_->start(), pool_reporter_->start();
 }
 
 int Program::check() const {
@@ -128,6 +128,8 @@ void Program::make_sources() {
         io_,
         sources::AddressPoolSource::Options{make_client_, [c = credentials_] { c->refused(); }},
         *reconciler_);
+    pool_reporter_ = std::make_unique<PoolReporter>(
+        io_, PoolReporter::Options{[this] { return reconciler_->pool_statuses(); }}, *writer_);
   }
   for (const auto& file : config_.files) {
     auto source = std::make_unique<sources::FileSource>(
@@ -250,6 +252,7 @@ std::string Program::metrics() const {
     add_reflector_metrics(out, {&kubernetes_->reflectors(), &pools_->reflectors()});
   }
   add_pool_metrics(out, reconciler_->allocator());
+  if (pool_reporter_) add_pool_status_metrics(out, pool_reporter_->counters());
   if (!files_.empty()) add_file_metrics(out, files_);
   if (observe_server_) add_server_metrics(out, observe_server_->counters());
   return ops::metrics_text(out);
@@ -261,7 +264,7 @@ void Program::end() {
   if (observe_server_) observe_server_->stop();
   if (admin_server_) admin_server_->stop();
   for (auto& source : sources_) source->stop();
-  if (pools_) pools_->stop();
+  if (pools_) pools_->stop(), pool_reporter_->stop();
   if (writer_) writer_->stop();
   fleet_->stop();
   reconciler_->stop();

@@ -14,6 +14,7 @@
 #include "controller/kube/credentials.hpp"
 #include "controller/kube/http_client.hpp"
 #include "controller/kube/lease_keeper.hpp"
+#include "controller/pool_reporter.hpp"
 #include "controller/reconciler.hpp"
 #include "controller/sources/file_source.hpp"
 #include "controller/sources/kubernetes_source.hpp"
@@ -59,6 +60,7 @@ class Program {
   std::vector<const sources::FileSource*> files_;      // among sources_
   sources::KubernetesSource* kubernetes_ = nullptr;    // one of sources_
   std::unique_ptr<sources::AddressPoolSource> pools_;  // null where there is no cluster
+  std::unique_ptr<PoolReporter> pool_reporter_;        // likewise
   std::unique_ptr<net::HttpServer> observe_server_;
   std::unique_ptr<net::HttpServer> admin_server_;  // null: its default place could not be had
 };

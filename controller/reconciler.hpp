@@ -17,6 +17,7 @@
 
 #include "common/net/asio.hpp"
 #include "controller/core/plan.hpp"
+#include "controller/core/pool_status.hpp"
 #include "controller/fleet.hpp"
 #include "controller/kube/api_writer.hpp"
 #include "controller/sources/address_pool_source.hpp"
@@ -79,6 +80,8 @@ class Reconciler : public sources::SourceSink, public sources::PoolSink, public 
   size_t stale_sources() const { return stale_.size(); }
   const plan::Allocator& allocator() const { return allocator_; }
   std::vector<plan::Problem> problems_of(const std::string& key) const;
+  // Of AddressPools; none while others may know better.
+  std::map<std::string, plan::PoolStatus> pool_statuses() const;
   // Refusals and degradations by reason, over all services.
   std::map<std::string, uint64_t> problems() const;
 

@@ -41,6 +41,11 @@ void Reconciler::namespaces(std::map<std::string, plan::Labels> labels) {
   }
 }
 
+std::map<std::string, plan::PoolStatus> Reconciler::pool_statuses() const {
+  if (!may_plan() || !ready() || !cluster_pools_) return {};
+  return plan::pool_statuses(allocator_);
+}
+
 std::chrono::seconds Reconciler::quarantine_of(const IpAddress& address) const {
   const plan::Pool* pool = allocator_.pools().owner(address);
   return pool == nullptr ? options_.quarantine : std::chrono::seconds(pool->reuse_quarantine_s);

@@ -26,6 +26,12 @@ bool disjoint(const PortSet& a, const PortSet& b) {
   return std::none_of(a.begin(), a.end(), [&](const auto& port) { return b.contains(port); });
 }
 
+// Whether the two get on with the same others.
+bool same_sharing(const Claim& a, const Claim& b) {
+  if (a.share_key.empty() && b.share_key.empty()) return true;
+  return a.share_key == b.share_key && a.who.ns == b.who.ns && a.ports == b.ports;
+}
+
 }  // namespace
 
 Allocator::Allocator(std::vector<AddressRange> ranges) : pools_(one_pool(std::move(ranges))) {}
@@ -160,22 +166,38 @@ void Allocator::index(const std::string& key, const Claim& claim, bool add) {
 // Whoever looks at an address of this claim may fare better or worse by it now.
 void Allocator::wake_interested(const Claim& claim) {
   for (const auto* list : {&claim.assigned, &claim.requested, &claim.served}) {
-    for (const auto& address : *list) changed_.merge(interested(address));
+    for (const auto& address : *list) {
+      for (const auto& other : interested(address)) {
+        changed_.insert(other);
+        wake_sharers(holders_.at(other).claim);
+      }
+    }
   }
 }
 
 void Allocator::claim(const std::string& key, Claim claim) {
   Holder& holder = holders_[key];
   if (holder.claim == claim) return;
-  const bool same_ports = holder.claim.ports == claim.ports;
+  const bool same_terms = same_sharing(holder.claim, claim);
   index(key, holder.claim, false);
   wake_interested(holder.claim);
   const Claim before = std::exchange(holder.claim, std::move(claim));
   index(key, holder.claim, true);
   if (gives_up_any(before)) wake_waiting();
-  if (same_ports || holder.claim.share_key.empty()) return;
+  if (same_terms) return;
   wake_interested(holder.claim);
   for (const auto& [family, address] : holder.picked) changed_.merge(interested(address));
+  wake_sharers(holder.claim);
+}
+
+// Whoever waits may find room beside this one.
+void Allocator::wake_sharers(const Claim& claim) {
+  if (claim.share_key.empty()) return;
+  const auto group = groups_.find({claim.who.ns, claim.share_key});
+  if (group == groups_.end()) return;
+  for (const auto& other : group->second) {
+    if (waiting_.contains(other)) changed_.insert(other);
+  }
 }
 
 // Whether an address is no longer spoken for, and so anybody's.
@@ -278,7 +300,7 @@ std::optional<Problem> Allocator::take(const std::string& key, Holder& holder,
   for (const auto& other : std::set<std::string>(owners_[address])) {
     if (std::find(winning.begin(), winning.end(), other) == winning.end()) put_out(other, address);
   }
-  owners_[address].insert(key);
+  if (owners_[address].insert(key).second) wake_sharers(holder.claim);
   quarantine_.erase(address);
   holder.picked[address.family()] = address;
   return std::nullopt;

@@ -124,6 +124,7 @@ class Allocator {
   void drop(const std::string& key, Holder& holder, Family family);
   void index(const std::string& key, const Claim& claim, bool add);
   void wake_interested(const Claim& claim);
+  void wake_sharers(const Claim& claim);
   bool gives_up_any(const Claim& before) const;
   void wake_waiting();
   std::optional<Problem> outside(const Holder& holder) const;

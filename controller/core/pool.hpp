@@ -65,6 +65,7 @@ struct Pool {
   bool avoid_first_last = true;  // no .0, .255 or edge of a CIDR unless it is asked for
   uint32_t reuse_quarantine_s = kDefaultQuarantineS;
   bool deleting = false;  // gives nothing any more
+  std::string fault;      // why the object cannot be read as it is now: the rest is as it was
 
   bool contains(const IpAddress& address) const;
   bool has(Family family) const;

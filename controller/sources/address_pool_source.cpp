@@ -57,6 +57,9 @@ class AddressPoolSource::Feed : public kube::ReflectorSink {
              {{"reason", object.error().code},
               {"object", path_ + "/" + item.name},
               {"pointer", object.error().pointer}});
+    asio::post(source_.io_, [this, name = item.name, why = object.error().message] {
+      source_.refuse(kTag, name, why);
+    });
     return std::nullopt;
   }
 
@@ -97,6 +100,12 @@ void AddressPoolSource::put(plan::NamespaceObject ns) {
   if (complete() && held == ns.meta.labels) return;
   held = std::move(ns.meta.labels);
   emit_namespaces();
+}
+
+void AddressPoolSource::refuse(const plan::Pool*, const std::string& name, const std::string& why) {
+  pools_[name].name = name;
+  pools_[name].fault = why;
+  emit_pools();
 }
 
 void AddressPoolSource::erase(const plan::Pool*, const std::string& name) {

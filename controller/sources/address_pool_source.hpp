@@ -3,7 +3,7 @@
 // Lives on the io_context's thread; the two reflectors' threads only decode and post. Says nothing
 // until both are listed, then all pools at once after each change. A cluster without the
 // CustomResourceDefinition (404) has no pools: that is asked again calmly and is not staleness. A
-// pool that cannot be read stays as it was known, with a line in the log.
+// pool that cannot be read stays as it was known, with its fault and a line in the log.
 #pragma once
 
 #include <map>
@@ -49,6 +49,9 @@ class AddressPoolSource {
 
   void put(plan::Pool pool);
   void put(plan::NamespaceObject ns);
+  void refuse(const plan::Pool*, const std::string& name, const std::string& why);
+  // Its labels stay as they were.
+  void refuse(const plan::NamespaceObject*, const std::string&, const std::string&) {}
   void erase(const plan::Pool*, const std::string& name);
   void erase(const plan::NamespaceObject*, const std::string& name);
   void listed(const plan::Pool*, const std::set<std::string>& names);

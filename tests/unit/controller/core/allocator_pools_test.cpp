@@ -263,5 +263,26 @@ TEST_F(Pools, TenThousandServicesCostAFewStepsEach) {
   EXPECT_LT(allocator.pools().steps(), 40'000u);
 }
 
+TEST_F(Pools, WhoeverWaitsIsWokenByOneThatSharesFromNowOn) {
+  set({named("p", {"192.0.2.1"})});
+  get("a", Wish().shares("other", 80));
+  EXPECT_EQ(get("b", Wish().shares("k", 81)), "PoolExhausted");
+  allocator.take_changed();
+  get("a", Wish().shares("k", 80));
+  EXPECT_TRUE(allocator.take_changed().contains("b"));
+  EXPECT_EQ(get("b", Wish().shares("k", 81)), "192.0.2.1");
+}
+
+TEST_F(Pools, WhoeverWaitsIsWokenWhenAStrangerNoLongerAsksForTheSharedAddress) {
+  set({named("p", {"192.0.2.1"})});
+  get("a", Wish().shares("k", 80).has("192.0.2.1"));
+  EXPECT_EQ(get("stranger", Wish().asks("192.0.2.1")), "AddressTaken");
+  EXPECT_EQ(get("b", Wish().shares("k", 81)), "PoolExhausted");
+  allocator.take_changed();
+  get("stranger", Wish());
+  EXPECT_TRUE(allocator.take_changed().contains("b"));
+  EXPECT_EQ(get("b", Wish().shares("k", 81)), "192.0.2.1");
+}
+
 }  // namespace
 }  // namespace lb::plan

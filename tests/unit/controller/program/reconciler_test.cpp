@@ -320,6 +320,22 @@ TEST_F(AwaitingPools, TheLabelsOfANamespaceOpenAPool) {
   EXPECT_THAT(reconciler.allocator().held("kubernetes/default/web"), SizeIs(1));
 }
 
+TEST_F(AwaitingPools, TheStatusOfAPoolIsKnownOnceAllIsPlanned) {
+  reconciler.pools({pool("p")});
+  run();
+  EXPECT_TRUE(reconciler.pool_statuses().empty());
+  sync();
+  EXPECT_EQ(reconciler.pool_statuses()["p"].assigned, 1u);
+}
+
+TEST_F(AwaitingPools, WhoeverStandsByHasNothingToSayOfPools) {
+  reconciler.pools({pool("p")});
+  sync();
+  ASSERT_FALSE(reconciler.pool_statuses().empty());
+  reconciler.lead(false);
+  EXPECT_TRUE(reconciler.pool_statuses().empty());
+}
+
 TEST_F(AwaitingPools, AnAddressPoolOfTheNameOfTheFlagsIsLeftOut) {
   reconciler.pools({pool(plan::kFlagsPool)});
   sync();

@@ -142,6 +142,19 @@ TEST_F(AddressPoolSourceTest, APoolThatCannotBeReadStaysAsItWas) {
   start();
   ASSERT_TRUE(run_until([this] { return count() == 2; }));
   EXPECT_TRUE(sink.known->front().contains(IpAddress::parse("192.0.2.1").value()));
+  EXPECT_THAT(sink.known->front().fault, testing::HasSubstr("/spec/addresses/0 must be a range"));
+  EXPECT_THAT(sink.known->back().fault, IsEmpty());
+}
+
+TEST_F(AddressPoolSourceTest, AFaultGoesWithTheObjectThatHadIt) {
+  scripts.pools.add(200, list(pool("a", "nonsense")));
+  scripts.namespaces.add(200, list(kNamespace));
+  start();
+  ASSERT_TRUE(run_until([this] { return count() == 1; }));
+  EXPECT_FALSE(sink.known->front().fault.empty());
+  EXPECT_THAT(sink.known->front().ranges, IsEmpty());
+  scripts.pools.add_stream({event("MODIFIED", pool("a", "192.0.2.1"))});
+  EXPECT_TRUE(run_until([this] { return sink.known->front().fault.empty(); }));
 }
 
 }  // namespace
