@@ -44,8 +44,7 @@ void Fleet::stop() {
   started_ = false;
   empty_timer_.cancel();
   while (!members_.empty()) {
-    members_.begin()->second->stop();
-    ended_.push_back(std::move(members_.begin()->second));
+    end(std::move(members_.begin()->second));
     members_.erase(members_.begin());
   }
   wanted_.clear();
@@ -53,7 +52,12 @@ void Fleet::stop() {
   features_.clear();
   failed_.clear();
   contacted_ = empty_for_long_ = lost_ = false;
-  asio::post(io_, [this] { ended_.clear(); });
+}
+
+// Its last callbacks come first, and may come when we are gone.
+void Fleet::end(std::unique_ptr<Publisher> member) {
+  member->stop();
+  asio::post(io_, [ended = std::move(member)] {});
 }
 
 void Fleet::raise(uint64_t epoch) {
@@ -74,11 +78,9 @@ void Fleet::drop(const std::string& name) {
   const auto found = members_.find(name);
   const auto keys = keys_of(*found->second);
   ops::log(ops::Level::kInfo, "a data plane is no longer there", {{"dataplane", name}});
-  found->second->stop();
-  ended_.push_back(std::move(found->second));
+  end(std::move(found->second));
   members_.erase(found);
   heard_.erase(name);
-  asio::post(io_, [this] { ended_.clear(); });
   observer_.published(keys);
 }
 

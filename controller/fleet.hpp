@@ -89,6 +89,7 @@ class Fleet : public PublisherObserver {
 
   void add(const Publisher::Target& target);
   void drop(const std::string& name);
+  void end(std::unique_ptr<Publisher> member);
   std::set<std::string> take_health(Heard& heard, const DataplaneStatus& status);
   void tell_features();
   void tell_failed();
@@ -104,8 +105,6 @@ class Fleet : public PublisherObserver {
   std::vector<Publisher::Target> listed_;
   Members members_;
   std::map<std::string, Heard> heard_;
-  // Ended members, until their last callback is over.
-  std::vector<std::unique_ptr<Publisher>> ended_;
   asio::steady_timer empty_timer_;
   std::set<std::string> features_;
   std::vector<Failure> failed_;

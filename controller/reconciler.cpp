@@ -1,25 +1,13 @@
 #include "controller/reconciler.hpp"
 
 #include <algorithm>
-#include <random>
-#include <sstream>
 
 #include "common/ops/log.hpp"
-#include "common/ops/utc_time.hpp"
-#include "controller/kube/api_requests.hpp"
 
 namespace lb::controller {
 namespace {
 
 using Clock = asio::steady_timer::clock_type;
-
-// Names of Events must not repeat over restarts.
-std::string random_prefix() {
-  std::random_device random;
-  std::ostringstream out;
-  out << std::hex << random();
-  return out.str();
-}
 
 // What of the set is new begins to count now; what has left it is forgotten.
 template <class Set, class Limit>
@@ -48,22 +36,25 @@ void log_failure(const Failure& failure) {
 Reconciler::Reconciler(asio::io_context& io, Options options, kube::ApiWriter* writer)
     : io_(io),
       options_(std::move(options)),
-      writer_(writer),
+      writes_(io, writer, options_.patch_retry, [this](const std::string& key) { touch(key); }),
       allocator_(all_pools()),
       age_timer_(io),
-      event_prefix_(random_prefix()),
       leading_(options_.leading) {
   world_.settings = options_.settings;
 }
 
 void Reconciler::start() { age(); }
 
-void Reconciler::stop() { stopped_ = true, age_timer_.cancel(); }
+void Reconciler::stop() {
+  stopped_ = true;
+  writes_.stop();
+  age_timer_.cancel();
+}
 
 void Reconciler::lead(bool leading) {
   if (std::exchange(leading_, leading) == leading) return;
   if (leading) return touch_all();
-  if (writer_ != nullptr) writer_->clear();
+  writes_.clear();
   const auto blocked = allocator_.blocked();
   allocator_ = plan::Allocator(all_pools());
   allocator_.set_blocked(blocked);
@@ -73,9 +64,6 @@ void Reconciler::lead(bool leading) {
   world_.features.clear();
   planned_sources_.clear();
   dirty_.clear();
-  written_.clear();
-  refusals_.clear();
-  said_.clear();
   problems_.clear();
   contacted_ = lost_ = false;
 }
@@ -118,10 +106,12 @@ void Reconciler::nodes(std::set<IpAddress> addresses) {
 }
 
 void Reconciler::freshness(const std::string& source, std::optional<Error> trouble) {
-  if (!trouble && stale_.erase(source) > 0) {
-    ops::log(ops::Level::kInfo, "source is fresh again", {{"source", source}});
+  if (!trouble) {
+    if (stale_.erase(source) > 0) {
+      ops::log(ops::Level::kInfo, "source is fresh again", {{"source", source}});
+    }
+    return;
   }
-  if (!trouble) return;
   // Said once: a source that stays away would fill the log.
   const bool news = stale_.insert(source).second;
   ops::log(news ? ops::Level::kWarning : ops::Level::kDebug,
@@ -255,8 +245,9 @@ void Reconciler::plan_new_sources() {
 void Reconciler::drain() {
   plan_new_sources();
   std::set<std::string> waiting;
-  for (size_t round = 0; round < world_.services.size() + 1; ++round) {
+  for (size_t round = 0; round <= world_.services.size(); ++round) {
     dirty_.merge(allocator_.take_changed());
+    if (dirty_.empty()) break;
     for (const auto& key : std::exchange(dirty_, {})) {
       if (!source_ready(key)) {
         waiting.insert(key);
@@ -272,13 +263,16 @@ void Reconciler::drain() {
 }
 
 void Reconciler::carry_out(const std::string& key, plan::ServicePlan planned) {
-  ++counters_.plans;
+  ++plans_;
   fleet_->set(key, std::move(planned.desired));
   log_news(key, planned.problems);
   problems_.erase(key);
   if (!planned.problems.empty()) problems_[key] = planned.problems;
-  const bool echo = planned.patch && !send_patch(key, *planned.patch);
-  if (!echo) send_events(key, planned.events);
+  const auto found = world_.services.find(key);
+  if (found == world_.services.end()) return writes_.forget(key);
+  if (!found->second.kube) return;
+  const bool echo = planned.patch && !writes_.patch(key, *planned.patch);
+  if (!echo) writes_.say(key, *found->second.kube, planned.events);
 }
 
 // Where there is no Service on which to write it, the log is where a person looks.
@@ -292,81 +286,6 @@ void Reconciler::log_news(const std::string& key, const std::vector<plan::Proble
         std::find(known->second.begin(), known->second.end(), problem) != known->second.end();
     if (said) continue;
     ops::log(ops::Level::kWarning, problem.message, {{"service", key}, {"reason", problem.reason}});
-  }
-}
-
-// False when this very write is under way, or when we have written already what we still see as it
-// was before: what is planned on that is out of date.
-bool Reconciler::send_patch(const std::string& key, const plan::ServicePatch& patch) {
-  const auto before = written_.find(key);
-  if (before != written_.end() && before->second.base == patch.resource_version &&
-      (before->second.done || before->second.patch == patch)) {
-    return false;
-  }
-  if (writer_ == nullptr) return true;
-  ++counters_.patches;
-  written_[key] = {patch.resource_version, patch};
-  writer_->push({key, kube::patch_service(patch, ops::utc_seconds()),
-                 [this, key, base = patch.resource_version](const net::HttpResponse& response) {
-                   const std::string now = kube::version_in(response);
-                   // The same again: nothing has changed, and nothing will be heard of it.
-                   const std::string passed = now.empty() || now == base ? "" : base;
-                   asio::post(io_, [=, this] { patched(key, response, passed); });
-                 }});
-  return true;
-}
-
-void Reconciler::patched(const std::string& key, const net::HttpResponse& response,
-                         const std::string& passed) {
-  if (stopped_) return;
-  const auto written = written_.find(key);
-  if (response.status == 200) {
-    refusals_.erase(key);
-    if (written != written_.end() && written->second.base == passed) written->second.done = true;
-    return;
-  }
-  if (written != written_.end()) written_.erase(written);
-  if (response.status == 404) return;  // gone: the watch says so too
-  if (response.status == 409) {
-    // The Service has changed: the watch brings the new one, and with it a new plan.
-    ++counters_.patch_conflicts;
-  } else {
-    ++counters_.patch_failures;
-    ops::log(ops::Level::kError, "a Service's status could not be written: " + response.body,
-             {{"service", key}, {"status", static_cast<uint64_t>(response.status)}});
-  }
-  auto timer = std::make_shared<asio::steady_timer>(io_, retry_delay(key, response.status));
-  timer->async_wait([this, key, timer](const boost::system::error_code& error) {
-    if (!error && !stopped_) touch(key);
-  });
-}
-
-// A conflict is over once the watch has caught up; what was refused is wrong for longer.
-std::chrono::seconds Reconciler::retry_delay(const std::string& key, int status) {
-  if (status == 409) return options_.patch_retry;
-  constexpr unsigned kDoublings = 6;
-  return options_.patch_retry * (1u << std::min(refusals_[key]++, kDoublings));
-}
-
-void Reconciler::send_events(const std::string& key,
-                             const std::vector<plan::PlannedEvent>& events) {
-  const auto found = world_.services.find(key);
-  if (writer_ == nullptr || found == world_.services.end() || !found->second.kube) return;
-  const auto& meta = *found->second.kube;
-  for (const auto& event : events) {
-    auto& said = said_[key];
-    if (event.reason == "EnsuringLoadBalancer") said.clear();
-    if (!said.try_emplace(event.reason, event.message).second) {
-      if (said[event.reason] == event.message) continue;
-      said[event.reason] = event.message;
-    }
-    ++counters_.events;
-    ops::log(event.warning ? ops::Level::kWarning : ops::Level::kInfo, event.message,
-             {{"service", key}, {"reason", event.reason}});
-    const std::string id = event_prefix_ + "." + std::to_string(++event_number_);
-    writer_->push(
-        {{}, kube::create_event({meta.ns, meta.name, meta.uid}, event, ops::utc_seconds(), id)});
-    if (event.reason == "DeletedLoadBalancer") said_.erase(key);
   }
 }
 

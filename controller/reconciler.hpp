@@ -19,14 +19,14 @@
 #include "controller/core/plan.hpp"
 #include "controller/core/pool_status.hpp"
 #include "controller/fleet.hpp"
-#include "controller/kube/api_writer.hpp"
+#include "controller/service_writes.hpp"
 #include "controller/sources/address_pool_source.hpp"
 #include "controller/sources/source.hpp"
 
 namespace lb::controller {
 
-struct ReconcilerCounters {
-  uint64_t plans = 0, patches = 0, patch_conflicts = 0, patch_failures = 0, events = 0;
+struct ReconcilerCounters : ServiceWriteCounters {
+  uint64_t plans = 0;
 };
 
 class Reconciler : public sources::SourceSink, public sources::PoolSink, public FleetObserver {
@@ -76,7 +76,7 @@ class Reconciler : public sources::SourceSink, public sources::PoolSink, public 
   bool ready() const;
   const plan::World& world() const { return world_; }
   plan::Allocator::Usage usage() const { return allocator_.usage(); }
-  const ReconcilerCounters& counters() const { return counters_; }
+  ReconcilerCounters counters() const { return {writes_.counters(), plans_}; }
   size_t stale_sources() const { return stale_.size(); }
   const plan::Allocator& allocator() const { return allocator_; }
   std::vector<plan::Problem> problems_of(const std::string& key) const;
@@ -86,12 +86,6 @@ class Reconciler : public sources::SourceSink, public sources::PoolSink, public 
   std::map<std::string, uint64_t> problems() const;
 
  private:
-  struct Written {
-    std::string base;  // the resource version it was planned on
-    plan::ServicePatch patch;
-    bool done = false;  // and has made a newer version, which is on its way to us
-  };
-
   bool may_plan() const;
   bool source_ready(const std::string& key) const;
   void plan_new_sources();
@@ -101,36 +95,26 @@ class Reconciler : public sources::SourceSink, public sources::PoolSink, public 
   void schedule();
   void drain();
   void carry_out(const std::string& key, plan::ServicePlan planned);
-  bool send_patch(const std::string& key, const plan::ServicePatch& patch);
-  void patched(const std::string& key, const net::HttpResponse& response,
-               const std::string& passed);
-  std::chrono::seconds retry_delay(const std::string& key, int status);
-  void send_events(const std::string& key, const std::vector<plan::PlannedEvent>& events);
   void age();
   std::vector<plan::Pool> all_pools() const;
   std::chrono::seconds quarantine_of(const IpAddress& address) const;
 
   asio::io_context& io_;
   const Options options_;
-  kube::ApiWriter* const writer_;
+  ServiceWrites writes_;
   Fleet* fleet_ = nullptr;
   plan::World world_;
   std::optional<std::vector<plan::Pool>> cluster_pools_;  // nullopt: not known yet
   plan::Allocator allocator_;
-  ReconcilerCounters counters_;
+  uint64_t plans_ = 0;
   std::map<std::string, std::set<std::string>> keys_of_source_;
   std::set<std::string> planned_sources_;  // prefixes that were planned whole once
   std::set<std::string> stale_;
   std::set<std::string> dirty_;
-  std::map<std::string, Written> written_;
-  std::map<std::string, unsigned> refusals_;  // of writes of this key, one after the other
-  std::map<std::string, std::map<std::string, std::string>> said_;  // key -> reason -> message
   std::map<std::string, std::vector<plan::Problem>> problems_;
   std::map<IpAddress, asio::steady_timer::time_point> resting_;
   std::map<IpAddress, asio::steady_timer::time_point> conflicting_;
   asio::steady_timer age_timer_;
-  uint64_t event_number_ = 0;
-  std::string event_prefix_;
   bool contacted_ = false;  // a data plane was heard
   bool lost_ = false;       // none is, and none was for long
   bool leading_ = true;

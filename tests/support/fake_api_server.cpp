@@ -61,16 +61,6 @@ bool read_request(tcp::socket& socket, std::string& buffer, net::HttpRequest& ou
   return true;
 }
 
-std::string event_line(const std::string& type, const Json& object) {
-  return Json{{"type", type}, {"object", object}}.dump();
-}
-
-Json bookmark_object(uint64_t version, bool end_of_initial_events) {
-  Json meta{{"resourceVersion", std::to_string(version)}};
-  if (end_of_initial_events) meta["annotations"] = {{"k8s.io/initial-events-end", "true"}};
-  return {{"metadata", meta}};
-}
-
 }  // namespace
 
 std::string query_value(const std::string& query, const std::string& name) {
@@ -279,7 +269,7 @@ bool FakeApiServer::watch(Connection& connection, const std::string& resource,
   }
   if (initial) {
     for (const Json& object : cluster_.list(resource)) first.push_back(event_line("ADDED", object));
-    first.push_back(event_line("BOOKMARK", bookmark_object(version, true)));
+    first.push_back(bookmark_line(version, true));
   }
   lock.unlock();
   return stream(connection, resource,
@@ -358,77 +348,6 @@ bool FakeApiServer::write_line(Connection& connection, const std::string& line) 
     if (pause.count() > 0) std::this_thread::sleep_for(pause);
   }
   return !error;
-}
-
-void FakeApiServer::order(Order order) {
-  {
-    const std::lock_guard lock(mutex_);
-    orders_.push_back(std::move(order));
-  }
-  changed_.notify_all();
-}
-
-void FakeApiServer::end_watches() { order({Order::Kind::kEnd, {}}); }
-void FakeApiServer::cut_watches() { order({Order::Kind::kCut, {}}); }
-void FakeApiServer::lie_to_watches() {
-  order({Order::Kind::kLine, R"({"type":"ADDED","object":)"});
-}
-void FakeApiServer::tell_watches(std::string line) { order({Order::Kind::kLine, std::move(line)}); }
-
-void FakeApiServer::bookmark() {
-  uint64_t version = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    version = cluster_.version();
-  }
-  tell_watches(event_line("BOOKMARK", bookmark_object(version, false)));
-}
-
-void FakeApiServer::expire(bool as_event) {
-  {
-    const std::lock_guard lock(mutex_);
-    expired_as_event_ = as_event;
-    cluster_.compact();
-    orders_.push_back({Order::Kind::kEnd, {}});
-  }
-  changed_.notify_all();
-}
-
-void FakeApiServer::refuse(int status, int times, Which which, std::string retry_after) {
-  const std::lock_guard lock(mutex_);
-  refusals_ = {{status, times, which, std::move(retry_after)}};
-}
-
-void FakeApiServer::require_token(std::string token) {
-  {
-    const std::lock_guard lock(mutex_);
-    token_ = std::move(token);
-  }
-  end_watches();
-}
-
-void FakeApiServer::freeze() {
-  {
-    const std::lock_guard lock(mutex_);
-    frozen_before_ = ++epoch_;
-  }
-  changed_.notify_all();
-}
-
-void FakeApiServer::slow(size_t bytes, std::chrono::milliseconds pause) {
-  const std::lock_guard lock(mutex_);
-  piece_ = bytes;
-  pause_ = pause;
-}
-
-void FakeApiServer::set_watch_list(bool known) {
-  const std::lock_guard lock(mutex_);
-  watch_list_ = known;
-}
-
-void FakeApiServer::set_page(size_t items) {
-  const std::lock_guard lock(mutex_);
-  page_ = items;
 }
 
 ServerCounts FakeApiServer::counts() {

@@ -51,6 +51,16 @@ Json status_body(int code, const std::string& reason, const std::string& message
           {"message", message}, {"reason", reason},   {"code", code}};
 }
 
+std::string event_line(const std::string& type, const Json& object) {
+  return Json{{"type", type}, {"object", object}}.dump();
+}
+
+std::string bookmark_line(uint64_t version, bool end_of_initial_events) {
+  Json meta{{"resourceVersion", std::to_string(version)}};
+  if (end_of_initial_events) meta["annotations"] = {{"k8s.io/initial-events-end", "true"}};
+  return event_line("BOOKMARK", {{"metadata", meta}});
+}
+
 void FakeCluster::store(const std::string& resource, const Key& key, Json object) {
   Resource& held = resources_[resource];
   const auto before = held.objects.find(key);

@@ -80,5 +80,8 @@ class FakeCluster {
 
 // A status object of the API, as errors come in.
 Json status_body(int code, const std::string& reason, const std::string& message);
+// What a watch sends, as one line.
+std::string event_line(const std::string& type, const Json& object);
+std::string bookmark_line(uint64_t version, bool end_of_initial_events);
 
 }  // namespace lb::test

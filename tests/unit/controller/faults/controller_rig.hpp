@@ -19,7 +19,8 @@ namespace lb::controller {
 class ControllerRig {
  public:
   ControllerRig(asio::io_context& io, const std::string& server, const std::string& token_file)
-      : dataplane(io),
+      : io_(io),
+        dataplane(io),
         credentials_(std::make_shared<kube::Credentials>(access(server, token_file))),
         make_client_([c = credentials_] {
           return kube::make_cpprest_client(
@@ -47,9 +48,13 @@ class ControllerRig {
     writer.stop();
     fleet.stop();
     reconciler.stop();
+    // The io_context outlives us: nothing of ours may be left in it.
+    io_.restart();
+    for (int i = 0; i < 100 && io_.poll() > 0; ++i) {
+    }
   }
 
-  const std::vector<Service>& published() const { return dataplane.held.services; }
+  const ServiceList& published() const { return dataplane.held.services; }
   const Service* published(const std::string& key) const {
     for (const auto& service : published()) {
       if (service.key == key) return &service;
@@ -70,6 +75,10 @@ class ControllerRig {
     return out;
   }
 
+ private:
+  asio::io_context& io_;
+
+ public:
   FakeDataplane dataplane;
 
  private:

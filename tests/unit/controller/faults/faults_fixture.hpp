@@ -27,7 +27,7 @@ class FaultsTest : public testing::Test {
   void SetUp() override {
     write_token("first");
     for (const char* name : {"web", "dns", "late"}) {
-      put_service(name);
+      put_service(name, name == std::string("late") ? "2026-01-02T00:00:00Z" : nullptr);
       put_slice(name, "10.0.0.1");
     }
     rig = std::make_unique<ControllerRig>(io, server.url(), token_file);

@@ -124,19 +124,6 @@ TEST_F(ReconcilerTest, TriesAWriteAgainThatWasRefused) {
   EXPECT_EQ(reconciler.counters().patches, 2u);
 }
 
-TEST_F(ReconcilerTest, WhatIsRefusedAgainWaitsTwiceAsLong) {
-  script.add(422, "{}");
-  script.add(200, "{}");  // its Event
-  script.add(422, "{}");
-  contact();
-  sync({service("web").unmarked()});
-  sent(3);
-  run(1500ms);
-  EXPECT_EQ(reconciler.counters().patches, 2u) << "1 s, and then 2 s";
-  run(1000ms);
-  EXPECT_EQ(reconciler.counters().patches, 3u);
-}
-
 TEST_F(ReconcilerTest, WritesNothingOnAServiceThatIsOlderThanItsOwnLastWrite) {
   script.add(200, R"({"metadata":{"resourceVersion":"2"}})");
   script.add(200, "{}");  // its Event
