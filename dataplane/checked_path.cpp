@@ -21,12 +21,14 @@ bool has_checks(const Service& service) {
 
 CheckedPath::CheckedPath(
     asio::io_context& io, std::unique_ptr<proxy::DataPath> path,
-    std::function<void(const proxy::BackendId&, const health::Verdict&)> on_change)
+    std::function<void(const proxy::BackendId&, const health::Verdict&)> on_change,
+    int descriptor_line)
     : ForwardingPath(std::move(path)),
       on_change_(std::move(on_change)),
-      prober_(io, {.on_change = [this](const auto& check, const auto& verdict) {
-                changed(check, verdict);
-              }}) {}
+      prober_(io, {.descriptor_line = descriptor_line,
+                   .on_change = [this](const auto& check, const auto& verdict) {
+                     changed(check, verdict);
+                   }}) {}
 
 void CheckedPath::apply(std::shared_ptr<const DesiredState> state,
                         std::function<void(std::vector<Failure>)> done) {

@@ -20,9 +20,11 @@ namespace lb::dataplane {
 
 class CheckedPath : public ForwardingPath {
  public:
-  // `on_change`: a health is another than before.
+  // `on_change`: a health is another than before. `descriptor_line`: numbers from here on are not
+  // for checks.
   CheckedPath(asio::io_context& io, std::unique_ptr<proxy::DataPath> path,
-              std::function<void(const proxy::BackendId&, const health::Verdict&)> on_change);
+              std::function<void(const proxy::BackendId&, const health::Verdict&)> on_change,
+              int descriptor_line = INT_MAX);
 
   void apply(std::shared_ptr<const DesiredState> state,
              std::function<void(std::vector<Failure>)> done) override;

@@ -23,6 +23,7 @@ struct Typed {
   bool insecure_loopback = false;
   std::string announce = "none";
   std::string observe;
+  std::vector<std::string> spare_sources;
   Config config;
 };
 
@@ -57,6 +58,11 @@ void add_flags(CLI::App& app, Typed& typed) {
       ->envname("EMPALME_ZONE");
   app.add_option("--observe", typed.observe, "HOST:PORT for /healthz, /readyz and /metrics")
       ->envname("EMPALME_OBSERVE");
+  app.add_option("--spare-sources", typed.spare_sources,
+                 "Local addresses, separated by commas, to dial backends from when the one that "
+                 "routes choose has no port left; never one that is announced")
+      ->envname("EMPALME_SPARE_SOURCES")
+      ->delimiter(',');
   app.add_option("--drain", config.drain_s,
                  "Seconds that open connections may go on after SIGTERM before they are reset")
       ->envname("EMPALME_DRAIN")
@@ -98,11 +104,23 @@ Status judge_announce(Typed& typed) {
                "--announce takes none, auto or interface:NAME, not '" + typed.announce + "'"};
 }
 
+Status judge_spare_sources(Typed& typed) {
+  for (const auto& text : typed.spare_sources) {
+    const auto address = IpAddress::parse(text);
+    if (!address || address->is_wildcard()) {
+      return Error{"Flag", "--spare-sources takes addresses, not '" + text + "'"};
+    }
+    typed.config.spare_sources.push_back(*address);
+  }
+  return Done{};
+}
+
 Status judge(Typed& typed) {
   auto admin = parse_admin(typed.admin, typed.config.tls, typed.insecure_loopback);
   if (!admin.ok()) return admin.error();
   typed.config.admin = *admin;
   if (const auto announce = judge_announce(typed); !announce.ok()) return announce;
+  if (const auto sources = judge_spare_sources(typed); !sources.ok()) return sources.error();
   const auto observe = net::parse_observe(typed.observe);
   if (!observe) return observe.error();
   typed.config.observe = *observe;

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "common/model/address.hpp"
 #include "common/model/result.hpp"
@@ -33,7 +34,8 @@ struct Config {
   unsigned handoff_drain_s = 3600;  // how long connections may go on after a handoff
   std::optional<Endpoint> observe;
   std::string log_level = "info";
-  uint32_t log_connections = 0;  // every how many-th; 0: none
+  std::vector<IpAddress> spare_sources;  // see proxy/dial_ports.hpp
+  uint32_t log_connections = 0;          // every how many-th; 0: none
 };
 
 // Either what to run with, or what to print and the code to exit with.

@@ -1,9 +1,12 @@
 #include "dataplane/flow_log.hpp"
 
+#include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <climits>
 #include <utility>
 
 namespace lb::dataplane {
@@ -11,16 +14,8 @@ namespace {
 
 constexpr size_t kMaxWaiting = 8 << 20;
 constexpr std::chrono::milliseconds kGather{50};
-
-void write_all(int fd, const std::string& text) {
-  size_t done = 0;
-  while (done < text.size()) {
-    const ssize_t n = ::write(fd, text.data() + done, text.size() - done);
-    // Nothing sensible can be done about a log that cannot be written.
-    if (n < 0 && errno != EINTR) return;
-    if (n > 0) done += static_cast<size_t>(n);
-  }
-}
+constexpr std::chrono::seconds kLastPatience{1};
+constexpr int kLookMs = 100;
 
 }  // namespace
 
@@ -42,10 +37,35 @@ void FlowLog::write(const std::string& line) {
 void FlowLog::stop() {
   {
     const std::lock_guard lock(mutex_);
+    if (!stopping_) stop_by_ = std::chrono::steady_clock::now() + kLastPatience;
     stopping_ = true;
   }
   wake_.notify_all();
   if (thread_.joinable()) thread_.join();
+}
+
+// A pipe that has room takes PIPE_BUF without waiting (pipe(7)).
+void FlowLog::write_all(const std::string& text) {
+  size_t done = 0;
+  while (done < text.size() && await_room()) {
+    const size_t size = std::min(text.size() - done, size_t{PIPE_BUF});
+    const ssize_t n = ::write(fd_, text.data() + done, size);
+    // Nothing sensible can be done about a log that cannot be written.
+    if (n < 0 && errno != EINTR) break;
+    if (n > 0) done += static_cast<size_t>(n);
+  }
+  dropped_ += static_cast<uint64_t>(
+      std::count(text.begin() + static_cast<ptrdiff_t>(done), text.end(), '\n'));
+}
+
+// False: it was waited for in vain, and this is the end.
+bool FlowLog::await_room() {
+  for (;;) {
+    pollfd wanted{fd_, POLLOUT, 0};
+    if (::poll(&wanted, 1, kLookMs) > 0) return true;
+    const std::lock_guard lock(mutex_);
+    if (stopping_ && std::chrono::steady_clock::now() >= stop_by_) return false;
+  }
 }
 
 void FlowLog::run() {
@@ -55,7 +75,7 @@ void FlowLog::run() {
     const std::string lines = std::exchange(waiting_, {});
     const bool last = stopping_;
     lock.unlock();
-    write_all(fd_, lines);
+    write_all(lines);
     if (last) return;
     lock.lock();
   }

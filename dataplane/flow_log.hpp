@@ -3,10 +3,12 @@
 //
 // write() may be called from any worker; it locks for as long as a line takes to append. When the
 // reader of the log is so slow that more than 8 MiB wait, lines are dropped and counted: a log
-// never holds up a byte.
+// never holds up a byte. Nor does it hold up the end: what is not read within a second of stop()
+// is dropped and counted.
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
@@ -31,6 +33,8 @@ class FlowLog {
 
  private:
   void run();
+  void write_all(const std::string& text);
+  bool await_room();
 
   const int fd_;
   std::atomic<uint64_t> lines_{0};
@@ -39,6 +43,7 @@ class FlowLog {
   std::condition_variable wake_;
   std::string waiting_;  // guarded by mutex_, as is the next one
   bool stopping_ = false;
+  std::chrono::steady_clock::time_point stop_by_;
   std::thread thread_;
 };
 

@@ -74,8 +74,17 @@ constexpr PathRow kPathRows[] = {
     {"accept_pauses_total", "Times accepting was paused", &proxy::DataPathCounters::accept_paused},
     {"sockets_untuned_total", "Sockets without the congestion control or busy polling asked for",
      &proxy::DataPathCounters::untuned},
-    {"pipe_fallbacks_total", "Connections copied for want of a pipe",
+    {"pipe_fallbacks_total", "Times bytes were copied for want of a pipe",
      &proxy::DataPathCounters::pipe_fallbacks},
+    {"no_port_total", "Dials for which no local port was left", &proxy::DataPathCounters::no_port},
+    {"no_descriptor_total", "Dials for which no descriptor was left",
+     &proxy::DataPathCounters::no_descriptor},
+    {"no_memory_total", "Connections and tasks given up for want of memory",
+     &proxy::DataPathCounters::no_memory},
+    {"spare_source_dials_total", "Dials made from a spare source for want of a port",
+     &proxy::DataPathCounters::spare_source_dials},
+    {"memory_trims_total", "Times the memory of ended connections was given back",
+     &proxy::DataPathCounters::memory_trims},
     {"clients_gone_while_dialling_total", "Clients that left before a backend was connected",
      &proxy::DataPathCounters::client_gone_while_dialling},
 };
@@ -160,6 +169,7 @@ void add_gauge(Metrics& out, const char* name, const char* help, uint64_t value)
 
 void add_path_metrics(Metrics& out, const proxy::DataPathCounters& counters) {
   add_gauge(out, "connections", "Connections open now", counters.active);
+  add_gauge(out, "pipes", "Pipes open now", counters.pipes);
   for (const auto& row : kPathRows) add_counter(out, row.name, row.help, counters.*row.value);
   add_gauge(out, "udp_sessions", "UDP sessions now", counters.udp_active);
   for (const auto& row : kUdpRows) add_counter(out, row.name, row.help, counters.*row.value);
@@ -180,6 +190,18 @@ void add_queue_metrics(Metrics& out, std::optional<uint64_t> overflows) {
       "Connections that the kernel dropped because a listener's queue was full, in the whole "
       "network namespace",
       *overflows);
+}
+
+void add_descriptor_metrics(Metrics& out, const proxy::DescriptorShares& shares, uint64_t open) {
+  add_gauge(out, "descriptors", "Descriptors open now", open);
+  add_gauge(out, "descriptor_limit", "Descriptors that may be open", uint64_t(shares.limit));
+  add_gauge(out, "descriptor_reserve", "Of these, those that traffic leaves to administration",
+            uint64_t(shares.reserve()));
+}
+
+void add_message_metrics(Metrics& out, uint64_t lost) {
+  add_counter(out, "messages_dropped_total", "Messages left out because standard error is not read",
+              lost);
 }
 
 void add_check_metrics(Metrics& out, const health::ProberCounters& counters) {

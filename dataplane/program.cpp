@@ -1,6 +1,5 @@
 #include "dataplane/program.hpp"
 
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -13,6 +12,7 @@
 
 #include "common/model/state_json.hpp"
 #include "common/model/support.hpp"
+#include "common/net/descriptors.hpp"
 #include "common/net/interfaces.hpp"
 #include "common/ops/log.hpp"
 #include "common/ops/utc_time.hpp"
@@ -22,13 +22,6 @@
 
 namespace lb::dataplane {
 namespace {
-
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-}
 
 std::set<IpAddress> local_addresses() {
   std::set<IpAddress> out;
@@ -63,7 +56,7 @@ void log_panic(const std::string& key, const proxy::ListenerId& id, bool panic) 
 }  // namespace
 
 int Program::run() {
-  raise_descriptor_limit();
+  descriptors_ = proxy::share_descriptors(net::raise_descriptor_limit(), config_.workers);
   std::signal(SIGPIPE, SIG_IGN);  // splice(2) to a closed socket has no MSG_NOSIGNAL
   ops::set_log_level(ops::parse_level(config_.log_level));
   const auto ready = prepare();
@@ -74,9 +67,21 @@ int Program::run() {
   }
   serve(std::move(state).value());
   ops::Shutdown shutdown(io_, [this] { begin_end(); });
-  io_.run();
+  run_handlers();
   end();
   return exit_code_;
+}
+
+// A request or a check for which memory is lacking fails; the rest goes on.
+void Program::run_handlers() {
+  for (;;) {
+    try {
+      io_.run();
+      return;
+    } catch (const std::bad_alloc&) {
+      ++memory_wants_;
+    }
+  }
 }
 
 Status Program::prepare() {
@@ -118,6 +123,8 @@ Status Program::open_path() {
       {.workers = config_.workers,
        .announcing = announcing,
        .zone = config_.zone,
+       .descriptors = descriptors_,
+       .spare_sources = config_.spare_sources,
        .post = [this](std::function<void()> task) { asio::post(io_, std::move(task)); },
        .on_close =
            [this](const proxy::FlowRecord& record) {
@@ -136,14 +143,16 @@ Status Program::open_path() {
   handover_ = path_->handover();
   use_taken_sockets();
   auto checked = std::make_unique<CheckedPath>(
-      io_, std::move(path_), [this](const auto& backend, const auto& verdict) {
+      io_, std::move(path_),
+      [this](const auto& backend, const auto& verdict) {
         ops::log(verdict.health == health::Health::kDown ? ops::Level::kWarning : ops::Level::kInfo,
                  std::string("backend is ") + health::to_string(verdict.health),
                  {{"service", backend.key},
                   {"backend", backend.backend.to_string()},
                   {"reason", verdict.reason}});
         path_changed();
-      });
+      },
+      descriptors_.upkeep);
   checked_ = checked.get();
   path_ = std::move(checked);
   if (!announcing) return Done{};
@@ -240,6 +249,8 @@ void Program::first_applied(const Result<ApplyResult>& answer) {
            {{"version", EMPALME_VERSION},
             {"admin", to_string(admin_server_ ? admin_server_->local() : config_.admin)},
             {"services", coordinator_->held()->services.size()},
+            {"descriptors", uint64_t(descriptors_.limit)},
+            {"kept_back", uint64_t(descriptors_.reserve())},
             {"failed", answer->failed.size()}});
 }
 
@@ -268,17 +279,25 @@ void Program::end() {
   if (admin_server_) admin_server_->stop();
 }
 
+proxy::DataPathCounters Program::own_counters() const {
+  auto out = path_->counters();
+  out.no_memory += memory_wants_;
+  return out;
+}
+
 std::string Program::metrics() const {
   Metrics out;
   out.push_back({"empalme_build_info",
                  "Version of this program.",
                  ops::MetricType::kGauge,
                  {{1, {{"program", "dataplane"}, {"version", EMPALME_VERSION}}}}});
-  add_path_metrics(out, carried_.with(path_->counters()));
+  add_path_metrics(out, carried_.with(own_counters()));
   add_queue_metrics(out, listen_overflows());
+  add_descriptor_metrics(out, descriptors_, net::open_descriptors());
   add_service_metrics(out, carried_.with(path_->totals()));
   add_handoff_metrics(out);
   add_check_metrics(out, checked_->check_counters());
+  add_message_metrics(out, ops::lost_messages());
   if (flow_log_) add_log_metrics(out, *flow_log_);
   add_state_metrics(out, *coordinator_, admin_->refusals());
   if (store_) add_store_metrics(out, *store_);

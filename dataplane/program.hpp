@@ -48,8 +48,10 @@ class Program {
   Result<DesiredState> first_state();
   void serve(DesiredState state);
   void first_applied(const Result<ApplyResult>& answer);
+  void run_handlers();
   void begin_end();
   void end();
+  proxy::DataPathCounters own_counters() const;
   std::string metrics() const;
 
   // Taking over, in this order.
@@ -73,6 +75,8 @@ class Program {
   void add_handoff_metrics(Metrics& out) const;
 
   Config config_;
+  proxy::DescriptorShares descriptors_;
+  uint64_t memory_wants_ = 0;  // of this thread
   asio::io_context io_{1};
   std::unique_ptr<StateStore> store_;
   std::unique_ptr<announce::PacketFilter> filter_;

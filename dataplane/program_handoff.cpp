@@ -174,7 +174,7 @@ Result<handoff::Offer> Program::offer() {
 }
 
 handoff::Counters Program::counts_to_carry() const {
-  const auto own = path_->counters();
+  const auto own = own_counters();
   handoff::Counters out;
   carried_.encode_own(out, own);
   encode_drained(drains_->all(), out);

@@ -6,6 +6,7 @@
 #include <boost/asio/detached.hpp>
 #include <cerrno>
 #include <cstring>
+#include <new>
 
 #include "common/net/http_connection.hpp"
 #include "common/net/listen_socket.hpp"
@@ -60,11 +61,20 @@ class Server : public HttpServer {
     shared_->keep_spare();
     acceptor_.async_wait(asio::posix::stream_descriptor::wait_read,
                          [this, shared = shared_](error_code error) {
-                           if (!error && !shared->stopped) accept_all();
+                           if (!error && !shared->stopped) accept_or_pause();
                          });
   }
 
  private:
+  // For want of memory that client is lost; the next ones are not.
+  void accept_or_pause() {
+    try {
+      accept_all();
+    } catch (const std::bad_alloc&) {
+      pause();
+    }
+  }
+
   void close_listener() {
     if (std::exchange(shared_->stopped, true)) return;
     error_code ignored;

@@ -1,8 +1,13 @@
 #include "common/ops/log.hpp"
 
+#include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cerrno>
+#include <climits>
 #include <nlohmann/json.hpp>
 
 #include "common/ops/utc_time.hpp"
@@ -10,7 +15,21 @@
 namespace lb::ops {
 namespace {
 
+constexpr int kPatienceMs = 100;
+
 std::atomic<Level> least{Level::kInfo};
+std::atomic<uint64_t> lost{0};
+
+bool has_room(int fd, int wait_ms) {
+  pollfd wanted{fd, POLLOUT, 0};
+  return ::poll(&wanted, 1, wait_ms) == 1 && (wanted.revents & POLLOUT) != 0;
+}
+
+// A pipe that has room has it for PIPE_BUF; more could wait for its reader.
+size_t most_at_once(int fd) {
+  struct stat what {};
+  return ::fstat(fd, &what) == 0 && S_ISFIFO(what.st_mode) ? size_t{PIPE_BUF} : SIZE_MAX;
+}
 
 const char* name_of(Level level) {
   constexpr const char* kNames[] = {"debug", "info", "warning", "error"};
@@ -41,8 +60,20 @@ std::string format_line(std::string_view time, Level level, std::string_view mes
 void log(Level level, std::string_view message, Fields fields) {
   if (level < least.load(std::memory_order_relaxed)) return;
   const std::string line = format_line(utc_milliseconds(), level, message, fields) + "\n";
-  // Nothing sensible can be done about a log that cannot be written.
-  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
+  if (!write_line(STDERR_FILENO, line)) lost.fetch_add(1, std::memory_order_relaxed);
+}
+
+uint64_t lost_messages() { return lost.load(std::memory_order_relaxed); }
+
+bool write_line(int fd, std::string_view line) {
+  const size_t most = most_at_once(fd);
+  for (size_t done = 0; done < line.size();) {
+    if (!has_room(fd, done == 0 ? 0 : kPatienceMs)) return false;
+    const ssize_t n = ::write(fd, line.data() + done, std::min(most, line.size() - done));
+    if (n < 0 && errno != EINTR) return false;
+    if (n > 0) done += static_cast<size_t>(n);
+  }
+  return true;
 }
 
 void log_error(const Error& error) {

@@ -1,7 +1,9 @@
 // One JSON object per line on standard error: {"time", "level", "message", fields...}.
 //
-// Any thread; a line is written with one write(2), so lines never mix. Whatever stands in a value
-// is escaped, so no input can forge a line. Never pass a secret.
+// Any thread; a line is written with one write(2), so lines never mix (but for those longer than
+// PIPE_BUF on a pipe, pipe(7)). Whatever stands in a value is escaped, so no input can forge a
+// line. Never pass a secret. A reader that does not read holds nobody up: the line is dropped and
+// counted.
 #pragma once
 
 #include <cstdint>
@@ -34,6 +36,11 @@ void set_log_level(Level level);
 
 void log(Level level, std::string_view message, Fields fields = {});
 void log_error(const Error& error);
+
+// Lines that could not be written since start.
+uint64_t lost_messages();
+// Whether all of it was written; waits for room only in the middle of a line, 100 ms at most.
+bool write_line(int fd, std::string_view line);
 
 // The line without its newline, for tests; `time` as it shall stand there.
 std::string format_line(std::string_view time, Level level, std::string_view message,

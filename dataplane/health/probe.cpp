@@ -35,6 +35,7 @@ bool target_speaks_first(const HealthPolicy& policy) {
 Probe::Probe(const ProbeSetting& setting, const Check& check, Done done)
     : timers_(setting.timers),
       source_(setting.source),
+      descriptor_line_(setting.descriptor_line),
       check_(check),
       done_(std::move(done)),
       socket_(setting.io) {}
@@ -54,6 +55,7 @@ int Probe::open() {
   const net::SockAddr target = net::to_sockaddr(check_.target);
   net::Fd fd(::socket(target.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
   if (!fd.valid()) return errno;
+  if (fd.get() >= descriptor_line_) return EMFILE;
   set_option(fd.get(), SOL_SOCKET, SO_LINGER, linger{1, 0});
   if (!target_speaks_first(check_.policy)) set_option(fd.get(), IPPROTO_TCP, TCP_QUICKACK, 0);
   if (const int error = bind_source(fd.get()); error != 0) return error;

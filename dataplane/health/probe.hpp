@@ -7,6 +7,7 @@
 // probe_result.hpp.
 #pragma once
 
+#include <climits>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -23,6 +24,7 @@ struct ProbeSetting {
   asio::io_context& io;
   TimerQueue& timers;
   std::optional<IpAddress> source;  // to bind to; used for targets of its family
+  int descriptor_line = INT_MAX;    // numbers from here on are not for probes
 };
 
 class Probe : public std::enable_shared_from_this<Probe> {
@@ -69,6 +71,7 @@ class Probe : public std::enable_shared_from_this<Probe> {
 
   TimerQueue& timers_;
   const std::optional<IpAddress> source_;
+  const int descriptor_line_;
   const Check check_;
   Done done_;
   asio::ip::tcp::socket socket_;

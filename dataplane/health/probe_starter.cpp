@@ -20,8 +20,9 @@ DialogueProbe::Script send_expect_script(const HealthPolicy& policy) {
 
 }  // namespace
 
-ProbeStarter::ProbeStarter(asio::io_context& io, std::optional<IpAddress> source)
-    : timers_(io), setting_{io, timers_, source} {}
+ProbeStarter::ProbeStarter(asio::io_context& io, std::optional<IpAddress> source,
+                           int descriptor_line)
+    : timers_(io), setting_{io, timers_, source, descriptor_line} {}
 
 std::shared_ptr<Probe> ProbeStarter::begin(const Check& check, Probe::Done done) {
   auto probe = make(check, std::move(done));

@@ -15,7 +15,8 @@ namespace lb::health {
 
 class ProbeStarter {
  public:
-  explicit ProbeStarter(asio::io_context& io, std::optional<IpAddress> source = std::nullopt);
+  explicit ProbeStarter(asio::io_context& io, std::optional<IpAddress> source = std::nullopt,
+                        int descriptor_line = INT_MAX);
 
   // `done` is called once, later. Null, and no call, for type kNone.
   std::shared_ptr<Probe> begin(const Check& check, Probe::Done done);

@@ -25,7 +25,7 @@ uint64_t random_seed() {
 
 Prober::Prober(asio::io_context& io, ProberOptions options)
     : options_(std::move(options)),
-      starter_(io, options_.source),
+      starter_(io, options_.source, options_.descriptor_line),
       random_(options_.seed ? *options_.seed : random_seed()) {}
 
 Prober::~Prober() { stop(); }

@@ -51,6 +51,7 @@ struct ProberOptions {
   size_t max_in_flight = 512;            // at least 1
   std::optional<IpAddress> source = {};  // address to probe from, for targets of its family
   std::optional<uint64_t> seed = {};     // of the jitter; none: the kernel's randomness
+  int descriptor_line = INT_MAX;         // numbers from here on are not for probes: an own want
   std::function<void(const Check&, const Verdict&)> on_change = {};
 };
 

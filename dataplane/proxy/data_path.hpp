@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "common/model/state.hpp"
+#include "dataplane/proxy/descriptor_line.hpp"
 #include "dataplane/proxy/flow.hpp"
 #include "dataplane/proxy/listener_config.hpp"
 
@@ -50,6 +51,8 @@ struct DataPathOptions {
   bool announcing =
       false;              // we put the addresses on the node ourselves: bind before they are there
   std::string zone = {};  // where we are; empty: nothing is near
+  DescriptorShares descriptors = {};          // see descriptor_line.hpp
+  std::vector<IpAddress> spare_sources = {};  // see dial_ports.hpp
   unsigned max_groups = 256;  // listeners with a socket on every worker (descriptors are finite)
   std::function<void(std::function<void()>)> post;  // runs a function on the control thread
   // Connections that are over, from any worker's thread; every `log_each`-th one, 0 for none.
@@ -104,6 +107,11 @@ struct DataPathCounters {
   uint64_t untuned = 0;  // sockets that the kernel would not tune as the policy asks
   uint64_t instant_resets = 0, replays = 0, keep_overflows = 0, hedges = 0, hedges_won = 0;
   uint64_t waits = 0, wait_timeouts = 0, wait_overflows = 0, clients_gone_while_waiting = 0;
+  // Wants of this host: no local port to dial from, no descriptor, no memory.
+  uint64_t no_port = 0, no_descriptor = 0, no_memory = 0;
+  uint64_t spare_source_dials = 0;  // that had no port on the routed source
+  uint64_t pipes = 0;               // now
+  uint64_t memory_trims = 0;        // see memory_trim.hpp
   // UDP. Bytes are in bytes_in and bytes_out, ejections in ejections.
   uint64_t udp_opened = 0, udp_closed = 0, udp_active = 0;
   uint64_t udp_datagrams_in = 0, udp_datagrams_out = 0;

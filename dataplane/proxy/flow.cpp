@@ -5,7 +5,7 @@ namespace lb::proxy {
 const char* to_string(EndReason value) {
   constexpr const char* kNames[] = {"client_fin",  "backend_fin", "client_reset", "backend_reset",
                                     "client_gone", "no_backend",  "idle",         "drained",
-                                    "dead_peer",   "killed",      "refused"};
+                                    "dead_peer",   "killed",      "refused",      "exhausted"};
   return kNames[static_cast<size_t>(value)];
 }
 

@@ -24,8 +24,9 @@ enum class EndReason : uint8_t {
   kIdle,     // a timeout of the policy
   kDrained,  // its backend or service was removed, or this process ends
   kDeadPeer,
-  kKilled,   // by an operator
-  kRefused,  // outside the source ranges, or above a limit
+  kKilled,     // by an operator
+  kRefused,    // outside the source ranges, or above a limit
+  kExhausted,  // no port, descriptor or memory was left for it
 };
 const char* to_string(EndReason value);  // "client_fin", ...
 

@@ -4,6 +4,10 @@
 // stopped. Engine needs descriptor(), poll(), tick(), next_tick() and has_queued().
 #pragma once
 
+#include <chrono>
+#include <new>
+#include <thread>
+
 #include "common/net/asio.hpp"
 
 namespace lb::proxy {
@@ -31,11 +35,27 @@ class NestedEngine {
   // Batches before timers and posted tasks get their turn.
   static constexpr int kBatchesPerTurn = 64;
 
+  // A wait that is not begun for want of memory would be the end of the engine: it is tried until
+  // it works, and traffic goes on meanwhile.
+  template <class Step>
+  void insist(const Step& step) {
+    for (;;) {
+      try {
+        return step();
+      } catch (const std::bad_alloc&) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        engine_.poll();
+      }
+    }
+  }
+
   void wait_for_events() {
-    epoll_.async_wait(asio::posix::stream_descriptor::wait_read,
-                      [this](const boost::system::error_code& error) {
-                        if (!error) on_events();
-                      });
+    insist([this] {
+      epoll_.async_wait(asio::posix::stream_descriptor::wait_read,
+                        [this](const boost::system::error_code& error) {
+                          if (!error) on_events();
+                        });
+    });
   }
 
   void on_events() {
@@ -43,13 +63,15 @@ class NestedEngine {
     for (int batch = 0; batch < kBatchesPerTurn && busy; ++batch) busy = engine_.poll();
     keep_ticking();
     if (!busy) return wait_for_events();
-    asio::post(io_, [this] { on_events(); });
+    insist([this] { asio::post(io_, [this] { on_events(); }); });
   }
 
   void go_on() {
-    asio::post(io_, [this] {
-      engine_.poll();
-      touched();
+    insist([this] {
+      asio::post(io_, [this] {
+        engine_.poll();
+        touched();
+      });
     });
   }
 
@@ -58,12 +80,14 @@ class NestedEngine {
     const uint64_t next = engine_.next_tick();
     if (next >= ticks_at_) return;
     ticks_at_ = next;
-    timer_.expires_at(std::chrono::steady_clock::time_point(std::chrono::milliseconds(next)));
-    timer_.async_wait([this](const boost::system::error_code& error) {
-      if (error) return;
-      ticks_at_ = UINT64_MAX;
-      engine_.tick();
-      touched();
+    insist([this, next] {
+      timer_.expires_at(std::chrono::steady_clock::time_point(std::chrono::milliseconds(next)));
+      timer_.async_wait([this](const boost::system::error_code& error) {
+        if (error) return;
+        ticks_at_ = UINT64_MAX;
+        engine_.tick();
+        touched();
+      });
     });
   }
 

@@ -22,11 +22,16 @@ void post_to(Worker& worker, Protocol protocol, Task task) {
   }
 }
 
+// Listeners leave the last descriptors alone, as traffic does: see descriptor_line.hpp.
 inline Result<net::Fd> open_socket(const ListenerId& id, const SocketTuning& tuning,
-                                   bool freebind) {
-  auto opened = id.protocol == Protocol::kUdp ? open_udp_listener(id.at, freebind)
-                                              : open_listener(id.at, freebind);
+                                   const DataPathOptions& options) {
+  auto opened = id.protocol == Protocol::kUdp ? open_udp_listener(id.at, options.announcing)
+                                              : open_listener(id.at, options.announcing);
   if (!opened) return opened;
+  if (opened->get() >= options.descriptors.upkeep) {
+    return Error{"SocketError", "cannot listen on " + id.at.to_string() +
+                                    ": the last descriptors are kept for administration"};
+  }
   if (const auto tuned = tune(opened->get(), tuning); !tuned) return tuned.error();
   return opened;
 }

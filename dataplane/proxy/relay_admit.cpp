@@ -33,7 +33,18 @@ bool keeps_client(const ListenerConfig& config) {
 
 }  // namespace
 
+// For want of memory the client is reset, and nothing else happens.
 void RelayEngine::welcome(const Listener& listener, int client) {
+  net::Fd held(client);
+  try {
+    let_in(listener, held);
+  } catch (const std::bad_alloc&) {
+    add(counters_.no_memory);
+    turn_away(held);
+  }
+}
+
+void RelayEngine::let_in(const Listener& listener, net::Fd& client) {
   const ListenerConfig& config = *listener->config;
   const uint32_t most = config.policy.max_connections;
   if (most != 0 && listener->counts->connections.load(std::memory_order_relaxed) >= most) {
@@ -43,16 +54,16 @@ void RelayEngine::welcome(const Listener& listener, int client) {
   }
   if (!needs_client(config)) return begin(listener, client, nullptr);
   auto details = std::make_unique<SessionDetails>();
-  details->client = peer_endpoint(client);
+  details->client = peer_endpoint(client.get());
   const bool speaks_for_others = contains(config.policy.accept_proxy_from, details->client);
   if (!speaks_for_others && !admit(*listener, *details)) return turn_away(client);
   if (!keeps_client(config)) details.reset();
   begin(listener, client, std::move(details), speaks_for_others);
 }
 
-void RelayEngine::turn_away(int client) {
-  reset_on_close(client);
-  ::close(client);
+void RelayEngine::turn_away(net::Fd& client) {
+  if (client.valid()) reset_on_close(client.get());
+  client.reset();
 }
 
 // Counts the refusal; after true, and where there are limits, leave() must follow.
@@ -76,30 +87,40 @@ bool RelayEngine::admit(const LiveListener& listener, SessionDetails& details) {
   return false;
 }
 
-void RelayEngine::begin(const Listener& listener, int client,
+void RelayEngine::begin(const Listener& listener, net::Fd& client,
                         std::unique_ptr<SessionDetails> details, bool speaks_for_others) {
-  auto* session = new Session;
+  Session& session = enlist(listener, client, std::move(details));
+  guarded(session, [&] { start(session, speaks_for_others); });
+}
+
+// Asks for memory before it takes anything.
+Session& RelayEngine::enlist(const Listener& listener, net::Fd& client,
+                             std::unique_ptr<SessionDetails> details) {
+  auto owned = std::make_unique<Session>();
+  listener->sessions.push_back(owned.get());
+  Session* session = owned.release();
   session->listener = listener;
   session->details = std::move(details);
-  session->side[kClient].reset(client);
-  session->index = static_cast<uint32_t>(listener->sessions.size());
+  session->side[kClient] = std::move(client);
+  session->index = static_cast<uint32_t>(listener->sessions.size() - 1);
   session->serial = ++serial_;
   session->began = session->last_active = now_;
-  listener->sessions.push_back(session);
   listener->counts->connections.fetch_add(1, std::memory_order_relaxed);
   session->counted = true;
   ++live_;
   add(counters_.accepted);
   add(listener->stats->accepted);
-  if (hooks_.log_each != 0 && session->serial % hooks_.log_each == 0) log_session(*session);
-  epoll_event event{};
-  event.events = kSessionEvents;
-  event.data.u64 = reinterpret_cast<uint64_t>(session);
-  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, client, &event);
-  if (!speaks_for_others) return dial_next(*session);
-  session->phase = Phase::kGreeting;
-  session->phase_ends = now_ + kGreetingMs;
-  rearm(*session);
+  return *session;
+}
+
+void RelayEngine::start(Session& session, bool speaks_for_others) {
+  if (hooks_.log_each != 0 && session.serial % hooks_.log_each == 0) log_session(session);
+  const uint64_t tag = reinterpret_cast<uint64_t>(&session);
+  if (!watch(session.side[kClient].get(), tag, kSessionEvents)) return lack_memory(session);
+  if (!speaks_for_others) return dial_next(session);
+  session.phase = Phase::kGreeting;
+  session.phase_ends = now_ + kGreetingMs;
+  rearm(session);
 }
 
 // After a reset nobody can say any more who the client was.
@@ -170,9 +191,7 @@ bool RelayEngine::introduce(Session& session) {
 }
 
 void RelayEngine::leave(Session& session) {
-  if (!session.details || !session.details->limits) return;
-  session.details->limits->leave(session.details->client->address);
-  session.details->limits.reset();
+  if (session.details) session.details->leave();
 }
 
 }  // namespace lb::proxy

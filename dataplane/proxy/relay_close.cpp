@@ -126,7 +126,8 @@ void RelayEngine::finish(Session& session) {
   sessions.pop_back();
   --live_;
   add(counters_.closed);
-  dead_.push_back(&session);
+  // The wheel has let go of it.
+  session.next = std::exchange(dead_, &session);
 }
 
 }  // namespace lb::proxy

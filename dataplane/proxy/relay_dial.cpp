@@ -12,6 +12,7 @@ namespace lb::proxy {
 
 void RelayEngine::dial_next(Session& session) {
   const Policy& policy = session.listener->config->policy;
+  dial_error_ = 0;
   while (session.attempts() < policy.connect_attempts) {
     const int index = pick(session);
     if (index < 0) break;
@@ -20,7 +21,9 @@ void RelayEngine::dial_next(Session& session) {
       add(session.listener->stats->retries);
     }
     if (dial(session, session.listener->config->records[size_t(index)])) return;
+    if (!another_may_do(dial_error_)) break;
   }
+  if (own_want(dial_error_) != nullptr) return lack(session);
   give_up(session);
 }
 
@@ -73,7 +76,8 @@ void RelayEngine::move_dials(const std::shared_ptr<BackendRecord>& backend) {
           session->phase == Phase::kDialling && session->backend == backend && !session->hedging();
       // Its present dial may still work: it is given up only for one more that may be made.
       const bool may = session->attempts() + 1 < listener->config->policy.connect_attempts;
-      if (waits && may && has_another(*session)) dial_failed(*session, ECANCELED);
+      if (!waits || !may || !has_another(*session)) continue;
+      guarded(*session, [&] { dial_failed(*session, ECANCELED); });
     }
   }
   bury();
@@ -85,7 +89,8 @@ bool RelayEngine::dial(Session& session, std::shared_ptr<BackendRecord> backend)
   const uint8_t number = next_dial(session);
   net::Fd fd = connect_to(session, *backend, number);
   if (!fd.valid()) {
-    note_failure(session, backend, errno);
+    dial_error_ = errno;
+    note_failure(session, backend, dial_error_);
     note_tried(session, *backend);
     return false;
   }
@@ -105,18 +110,17 @@ net::Fd RelayEngine::connect_to(const Session& session, const BackendRecord& bac
                                 uint8_t number) {
   add(counters_.dials);
   bool tuned = true;
-  net::Fd fd = start_connect(backend.endpoint, backend.source_v4.load(std::memory_order_relaxed),
-                             session.listener->config->tuning, &tuned);
+  net::Fd fd = ports_.connect(backend.endpoint, backend.source_v4.load(std::memory_order_relaxed),
+                              now_, session.listener->config->tuning, &tuned);
   if (!tuned) add(counters_.untuned);
-  if (!fd.valid()) return fd;
-  epoll_event event{};
-  event.events = kSessionEvents;
-  event.data.u64 = backend_tag(session, number);
-  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd.get(), &event);
+  if (!fd.valid() || watch(fd.get(), backend_tag(session, number), kSessionEvents)) return fd;
+  const int error = errno;
+  fd.reset();
+  errno = error;
   return fd;
 }
 
-// What was our own want (no port or memory left, a dial that we moved) is not the backend's fault.
+// What was our own want (see own_want(), or a dial that we moved) is not the backend's fault.
 void RelayEngine::note_failure(const Session& session,
                                const std::shared_ptr<BackendRecord>& backend, int error) {
   BackendStats& stats = stats_of(*backend);
@@ -131,6 +135,8 @@ void RelayEngine::note_failure(const Session& session,
   } else if (error == ECONNRESET || error == EPIPE) {
     // It took the connection and reset it before we had looked.
     count_instant_reset(session, backend);
+  } else if (auto* want = own_want(error); want != nullptr) {
+    add(*want);
   } else if (error != ECANCELED) {
     add(counters_.connect_errors);
     add(stats.errors);
@@ -146,7 +152,7 @@ void RelayEngine::count_failure(const Session& session,
   if (!backend->failed(cause, limit)) return;
   add(counters_.ejections);
   add(stats_of(*backend).ejections);
-  if (hooks_.on_eject) hooks_.on_eject(backend, policy);
+  tell_ejection(backend, policy);
 }
 
 void RelayEngine::dial_failed(Session& session, int error) {

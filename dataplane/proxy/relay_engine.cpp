@@ -20,7 +20,9 @@ RelayEngine::RelayEngine(size_t worker_index, EngineHooks hooks)
       now_(monotonic_ms()),
       wheel_(now_),
       pick_inputs_(worker_index),
-      last_descriptor_(last_descriptor_for_clients()) {}
+      resources_{.pipes = PipePool({.descriptor_line = hooks_.descriptor_line})},
+      line_(hooks_.descriptor_line),
+      ports_(hooks_.spare_sources) {}
 
 RelayEngine::~RelayEngine() { reset_everything(); }
 
@@ -37,6 +39,7 @@ void RelayEngine::add_listener(net::Fd fd, std::shared_ptr<const ListenerConfig>
   listener->stats = config->counts->stats.at(worker_index_ % config->counts->stats.size());
   listener->config = std::move(config);
   watch_listener(*listener);
+  paused_.reserve(by_pointer_.size() + closed_.size() + 1);  // pausing must not need memory
   by_pointer_[listener.get()] = listener;
   listeners_[listener->config->address] = std::move(listener);
 }
@@ -103,7 +106,9 @@ void RelayEngine::close_listener(const Listener& listener, uint64_t grace_ms) {
 
 // Never grants more time than a session had before.
 void RelayEngine::limit_sessions(const LiveListener& listener, uint64_t grace_ms) {
-  for (Session* session : std::vector<Session*>(listener.sessions)) {
+  // Backwards: the last one takes the place of one that ends.
+  for (size_t i = listener.sessions.size(); i-- > 0;) {
+    Session* session = listener.sessions[i];
     const uint64_t ends = now_ + grace_ms;
     session->drain_ends = session->drain_ends == 0 ? ends : std::min(session->drain_ends, ends);
     if (now_ >= session->drain_ends) {
@@ -127,7 +132,7 @@ void RelayEngine::drain(uint64_t grace_ms) {
 void RelayEngine::reset_everything() {
   drain(0);
   for (const auto& listener : std::exchange(closed_, {})) {
-    for (Session* session : std::vector<Session*>(listener->sessions)) reset_both(*session);
+    while (!listener->sessions.empty()) reset_both(*listener->sessions.back());
   }
   bury();
 }
@@ -144,12 +149,7 @@ bool RelayEngine::poll() {
       if (found != by_pointer_.end()) accept_from(Listener(found->second));
     } else {
       auto& session = *reinterpret_cast<Session*>(tag & ~kSessionTagBits);
-      const auto dial = uint8_t((tag & kSessionTagBits) >> kDialShift);
-      if ((tag & kSideBit) != 0 && dial != session.dial) {
-        on_hedge_event(session, dial, events[size_t(i)].events);
-      } else {
-        on_event(session, int(tag & kSideBit), events[size_t(i)].events);
-      }
+      guarded(session, [&] { on_session_event(session, tag, events[size_t(i)].events); });
     }
   }
   run_queued();
@@ -157,11 +157,24 @@ bool RelayEngine::poll() {
   return true;
 }
 
+void RelayEngine::on_session_event(Session& session, uint64_t tag, uint32_t events) {
+  const auto dial = uint8_t((tag & kSessionTagBits) >> kDialShift);
+  if ((tag & kSideBit) != 0 && dial != session.dial) {
+    on_hedge_event(session, dial, events);
+  } else {
+    on_event(session, int(tag & kSideBit), events);
+  }
+}
+
 // After a stall a connect may be done and its deadline past: what has happened comes first.
 void RelayEngine::tick() {
   poll();
   refresh_clock();
-  for (TimerEntry* entry : wheel_.expire(now_)) on_timer(*static_cast<Session*>(entry));
+  wheel_.expire(now_, [this](TimerEntry& entry) {
+    Session& session = static_cast<Session&>(entry);
+    guarded(session, [&] { on_timer(session); });
+  });
+  if (trim_.due(now_)) give_memory_back();
   auto due = std::partition(paused_.begin(), paused_.end(),
                             [&](const auto& paused) { return paused.first > now_; });
   for (auto it = due; it != paused_.end(); ++it) watch_listener(*it->second);
@@ -280,18 +293,28 @@ void RelayEngine::run_queued() {
   queue_.clear();
   for (Session* session : queue) {
     session->queued = false;
-    for (int direction : {kClient, kBackend}) {
-      if (session->phase == Phase::kRelaying) run(*session, direction);
-    }
+    guarded(*session, [&] {
+      for (int direction : {kClient, kBackend}) {
+        if (session->phase == Phase::kRelaying) run(*session, direction);
+      }
+    });
   }
 }
 
 // Only after a batch: an event that waits in it may still name a session that died.
 void RelayEngine::bury() {
-  for (Session* session : dead_) delete session;
-  dead_.clear();
+  if (dead_ != nullptr) resume_early();
+  while (dead_ != nullptr) {
+    Session* session = dead_;
+    dead_ = static_cast<Session*>(session->next);
+    delete session;
+  }
+  trim_.note(live_, now_);
   counters_.copied.store(resources_.copied, std::memory_order_relaxed);
   counters_.spliced.store(resources_.spliced, std::memory_order_relaxed);
+  counters_.pipes.store(resources_.pipes.pipes(), std::memory_order_relaxed);
+  counters_.spare_source_dials.store(ports_.moved(), std::memory_order_relaxed);
+  counters_.memory_trims.store(trim_.trims(), std::memory_order_relaxed);
   counters_.pipe_fallbacks.store(resources_.pipes.fallbacks(), std::memory_order_relaxed);
 }
 

@@ -13,8 +13,12 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <new>
 #include <vector>
 
+#include "dataplane/proxy/descriptor_line.hpp"
+#include "dataplane/proxy/dial_ports.hpp"
+#include "dataplane/proxy/memory_trim.hpp"
 #include "dataplane/proxy/pick_inputs.hpp"
 #include "dataplane/proxy/session.hpp"
 
@@ -29,6 +33,10 @@ struct EngineCounters {
       killed{0}, limit_refused{0}, proxy_headers_refused{0}, instant_resets{0}, replays{0},
       keep_overflows{0}, hedges{0}, hedges_won{0}, waits{0}, wait_timeouts{0}, wait_overflows{0},
       wait_gone{0}, untuned{0};
+  // Wants of ours, nobody's fault.
+  std::atomic<uint64_t> no_port{0}, no_descriptor{0}, no_memory{0}, spare_source_dials{0};
+  std::atomic<uint64_t> pipes{0};  // now
+  std::atomic<uint64_t> memory_trims{0};
 };
 
 // What every watched socket of a session waits for, once and for all.
@@ -42,7 +50,9 @@ struct EngineHooks {
   std::function<bool(const Endpoint& listener, int client)> pass_on;
   // A connection that is logged is over.
   std::function<void(const FlowRecord&)> on_close = {};
-  uint32_t log_each = 0;  // every how many-th connection is logged; 0: none
+  uint32_t log_each = 0;                      // every how many-th connection is logged; 0: none
+  int descriptor_line = INT_MAX;              // see descriptor_line.hpp
+  std::vector<IpAddress> spare_sources = {};  // see dial_ports.hpp
 };
 
 // Whether every worker has a socket of a listener, or only one of them.
@@ -82,7 +92,7 @@ class RelayEngine {
   void tick();
   // When tick() is next worth calling: steady_clock in ms, UINT64_MAX for not at all.
   uint64_t next_tick() const {
-    uint64_t next = wheel_.wake_at();
+    uint64_t next = std::min(wheel_.wake_at(), trim_.due_at());
     for (const auto& paused : paused_) next = std::min(next, paused.first);
     return next;
   }
@@ -92,6 +102,8 @@ class RelayEngine {
   bool kill(uint64_t id);
   // Some have used up their turn: poll() again although nothing is ready.
   bool has_queued() const { return !queue_.empty(); }
+  // Something that was posted here could not be done.
+  void note_lack_of_memory() { add(counters_.no_memory); }
 
  private:
   using Listener = std::shared_ptr<LiveListener>;
@@ -101,16 +113,17 @@ class RelayEngine {
   static void close_sockets(LiveListener& listener);
   bool accept_from(const Listener& listener);
   bool accept_from(const Listener& listener, int socket);
-  void pause_accepting(const Listener& listener);
-  bool short_of_descriptors();
-  static int last_descriptor_for_clients();
   void accepted(const Listener& listener, int client);
   void adopt_late(const Endpoint& address, net::Fd client);
   void welcome(const Listener& listener, int client);
-  static void turn_away(int client);
+  void let_in(const Listener& listener, net::Fd& client);
+  static void turn_away(net::Fd& client);
   bool admit(const LiveListener& listener, SessionDetails& details);
-  void begin(const Listener& listener, int client, std::unique_ptr<SessionDetails> details,
+  void begin(const Listener& listener, net::Fd& client, std::unique_ptr<SessionDetails> details,
              bool speaks_for_others = false);
+  Session& enlist(const Listener& listener, net::Fd& client,
+                  std::unique_ptr<SessionDetails> details);
+  void start(Session& session, bool speaks_for_others);
   void continue_greeting(Session& session);
   void greeting_failed(Session& session);
   bool introduce(Session& session);
@@ -173,6 +186,27 @@ class RelayEngine {
   void dial_waiting(LiveListener& listener);
 
   static void note_readable(Direction& from, uint32_t events);
+  std::atomic<uint64_t>* own_want(int error);
+  bool another_may_do(int error);
+  void pause(const Listener& listener);
+  void resume_early();
+  void lack(Session& session);
+  void lack_memory(Session& session);
+  bool watch(int fd, uint64_t tag, uint32_t events);
+  void tell_ejection(const std::shared_ptr<BackendRecord>& backend, const Policy& policy);
+  void tell_end(const Session& session);
+  void give_memory_back();
+  // Runs what happens to a session; for want of memory that one ends, and nothing else.
+  template <class Handler>
+  void guarded(Session& session, const Handler& handler) {
+    try {
+      handler();
+    } catch (const std::bad_alloc&) {
+      lack_memory(session);
+    }
+  }
+
+  void on_session_event(Session& session, uint64_t tag, uint32_t events);
   void on_event(Session& session, int side, uint32_t events);
   void on_dialling_event(Session& session, int side, uint32_t events);
   void note_bytes(Session& session, int direction, uint64_t bytes);
@@ -212,17 +246,19 @@ class RelayEngine {
   TimerWheel wheel_;
   PickInputs pick_inputs_;
   RelayResources resources_;
+  DescriptorLine line_;
+  DialPorts ports_;
+  MemoryTrim trim_;
   std::map<Endpoint, Listener> listeners_;
   std::map<LiveListener*, Listener> by_pointer_;
   std::vector<Listener> closed_;  // with connections that still drain
   std::vector<std::pair<uint64_t, Listener>> paused_;
   std::vector<Listener> held_;  // not accepted from yet
-  const int last_descriptor_;   // above it they are kept for the admin API and for checks
-  uint64_t accept_again_ = 0;   // ms; 0: descriptors were never short
   std::vector<Session*> queue_;
-  std::vector<Session*> dead_;
+  Session* dead_ = nullptr;  // linked by TimerEntry::next: dying must not need memory
   size_t live_ = 0;
   size_t waiting_ = 0;  // sessions, for a backend
+  int dial_error_ = 0;  // of the latest dial that failed at once
   uint64_t serial_ = 0;
 };
 

@@ -82,7 +82,11 @@ void RelayEngine::record_end(const Session& session) {
   PortStats& stats = *session.listener->stats;
   add(stats.closed);
   stats.life.observe(now_ - session.began, kLifeBounds);
-  if (!session.details || !session.details->logged || !hooks_.on_close) return;
+  if (session.details && session.details->logged && hooks_.on_close) tell_end(session);
+}
+
+// An end needs no memory but for being told of.
+void RelayEngine::tell_end(const Session& session) try {
   FlowRecord record;
   record.flow = describe(session);
   record.flow.backend = session.details->backend;
@@ -93,6 +97,8 @@ void RelayEngine::record_end(const Session& session) {
   record.waited_ms = session.details->waited_ms;
   record.connect_ms = session.details->connect_ms;
   hooks_.on_close(record);
+} catch (const std::bad_alloc&) {
+  add(counters_.no_memory);
 }
 
 }  // namespace lb::proxy

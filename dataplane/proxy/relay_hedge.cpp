@@ -21,6 +21,8 @@ void RelayEngine::send_hedge(Session& session) {
   if (session.attempts() + 1 >= config.policy.connect_attempts) return;
   const int index = pick(session);
   if (index < 0 || config.records[size_t(index)]->unfit()) return;
+  // The last descriptors are not for second dials.
+  if (line_.lacking(now_)) return;
   rescue.hedged = true;
   add(counters_.hedges);
   add(session.listener->stats->hedges);
@@ -30,8 +32,11 @@ void RelayEngine::send_hedge(Session& session) {
   hedge->ends = now_ + config.policy.connect_timeout_ms;
   hedge->fd = connect_to(session, *hedge->backend, hedge->dial);
   if (!hedge->fd.valid()) {
-    note_failure(session, hedge->backend, errno);
-    return note_tried(session, *hedge->backend);
+    const int error = errno;
+    note_failure(session, hedge->backend, error);
+    // What we have none of says nothing about it: it may still be dialled.
+    if (another_may_do(error)) note_tried(session, *hedge->backend);
+    return;
   }
   hedge->backend->connections.fetch_add(1, std::memory_order_relaxed);
   rescue.hedge = std::move(hedge);

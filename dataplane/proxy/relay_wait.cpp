@@ -50,13 +50,13 @@ bool RelayEngine::wait_for_backend(Session& session) {
 void RelayEngine::enter_queue(Session& session) {
   Rescue& rescue = *session.rescue;
   auto& queue = session.listener->waiting;
+  rescue.place = queue.insert(queue.end(), &session);  // may want memory: before anything changes
   session.phase = Phase::kWaiting;
   session.phase_ends = rescue.wait_ends;
   rescue.waits_since = now_;
   // Whoever comes back may have been tried before.
   rescue.tried.clear();
   rescue.hedged = false;
-  rescue.place = queue.insert(queue.end(), &session);
   ++waiting_;
   add(counters_.waits);
   add(session.listener->stats->waits);
@@ -103,7 +103,7 @@ void RelayEngine::dial_waiting(LiveListener& listener) {
     leave_queue(session);
     session.phase = Phase::kDialling;
     session.phase_ends = 0;
-    dial_next(session);
+    guarded(session, [&] { dial_next(session); });
   }
 }
 

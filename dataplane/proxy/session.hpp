@@ -46,6 +46,13 @@ inline constexpr uint64_t kFirstLookMs = 5000;
 
 // Only where the policy or the log needs to know the client.
 struct SessionDetails {
+  ~SessionDetails() { leave(); }
+  // Its place within the limits is free again.
+  void leave() {
+    if (limits) limits->leave(client->address);
+    limits.reset();
+  }
+
   std::optional<Endpoint> client;        // the one that a trusted proxy names, where there is one
   std::optional<Endpoint> destination;   // as a trusted proxy names it
   std::shared_ptr<SourceLimits> limits;  // which count this connection; null: none
@@ -70,7 +77,7 @@ struct Session : TimerEntry {
   uint8_t survivor = 0;             // while resetting: who is still there
   bool queued : 1 = false;          // has used up its turn
   bool fin_seen : 1 = false;        // of either side, though bytes before it may still wait
-  bool counted = false;         // in the listener's connections
+  bool counted = false;             // in the listener's connections
   bool unacknowledged : 1 = false;  // at the last look something was still on its way
   bool nodelay : 1 = false;         // set on the backend's socket
   bool keepalive : 1 = false;       // the same

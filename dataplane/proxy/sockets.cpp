@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "common/net/sockaddr.hpp"
 
@@ -48,11 +49,20 @@ void set_inherited(int fd) {
 }
 
 // The port is chosen at connect, when the far end is known, so that it may be used for another one.
-// A source that is gone by now is no reason not to connect.
-void bind_source(int fd, uint32_t source_v4) {
+bool bind_source(int fd, const IpAddress& source) {
   set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
-  const auto from = net::to_sockaddr(Endpoint{IpAddress::v4(source_v4), 0});
-  (void)bind(fd, from.get(), from.length);
+  const auto from = net::to_sockaddr(Endpoint{source, 0});
+  return bind(fd, from.get(), from.length) == 0;
+}
+
+// Invalid on failure, and errno as connect(2) left it.
+net::Fd connected_or_not(net::Fd fd, const Endpoint& where) {
+  const auto address = net::to_sockaddr(where);
+  if (connect(fd.get(), address.get(), address.length) == 0 || errno == EINPROGRESS) return fd;
+  const int error = errno;
+  fd.reset();
+  errno = error;
+  return fd;
 }
 
 }  // namespace
@@ -82,9 +92,19 @@ net::Fd start_connect(const Endpoint& where, uint32_t source_v4, const SocketTun
   net::Fd fd = tcp_socket(where);
   if (!fd.valid()) return fd;
   if (tuning.any() && !tune(fd.get(), tuning) && tuned != nullptr) *tuned = false;
-  if (source_v4 != 0 && where.address.is_v4()) bind_source(fd.get(), source_v4);
-  const auto address = net::to_sockaddr(where);
-  if (connect(fd.get(), address.get(), address.length) == 0 || errno == EINPROGRESS) return fd;
+  // A source that is gone by now is no reason not to connect.
+  if (source_v4 != 0 && where.address.is_v4()) {
+    (void)bind_source(fd.get(), IpAddress::v4(source_v4));
+  }
+  return connected_or_not(std::move(fd), where);
+}
+
+net::Fd start_connect_from(const Endpoint& where, const IpAddress& source,
+                           const SocketTuning& tuning, bool* tuned) {
+  net::Fd fd = tcp_socket(where);
+  if (!fd.valid()) return fd;
+  if (tuning.any() && !tune(fd.get(), tuning) && tuned != nullptr) *tuned = false;
+  if (bind_source(fd.get(), source)) return connected_or_not(std::move(fd), where);
   const int error = errno;
   fd.reset();
   errno = error;

@@ -25,6 +25,9 @@ Result<net::Fd> open_listener(const Endpoint& where, bool freebind);
 // cannot be tuned is made nevertheless; *tuned then becomes false.
 net::Fd start_connect(const Endpoint& where, uint32_t source_v4 = 0,
                       const SocketTuning& tuning = {}, bool* tuned = nullptr);
+// From that address and no other; EADDRNOTAVAIL also where it is not ours.
+net::Fd start_connect_from(const Endpoint& where, const IpAddress& source,
+                           const SocketTuning& tuning = {}, bool* tuned = nullptr);
 
 int take_error(int fd);       // SO_ERROR, cleared by reading
 int unsent_bytes(int fd);     // SIOCOUTQ: not yet acknowledged by the peer

@@ -11,29 +11,35 @@ void TimerWheel::arm(TimerEntry& entry, uint64_t at_ms) {
   TimerEntry& slot = slots_[tick % kSlots];
   wake_ms_ = std::min(wake_ms_, tick * kGrainMs);
   entry.at_ms = at_ms;
-  entry.next = &slot;
-  entry.previous = slot.previous;
-  slot.previous->next = &entry;
-  slot.previous = &entry;
+  link_before(slot, entry);
   ++count_;
+}
+
+void TimerWheel::link_before(TimerEntry& next, TimerEntry& entry) {
+  entry.next = &next;
+  entry.previous = next.previous;
+  next.previous->next = &entry;
+  next.previous = &entry;
+}
+
+void TimerWheel::unlink(TimerEntry& entry) {
+  entry.previous->next = entry.next;
+  entry.next->previous = entry.previous;
+  entry.next = entry.previous = nullptr;
 }
 
 void TimerWheel::cancel(TimerEntry& entry) {
   if (!entry.armed()) return;
-  entry.previous->next = entry.next;
-  entry.next->previous = entry.previous;
-  entry.next = entry.previous = nullptr;
+  unlink(entry);
   --count_;
 }
 
-std::vector<TimerEntry*> TimerWheel::expire(uint64_t now_ms) {
-  std::vector<TimerEntry*> due;
+void TimerWheel::collect_due(uint64_t now_ms) {
   const uint64_t target = now_ms / kGrainMs;
   // After a long sleep one turn of the wheel has seen every slot.
   if (target > tick_ + kSlots) tick_ = target - kSlots;
-  while (tick_ < target) collect(slots_[++tick_ % kSlots], now_ms, due);
+  while (tick_ < target) collect(slots_[++tick_ % kSlots], now_ms);
   find_next();
-  return due;
 }
 
 void TimerWheel::find_next() {
@@ -46,12 +52,12 @@ void TimerWheel::find_next() {
   wake_ms_ = UINT64_MAX;
 }
 
-void TimerWheel::collect(TimerEntry& slot, uint64_t now_ms, std::vector<TimerEntry*>& due) {
+void TimerWheel::collect(TimerEntry& slot, uint64_t now_ms) {
   for (TimerEntry* entry = slot.next; entry != &slot;) {
     TimerEntry* following = entry->next;
     if (entry->at_ms <= now_ms) {
-      cancel(*entry);
-      due.push_back(entry);
+      unlink(*entry);
+      link_before(due_, *entry);
     }
     entry = following;
   }

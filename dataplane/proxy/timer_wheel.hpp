@@ -8,7 +8,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 namespace lb::proxy {
 
@@ -24,6 +23,7 @@ class TimerWheel {
  public:
   explicit TimerWheel(uint64_t now_ms) : tick_(now_ms / kGrainMs) {
     for (auto& slot : slots_) slot.next = slot.previous = &slot;
+    due_.next = due_.previous = &due_;
   }
   TimerWheel(const TimerWheel&) = delete;
   TimerWheel& operator=(const TimerWheel&) = delete;
@@ -39,15 +39,27 @@ class TimerWheel {
   // something is armed. Early after a cancel, and once a turn for deadlines of later turns.
   uint64_t wake_at() const { return count_ == 0 ? UINT64_MAX : wake_ms_; }
 
-  // Disarms and returns everything due; the caller may arm and cancel while it walks the list.
-  std::vector<TimerEntry*> expire(uint64_t now_ms);
+  // Disarms everything due and calls visit(TimerEntry&) with each, without asking for memory; that
+  // may arm, cancel and destroy whatever it likes.
+  template <class Visit>
+  void expire(uint64_t now_ms, const Visit& visit) {
+    collect_due(now_ms);
+    while (due_.next != &due_) {
+      TimerEntry& entry = *due_.next;
+      cancel(entry);
+      visit(entry);
+    }
+  }
 
  private:
-  void collect(TimerEntry& slot, uint64_t now_ms, std::vector<TimerEntry*>& due);
+  void collect_due(uint64_t now_ms);
+  void collect(TimerEntry& slot, uint64_t now_ms);
+  void find_next();
+  static void link_before(TimerEntry& next, TimerEntry& entry);
+  static void unlink(TimerEntry& entry);
 
   std::array<TimerEntry, kSlots> slots_;
-  void find_next();
-
+  TimerEntry due_;  // heads the list of what expire() has still to visit
   uint64_t tick_;
   uint64_t wake_ms_ = UINT64_MAX;
   size_t count_ = 0;

@@ -36,6 +36,8 @@ struct UdpCounters {
   // Datagrams that the kernel dropped because a listener's receive buffer was full; read in tick().
   Count queue_overflows{0};
 
+  Count no_memory{0};  // what was left undone for want of it, but for datagrams: see own_wants
+
   Count untuned{0};  // sockets that the kernel would not tune as the policy asks
 
   Count refused{0};       // ECONNREFUSED from a backend

@@ -41,17 +41,18 @@ UdpRelay::UdpRelay(size_t worker_index, UdpHooks hooks)
       now_(hooks_.now_ms()),
       wheel_(now_),
       pick_inputs_(worker_index),
+      line_(hooks_.descriptor_line),
       to_backend_(UdpOutbox::Towards::kOneBackend, {hooks_.trains}),
       to_clients_(UdpOutbox::Towards::kClients, {hooks_.trains}) {}
 
 UdpRelay::~UdpRelay() { reset_everything(); }
 
 // Level-triggered: what a turn leaves comes up again, after whatever else is ready.
-void UdpRelay::watch(int fd, uint64_t tag) {
+bool UdpRelay::watch(int fd, uint64_t tag) {
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.u64 = tag;
-  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
+  return epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
 void UdpRelay::add_listener(net::Fd fd, std::shared_ptr<const ListenerConfig> config) {
@@ -232,7 +233,7 @@ void UdpRelay::settle() {
 void UdpRelay::tick() {
   poll();
   now_ = hooks_.now_ms();
-  for (TimerEntry* entry : wheel_.expire(now_)) on_timer(*static_cast<UdpSession*>(entry));
+  wheel_.expire(now_, [this](TimerEntry& entry) { on_timer(static_cast<UdpSession&>(entry)); });
   if (now_ >= overflows_at_ + kOverflowLookMs) look_for_overflows();
   bury();
 }
@@ -272,10 +273,12 @@ void UdpRelay::rearm(UdpSession& session) {
 
 // Only after a batch: an event or a reply that waits in it may still name what died.
 void UdpRelay::bury() {
-  for (UdpSession* session : dead_) {
+  if (dead_ != nullptr) line_.released();
+  while (dead_ != nullptr) {
+    UdpSession* session = dead_;
+    dead_ = static_cast<UdpSession*>(std::exchange(session->next, nullptr));
     if (!session->stranded) delete session;
   }
-  dead_.clear();
   std::erase_if(closed_, [this](const Listener& each) {
     if (each->table.size() != 0) return false;
     unwatch(*each);

@@ -18,6 +18,7 @@
 #include <memory>
 #include <vector>
 
+#include "dataplane/proxy/descriptor_line.hpp"
 #include "dataplane/proxy/flow.hpp"
 #include "dataplane/proxy/pick_inputs.hpp"
 #include "dataplane/proxy/udp_counters.hpp"
@@ -37,8 +38,9 @@ struct UdpHooks {
   size_t worker_limit = SIZE_MAX;  // the same over all listeners, since descriptors are finite
   // A session that is logged is over.
   std::function<void(const FlowRecord&)> on_close = {};
-  uint32_t log_each = 0;  // every how many-th session is logged; 0: none
-  bool trains = true;     // UDP_GRO and UDP_SEGMENT
+  uint32_t log_each = 0;          // every how many-th session is logged; 0: none
+  bool trains = true;             // UDP_GRO and UDP_SEGMENT
+  int descriptor_line = INT_MAX;  // see descriptor_line.hpp
 };
 
 class UdpRelay {
@@ -80,7 +82,7 @@ class UdpRelay {
  private:
   using Listener = std::unique_ptr<UdpListener>;
 
-  void watch(int fd, uint64_t tag);
+  bool watch(int fd, uint64_t tag);
   void watch(const UdpListener& listener);
   void unwatch(const UdpListener& listener);
   void start(Listener listener, std::shared_ptr<const ListenerConfig> config);
@@ -112,12 +114,18 @@ class UdpRelay {
   void drop(int error, uint64_t datagrams);
 
   UdpSession* session_of(UdpListener& listener, unsigned slot);
+  static std::unique_ptr<UdpSession> make_counted(UdpListener& listener, const UdpKey& key,
+                                                  const UdpPeer& client);
   UdpSession* open(UdpListener& listener, const UdpKey& key, unsigned slot);
   bool may_open(const UdpListener& listener, const UdpPeer& client, uint64_t datagrams);
   static bool admitted(const UdpListener& listener, const UdpPeer& client);
   bool count_in(const UdpListener& listener, const UdpPeer& client, uint64_t datagrams);
   static void count_out(UdpSession& session);
   static void introduce(UdpSession& session);
+  bool lacking();
+  void rest();
+  void tell_ejection(const UdpSession& session);
+  void tell_end(const UdpSession& session, EndReason reason);
   bool attach(UdpSession& session, const BackendRecord* avoid, uint64_t datagrams);
   int remembered(const UdpSession& session, const BackendRecord* avoid);
   bool connect(UdpSession& session, const std::shared_ptr<BackendRecord>& backend);
@@ -144,6 +152,8 @@ class UdpRelay {
   uint64_t now_;
   TimerWheel wheel_;
   PickInputs pick_inputs_;
+  DescriptorLine line_;
+  uint64_t rests_until_ = 0;  // no new session is tried before
   UdpBatch inbox_{UdpBatch::Senders::kMany};
   UdpOutbox to_backend_;
   UdpBatch replies_{UdpBatch::Senders::kOne};
@@ -151,8 +161,8 @@ class UdpRelay {
   UdpOutbox to_clients_;
   UdpKeepsakes questions_;
   std::map<Endpoint, Listener> listeners_;
-  std::vector<Listener> closed_;  // that still drain
-  std::vector<UdpSession*> dead_;
+  std::vector<Listener> closed_;       // that still drain
+  UdpSession* dead_ = nullptr;         // linked by TimerEntry::next: dying must not need memory
   std::vector<UdpSession*> stranded_;  // may have died since, and is then deleted from here
   UdpSession* latest_ = nullptr;       // that a client's datagram was for
   size_t live_ = 0;

@@ -30,6 +30,8 @@ bool UdpRelay::may_open(const UdpListener& listener, const UdpPeer& client, uint
     add(listener.stats->source_refused, datagrams);
   } else if (listener.table.size() >= hooks_.session_limit || live_ >= hooks_.worker_limit) {
     add(counters_.session_limit, datagrams);
+  } else if (lacking()) {
+    add(counters_.own_wants, datagrams);
   } else {
     return true;
   }
@@ -51,8 +53,14 @@ bool UdpRelay::count_in(const UdpListener& listener, const UdpPeer& client, uint
   if (count_one_more(config.counts->connections, policy.max_connections)) {
     const SourceLimits::Limits limits{policy.max_connections_per_source,
                                       policy.max_rate_per_source};
-    if (!config.limits || config.limits->enter(address_of(client), now_, limits) == Admit::kYes) {
-      return true;
+    // Without a place in the listener's count it is not in its source's either.
+    try {
+      if (!config.limits || config.limits->enter(address_of(client), now_, limits) == Admit::kYes) {
+        return true;
+      }
+    } catch (const std::bad_alloc&) {
+      config.counts->connections.fetch_sub(1, std::memory_order_relaxed);
+      throw;
     }
     config.counts->connections.fetch_sub(1, std::memory_order_relaxed);
   }

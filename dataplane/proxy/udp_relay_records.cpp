@@ -64,12 +64,18 @@ void UdpRelay::record_end(const UdpSession& session, EndReason reason) {
   PortStats& stats = *session.listener->stats;
   add(stats.closed);
   stats.life.observe(now_ - session.began, kLifeBounds);
-  if (!session.logged || !hooks_.on_close) return;
+  if (session.logged && hooks_.on_close) tell_end(session, reason);
+}
+
+// An end needs no memory but for being told of.
+void UdpRelay::tell_end(const UdpSession& session, EndReason reason) try {
   FlowRecord record;
   record.flow = describe(session);
   record.reason = reason;
   record.retries = session.moves;
   hooks_.on_close(record);
+} catch (const std::bad_alloc&) {
+  add(counters_.no_memory);
 }
 
 }  // namespace lb::proxy

@@ -26,18 +26,31 @@ UdpSession* UdpRelay::session_of(UdpListener& listener, unsigned slot) {
   return session;
 }
 
-UdpSession* UdpRelay::open(UdpListener& listener, const UdpKey& key, unsigned slot) {
-  const uint64_t datagrams = count_of(inbox_[slot]);
-  const UdpPeer& client = inbox_.sender(slot);
-  if (!may_open(listener, client, datagrams) || !count_in(listener, client, datagrams)) {
-    return nullptr;
-  }
+// Of a client that is counted in, and is not any more when this throws.
+std::unique_ptr<UdpSession> UdpRelay::make_counted(UdpListener& listener, const UdpKey& key,
+                                                   const UdpPeer& client) try {
   auto session = std::make_unique<UdpSession>();
   session->key = key;
   session->client = client;
   session->listener = &listener;
+  introduce(*session);
   session->counts = listener.config->counts;
   session->limits = listener.config->limits;
+  return session;
+} catch (const std::bad_alloc&) {
+  const ListenerConfig& config = *listener.config;
+  if (config.limits) config.limits->leave(address_of(client));
+  config.counts->connections.fetch_sub(1, std::memory_order_release);
+  throw;
+}
+
+UdpSession* UdpRelay::open(UdpListener& listener, const UdpKey& key, unsigned slot) try {
+  const uint64_t datagrams = count_of(inbox_[slot]);
+  const UdpPeer& client = inbox_.sender(slot);
+  if (!may_open(listener, client, datagrams)) return nullptr;
+  listener.table.reserve_one();  // asks for memory before anything is taken
+  if (!count_in(listener, client, datagrams)) return nullptr;
+  auto session = make_counted(listener, key, client);
   if (!attach(*session, nullptr, datagrams)) {
     count_out(*session);
     return nullptr;
@@ -45,17 +58,19 @@ UdpSession* UdpRelay::open(UdpListener& listener, const UdpKey& key, unsigned sl
   session->serial = ++serial_;
   session->began = session->last_active = now_;
   session->logged = hooks_.log_each != 0 && serial_ % hooks_.log_each == 0;
-  introduce(*session);
   listener.table.insert(*session);
   rearm(*session);
   ++live_;
   add(counters_.sessions_opened);
   add(listener.stats->accepted);
   return session.release();
+} catch (const std::bad_alloc&) {
+  drop(ENOMEM, count_of(inbox_[slot]));
+  return nullptr;
 }
 
 // `datagrams` are lost, and counted so, where nobody can be had.
-bool UdpRelay::attach(UdpSession& session, const BackendRecord* avoid, uint64_t datagrams) {
+bool UdpRelay::attach(UdpSession& session, const BackendRecord* avoid, uint64_t datagrams) try {
   UdpListener& listener = *session.listener;
   const ListenerConfig& config = *listener.config;
   const int known = remembered(session, avoid);
@@ -77,8 +92,28 @@ bool UdpRelay::attach(UdpSession& session, const BackendRecord* avoid, uint64_t 
     candidates[*picked].tried = true;
   }
   // For want of a port connect(2) says EAGAIN, which elsewhere means a full buffer.
+  if (errno == EAGAIN || errno == EMFILE || errno == ENFILE || errno == ENOMEM) rest();
   drop(errno == EAGAIN ? EADDRNOTAVAIL : errno, datagrams);
   return false;
+} catch (const std::bad_alloc&) {
+  release_backend(session);
+  session.fd.reset();
+  drop(ENOMEM, datagrams);
+  return false;
+}
+
+// Whether a new session would want what this host has no more of.
+bool UdpRelay::lacking() { return now_ < rests_until_ || line_.lacking(now_); }
+
+// A port is searched for long, and in vain for a while.
+void UdpRelay::rest() { rests_until_ = now_ + DescriptorLine::kLookMs; }
+
+// Nobody would take a backend back of whose ejection nobody was told.
+void UdpRelay::tell_ejection(const UdpSession& session) try {
+  if (hooks_.on_eject) hooks_.on_eject(session.backend, session.listener->config->policy);
+} catch (const std::bad_alloc&) {
+  session.backend->readmit(now_);
+  add(counters_.no_memory);
 }
 
 // Also for a session that moves: its client's others may have moved before it.
@@ -96,7 +131,11 @@ bool UdpRelay::connect(UdpSession& session, const std::shared_ptr<BackendRecord>
                            backend->source_v4.load(std::memory_order_relaxed));
   if (!tuned) add(counters_.untuned);
   if (!fd.valid()) return false;
-  watch(fd.get(), reinterpret_cast<uint64_t>(&session));
+  line_.note(fd.get());
+  if (!watch(fd.get(), reinterpret_cast<uint64_t>(&session))) {
+    errno = ENOMEM;
+    return false;
+  }
   session.fd = std::move(fd);
   session.backend = backend;
   session.backend->connections.fetch_add(1, std::memory_order_relaxed);
@@ -116,7 +155,7 @@ bool UdpRelay::connect(UdpSession& session, const std::shared_ptr<BackendRecord>
 // A session stays where it moves to, so it leaves for nobody to whom a new client would not be sent
 // with its own backend counted as ejected, or, when all others of that state are used up, for
 // somebody sound of the next.
-bool UdpRelay::has_another(const UdpSession& session) {
+bool UdpRelay::has_another(const UdpSession& session) try {
   const ListenerConfig& config = *session.listener->config;
   const auto& records = config.records;
   auto& candidates = pick_inputs_.candidates(
@@ -136,6 +175,9 @@ bool UdpRelay::has_another(const UdpSession& session) {
   if (selects_another(false)) return true;
   candidates[own].tried = true;
   return selects_another(true);
+} catch (const std::bad_alloc&) {
+  add(counters_.no_memory);
+  return false;  // it could not move there either
 }
 
 // False: it is where it was if there was nobody else, and has no backend if there was no way.
@@ -188,7 +230,7 @@ void UdpRelay::on_refused(UdpSession& session) {
   if (session.backend->failed(Ejection::kRefused, policy.ejection.refused)) {
     add(counters_.ejections);
     add(session.stats->ejections);
-    if (hooks_.on_eject) hooks_.on_eject(session.backend, policy);
+    tell_ejection(session);
   }
   const bool had_question = session.unanswered != 0;
   if (move(session)) {
@@ -233,7 +275,8 @@ void UdpRelay::finish(UdpSession& session, EndReason reason) {
   count_out(session);
   --live_;
   add(counters_.sessions_closed);
-  dead_.push_back(&session);
+  // The wheel has let go of it.
+  session.next = std::exchange(dead_, &session);
 }
 
 }  // namespace lb::proxy

@@ -23,7 +23,7 @@ UdpSession* UdpSessionTable::find(const UdpKey& key) const {
 }
 
 void UdpSessionTable::insert(UdpSession& session) {
-  if ((size_ + 1) * 2 > slots_.size()) grow();
+  reserve_one();
   place({hash_of(session.key, seed_), &session});
   ++size_;
 }

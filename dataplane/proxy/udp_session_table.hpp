@@ -19,6 +19,10 @@ class UdpSessionTable {
 
   UdpSession* find(const UdpKey& key) const;  // null: nobody's
   void insert(UdpSession& session);           // its key must not be in the table yet
+  // After it, one insert() needs no memory.
+  void reserve_one() {
+    if ((size_ + 1) * 2 > slots_.size()) grow();
+  }
   void erase(const UdpSession& session);
   size_t size() const { return size_; }
   std::vector<UdpSession*> all() const;

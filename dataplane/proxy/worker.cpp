@@ -11,6 +11,7 @@ UdpHooks udp_hooks(const EngineHooks& hooks, size_t udp_sessions) {
   out.on_close = hooks.on_close;
   out.log_each = hooks.log_each;
   out.worker_limit = udp_sessions;
+  out.descriptor_line = hooks.descriptor_line;
   return out;
 }
 
@@ -22,7 +23,19 @@ size_t udp_share(uint64_t descriptors, size_t workers) {
 
 Worker::Worker(size_t index, EngineHooks hooks, size_t udp_sessions)
     : engine_(index, hooks), udp_(index, udp_hooks(hooks, udp_sessions)) {
-  thread_ = std::thread([this] { io_.run(); });
+  thread_ = std::thread([this] { run(); });
+}
+
+// What was posted and could not be done for want of memory is counted; the rest goes on.
+void Worker::run() {
+  for (;;) {
+    try {
+      io_.run();
+      return;
+    } catch (const std::bad_alloc&) {
+      engine_.note_lack_of_memory();
+    }
+  }
 }
 
 Worker::~Worker() { halt(); }
@@ -44,12 +57,24 @@ void Worker::post(std::function<void(RelayEngine&)> task) {
   });
 }
 
-void Worker::hand_over(const Endpoint& listener, net::Fd client) {
+bool Worker::hand_over(const Endpoint& listener, int client) try {
+  const auto held = std::make_shared<net::Fd>();
   coming_.fetch_add(1, std::memory_order_relaxed);
-  post([this, listener, fd = std::make_shared<net::Fd>(std::move(client))](RelayEngine& engine) {
-    engine.adopt(listener, std::move(*fd));
+  const auto adopt = [this, listener, held](RelayEngine& engine) {
+    engine.adopt(listener, std::move(*held));
     coming_.fetch_sub(1, std::memory_order_relaxed);
-  });
+  };
+  held->reset(client);
+  try {
+    post(adopt);
+  } catch (const std::bad_alloc&) {
+    held->release();
+    coming_.fetch_sub(1, std::memory_order_relaxed);
+    return false;
+  }
+  return true;
+} catch (const std::bad_alloc&) {
+  return false;
 }
 
 void Worker::post_udp(std::function<void(UdpRelay&)> task) {

@@ -31,8 +31,9 @@ class Worker {
 
   void post(std::function<void(RelayEngine&)> task);
   void post_udp(std::function<void(UdpRelay&)> task);
-  // Serves a connection that another worker has accepted.
-  void hand_over(const Endpoint& listener, net::Fd client);
+  // Serves a connection that another worker has accepted. False, for want of memory: it is still
+  // the caller's.
+  bool hand_over(const Endpoint& listener, int client);
   // Resets what is left and ends the thread. Idempotent.
   void halt();
   // Runs `task` on the worker's thread after a while.
@@ -49,6 +50,8 @@ class Worker {
   }
 
  private:
+  void run();
+
   std::atomic<uint64_t> coming_{0};  // handed over, and not adopted yet
   RelayEngine engine_;
   UdpRelay udp_;

@@ -36,6 +36,8 @@ WorkerPool::WorkerPool(DataPathOptions options)
     };
     hooks.on_close = options_.on_close;
     hooks.log_each = options_.log_each;
+    hooks.descriptor_line = options_.descriptors.traffic;
+    hooks.spare_sources = options_.spare_sources;
     hooks.pass_on = [this, i](const Endpoint& listener, int client) {
       return pass_on(i, listener, client);
     };
@@ -202,7 +204,7 @@ Status WorkerPool::open(const ListenerId& id, const PlannedListener& planned) {
 Status WorkerPool::open_group(const ListenerId& id, Served& served) {
   std::vector<std::shared_ptr<net::Fd>> sockets;
   for (size_t i = 0; i < workers_.size(); ++i) {
-    auto opened = open_socket(id, served.planned.config->tuning, options_.announcing);
+    auto opened = open_socket(id, served.planned.config->tuning, options_);
     if (!opened) return opened.error();
     sockets.push_back(std::make_shared<net::Fd>(std::move(opened).value()));
   }
@@ -218,7 +220,7 @@ Status WorkerPool::open_group(const ListenerId& id, Served& served) {
 
 // The other workers know a TCP listener without a socket of it: connections are handed to them.
 Status WorkerPool::open_shared(const ListenerId& id, Served& served) {
-  auto opened = open_socket(id, served.planned.config->tuning, options_.announcing);
+  auto opened = open_socket(id, served.planned.config->tuning, options_);
   if (!opened) return opened.error();
   const size_t owner = id.at.port % workers_.size();
   const auto& config = served.planned.config;
@@ -237,15 +239,15 @@ Status WorkerPool::open_shared(const ListenerId& id, Served& served) {
   return Done{};
 }
 
-// On the worker that accepted. False: it is the least loaded itself.
+// On the worker that accepted. False: it keeps the connection.
 bool WorkerPool::pass_on(size_t from, const Endpoint& listener, int client) {
   size_t best = from;
   for (size_t i = 0; i < workers_.size(); ++i) {
     if (workers_[i]->load() < workers_[best]->load()) best = i;
   }
   if (best == from) return false;
+  if (!workers_[best]->hand_over(listener, client)) return false;
   passed_on_.fetch_add(1, std::memory_order_relaxed);
-  workers_[best]->hand_over(listener, net::Fd(client));
   return true;
 }
 

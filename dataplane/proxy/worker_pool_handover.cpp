@@ -64,7 +64,7 @@ size_t WorkerPool::start_taken() {
 }
 
 bool WorkerPool::add_socket(const ListenerId& id, Served& served, unsigned worker) {
-  auto opened = open_socket(id, served.planned.config->tuning, options_.announcing);
+  auto opened = open_socket(id, served.planned.config->tuning, options_);
   if (!opened) return false;
   served.sockets.push_back({worker, opened.value().get()});
   auto fd = std::make_shared<net::Fd>(std::move(opened).value());

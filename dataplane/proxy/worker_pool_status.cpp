@@ -51,6 +51,12 @@ constexpr Sum kSums[] = {
     {&DataPathCounters::wait_timeouts, &EngineCounters::wait_timeouts},
     {&DataPathCounters::wait_overflows, &EngineCounters::wait_overflows},
     {&DataPathCounters::clients_gone_while_waiting, &EngineCounters::wait_gone},
+    {&DataPathCounters::no_port, &EngineCounters::no_port},
+    {&DataPathCounters::no_descriptor, &EngineCounters::no_descriptor},
+    {&DataPathCounters::no_memory, &EngineCounters::no_memory},
+    {&DataPathCounters::spare_source_dials, &EngineCounters::spare_source_dials},
+    {&DataPathCounters::pipes, &EngineCounters::pipes},
+    {&DataPathCounters::memory_trims, &EngineCounters::memory_trims},
 };
 
 struct UdpSum {
@@ -68,6 +74,7 @@ constexpr UdpSum kUdpSums[] = {
     {&DataPathCounters::ejections, &UdpCounters::ejections},
     {&DataPathCounters::drain_resets, &UdpCounters::drain_ends},
     {&DataPathCounters::untuned, &UdpCounters::untuned},
+    {&DataPathCounters::no_memory, &UdpCounters::no_memory},
     {&DataPathCounters::udp_moved, &UdpCounters::moved},
     {&DataPathCounters::udp_refused, &UdpCounters::refused},
     {&DataPathCounters::udp_idle_timeouts, &UdpCounters::idle_timeouts},

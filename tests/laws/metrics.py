@@ -23,7 +23,7 @@ ELSEWHERE = {
     "empalme_dataplane_": "dataplane",
 }
 # Names that a change under way brings; they count as present.
-AWAITED = {"empalme_dataplane_descriptors", "empalme_dataplane_descriptor_limit"}
+AWAITED = set()
 TARGET_LABELS = {"instance", "job", "le", "namespace", "pod"}
 
 

@@ -1,7 +1,9 @@
 // Lines are JSON whatever stands in them.
 #include "common/ops/log.hpp"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 
@@ -41,6 +43,51 @@ TEST(Log, LeavesOutWhatIsBelowTheLevel) {
   set_log_level(Level::kInfo);
   EXPECT_EQ(out.find("quiet"), std::string::npos);
   EXPECT_NE(out.find(R"("message":"loud","reason":"Reason","pointer":"/a")"), std::string::npos);
+}
+
+// A pipe that nobody reads, full.
+struct FullPipe {
+  FullPipe() {
+    EXPECT_EQ(pipe2(ends, O_NONBLOCK), 0);
+    const std::string block(4096, 'x');
+    while (write(ends[1], block.data(), block.size()) > 0) {
+    }
+    fcntl(ends[1], F_SETFL, 0);
+  }
+  ~FullPipe() {
+    close(ends[0]);
+    close(ends[1]);
+  }
+  void drain() {
+    std::string block(1 << 20, 0);
+    while (read(ends[0], block.data(), block.size()) > 0) {
+    }
+  }
+  int ends[2];
+};
+
+TEST(Log, AReaderThatDoesNotReadHoldsNobodyUp) {
+  FullPipe full;
+  EXPECT_FALSE(write_line(full.ends[1], "line\n"));
+  full.drain();
+  EXPECT_TRUE(write_line(full.ends[1], "line\n"));
+}
+
+TEST(Log, ALongLineWaitsForItsReaderOnlyAMoment) {
+  FullPipe full;
+  full.drain();
+  EXPECT_FALSE(write_line(full.ends[1], std::string(1 << 20, 'x'))) << "more than a pipe holds";
+}
+
+TEST(Log, CountsWhatCouldNotBeWritten) {
+  FullPipe full;
+  const int before = dup(STDERR_FILENO);
+  const auto lost = lost_messages();
+  dup2(full.ends[1], STDERR_FILENO);
+  log(Level::kError, "nobody reads this");
+  dup2(before, STDERR_FILENO);
+  close(before);
+  EXPECT_EQ(lost_messages(), lost + 1);
 }
 
 }  // namespace

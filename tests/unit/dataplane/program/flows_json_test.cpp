@@ -120,5 +120,17 @@ TEST(FlowRecords, ShowATerminalNothingThatItWouldObey) {
   for (const char c : encode_flow_record(record, "t")) EXPECT_TRUE(c >= ' ' && c < '\x7f');
 }
 
+TEST(FlowLogTest, EndsAlthoughNobodyReads) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  FlowLog log(ends[1]);
+  for (int i = 0; i < 1000; ++i) log.write(std::string(999, 'x'));
+  log.stop();
+  EXPECT_GT(log.dropped(), 900u) << "a pipe holds 64 KiB";
+  EXPECT_LT(log.dropped(), 1000u);
+  close(ends[0]);
+  close(ends[1]);
+}
+
 }  // namespace
 }  // namespace lb::dataplane

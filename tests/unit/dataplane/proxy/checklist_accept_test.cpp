@@ -70,12 +70,13 @@ TEST_F(Checklist, Q_the_last_descriptors_are_kept_for_others_than_clients) {
   Server server;
   const std::vector<Fd> clients = unconnected(200);
   on_control([&] { path_.reset(); });
-  const rlim_t most = rlim_t(open_descriptors().back()) + 120;
+  const rlim_t most = rlim_t(open_descriptors().back()) + 160;
   const DescriptorLimit limit(most);
   on_control([&] {
-    path_ = make_data_path({.workers = 2, .post = [this](std::function<void()> task) {
-                              asio::post(control_, std::move(task));
-                            }});
+    path_ = make_data_path(
+        {.workers = 2,
+         .descriptors = share_descriptors(most, 2),
+         .post = [this](std::function<void()> task) { asio::post(control_, std::move(task)); }});
   });
   for (const auto& failure : serve({server.port})) ADD_FAILURE() << failure.message;
   connect_all(clients, port_);
