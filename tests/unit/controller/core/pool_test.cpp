@@ -53,6 +53,17 @@ TEST(Pool, NamesTheAddressThatCannotBeUsed) {
   EXPECT_EQ(refusal(R"({"addresses": ["127.0.0.1"]})").pointer, "/spec/addresses/0");
 }
 
+TEST(Pool, APriorityIsANumberOf32BitsWithASign) {
+  const auto of = [](const std::string& value) {
+    return R"({"addresses": ["192.0.2.1"], "priority": )" + value + "}";
+  };
+  EXPECT_EQ(decoded(of("-2147483648")).priority, INT32_MIN);
+  EXPECT_EQ(decoded(of("2147483647")).priority, INT32_MAX);
+  for (const char* bad : {"2147483648", "-2147483649", "18446744073709551615", "1.5"}) {
+    EXPECT_EQ(refusal(of(bad)).pointer, "/spec/priority") << bad;
+  }
+}
+
 TEST(Pool, NamesTheFieldOfTheWrongType) {
   EXPECT_EQ(refusal(R"({"priority": "high"})").pointer, "/spec/priority");
   EXPECT_EQ(refusal(R"({"reuseQuarantineSeconds": -1})").pointer, "/spec/reuseQuarantineSeconds");
