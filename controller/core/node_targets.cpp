@@ -1,6 +1,7 @@
 #include "controller/core/node_targets.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 
 #include "controller/core/annotations.hpp"
@@ -9,7 +10,9 @@
 namespace lb::plan {
 namespace {
 
-constexpr char kAutoscalerTaint[] = "ToBeDeletedByClusterAutoscaler";
+// What the autoscalers put on a node that they are about to delete.
+constexpr const char* kLeavingTaints[] = {"ToBeDeletedByClusterAutoscaler",
+                                          "karpenter.sh/disrupted"};
 
 // The value "false" counts as excluded no more than a missing label does.
 bool excluded(const NodeObject& node) {
@@ -19,7 +22,8 @@ bool excluded(const NodeObject& node) {
 
 bool leaving(const NodeObject& node) {
   return node.meta.deleting() ||
-         std::find(node.taints.begin(), node.taints.end(), kAutoscalerTaint) != node.taints.end();
+         std::find_first_of(node.taints.begin(), node.taints.end(), std::begin(kLeavingTaints),
+                            std::end(kLeavingTaints)) != node.taints.end();
 }
 
 std::vector<const NodeObject*> usable(const std::vector<NodeObject>& nodes, SourceService& out) {

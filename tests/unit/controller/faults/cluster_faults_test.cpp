@@ -63,6 +63,7 @@ TEST_F(ClusterFaults, SlicesBeforeTheirServiceAndAfterItsEnd) {
 TEST_F(ClusterFaults, TwoStatusesThatNameOneAddress) {
   const std::string of_web = before["web"].substr(0, before["web"].find(' '));
   claim_in_status("late", of_web);
+  put_slice("web", "10.0.0.2");  // planned again while both statuses name it
   ASSERT_TRUE(until([this] { return addresses() == before; })) << dump("late");
   recovers();
 }
@@ -100,8 +101,9 @@ TEST_F(ClusterFaults, TheWallClockJumpsTenYearsAheadAndBack) {
   EXPECT_THAT(dump("new"), HasSubstr("2036-")) << "the jump did not reach the controller";
   recovers(2s);
   clock_jump = -10LL * 365 * 86400;
-  put_slice("web", "10.0.0.1");
   server.end_watches();
+  put_slice("web", "10.0.0.1");
+  ASSERT_TRUE(until([this] { return rig->publishes(key("web"), "10.0.0.1"); }));
   recovers(5s);
 }
 

@@ -107,14 +107,15 @@ TEST_F(NodeRules, R18_NodesThatAreExcludedOrLeavingAreLeftOutAndNotReadyOnesAreN
   excluded.meta.labels[kExcludeLabel] = "";
   included.meta.labels[kExcludeLabel] = "false";
   leaving.taints = {"ToBeDeletedByClusterAutoscaler"};
+  auto disrupted = nodes[0];
+  disrupted.taints = {"example.com/other", "karpenter.sh/disrupted"};
   deleted.meta.deletion_time = "2026-01-01T00:00:00Z";
   auto not_ready = nodes[0];
   not_ready.taints = {"node.kubernetes.io/not-ready"};
-  const std::tuple<const char*, NodeObject, size_t> rows[] = {{"excluded", excluded, 1u},
-                                                              {"the value false", included, 2u},
-                                                              {"leaving", leaving, 1u},
-                                                              {"deleted", deleted, 1u},
-                                                              {"not ready", not_ready, 2u}};
+  const std::tuple<const char*, NodeObject, size_t> rows[] = {
+      {"excluded", excluded, 1u}, {"the value false", included, 2u},
+      {"leaving", leaving, 1u},   {"disrupted", disrupted, 1u},
+      {"deleted", deleted, 1u},   {"not ready", not_ready, 2u}};
   for (const auto& [what, first, count] : rows) {
     const auto out = from_kubernetes(on_nodes().object(), {}, {first, nodes[1]});
     EXPECT_THAT(targets(out), SizeIs(count)) << what;
