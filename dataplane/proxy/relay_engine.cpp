@@ -137,16 +137,28 @@ void RelayEngine::reset_everything() {
   bury();
 }
 
-bool RelayEngine::poll() {
+void RelayEngine::wait_also_for(int fd, unsigned number) {
+  watch(fd, kListenerBit | uint64_t{number} << kOtherShift, EPOLLIN);
+}
+
+void RelayEngine::on_listener_event(uint64_t tag) {
+  if (tag < kLeastAddress) {
+    roused_ |= uint32_t{1} << (tag >> kOtherShift);
+    return;
+  }
+  const auto found = by_pointer_.find(reinterpret_cast<LiveListener*>(tag & ~uint64_t{3}));
+  if (found != by_pointer_.end()) accept_from(Listener(found->second));
+}
+
+bool RelayEngine::poll(int wait_ms) {
   std::array<epoll_event, 256> events;
-  const int count = epoll_wait(epoll_.get(), events.data(), int(events.size()), 0);
+  const int count = epoll_wait(epoll_.get(), events.data(), int(events.size()), wait_ms);
   if (count <= 0 && queue_.empty()) return false;
   refresh_clock();
   for (int i = 0; i < count; ++i) {
     const uint64_t tag = events[size_t(i)].data.u64;
     if ((tag & kListenerBit) != 0) {
-      const auto found = by_pointer_.find(reinterpret_cast<LiveListener*>(tag & ~uint64_t{3}));
-      if (found != by_pointer_.end()) accept_from(Listener(found->second));
+      on_listener_event(tag);
     } else {
       auto& session = *reinterpret_cast<Session*>(tag & ~kSessionTagBits);
       guarded(session, [&] { on_session_event(session, tag, events[size_t(i)].events); });

@@ -87,8 +87,14 @@ class RelayEngine {
   void backends_changed();
   void reset_everything();
 
-  // Handles what is ready; false when nothing was.
-  bool poll();
+  // Handles what is ready, after waiting for that as long (in ms; -1: for ever); false: nothing
+  // was.
+  bool poll(int wait_ms = 0);
+  // Lets what is readable there end a wait too: a worker waits once for all it does. `number`:
+  // < 32.
+  void wait_also_for(int fd, unsigned number);
+  // Which of these were readable since the last call, as bits by number.
+  uint32_t take_roused() { return std::exchange(roused_, 0); }
   void tick();
   // When tick() is next worth calling: steady_clock in ms, UINT64_MAX for not at all.
   uint64_t next_tick() const {
@@ -206,6 +212,7 @@ class RelayEngine {
     }
   }
 
+  void on_listener_event(uint64_t tag);
   void on_session_event(Session& session, uint64_t tag, uint32_t events);
   void on_event(Session& session, int side, uint32_t events);
   void on_dialling_event(Session& session, int side, uint32_t events);
@@ -260,6 +267,7 @@ class RelayEngine {
   size_t waiting_ = 0;  // sessions, for a backend
   int dial_error_ = 0;  // of the latest dial that failed at once
   uint64_t serial_ = 0;
+  uint32_t roused_ = 0;
 };
 
 }  // namespace lb::proxy

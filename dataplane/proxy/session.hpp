@@ -109,6 +109,10 @@ static_assert(sizeof(Session) <= 216);
 inline constexpr uint64_t kSideBit = 1;
 inline constexpr uint64_t kListenerBit = 2;
 inline constexpr unsigned kDialShift = 2;
+// With the listener's bit below the least address there may be: what else the set waits for, by its
+// number.
+inline constexpr uint64_t kLeastAddress = 4096;
+inline constexpr unsigned kOtherShift = 4;
 inline constexpr uint8_t kDials = 4;
 inline constexpr uint64_t kSessionTagBits = 15;
 static_assert(__STDCPP_DEFAULT_NEW_ALIGNMENT__ > kSessionTagBits, "sessions come from new");

@@ -23,38 +23,23 @@ size_t udp_share(uint64_t descriptors, size_t workers) {
 
 Worker::Worker(size_t index, EngineHooks hooks, size_t udp_sessions)
     : engine_(index, hooks), udp_(index, udp_hooks(hooks, udp_sessions)) {
-  thread_ = std::thread([this] { run(); });
-}
-
-// What was posted and could not be done for want of memory is counted; the rest goes on.
-void Worker::run() {
-  for (;;) {
-    try {
-      io_.run();
-      return;
-    } catch (const std::bad_alloc&) {
-      engine_.note_lack_of_memory();
-    }
-  }
+  thread_ = std::thread([this] { loop_.run(); });
 }
 
 Worker::~Worker() { halt(); }
 
 void Worker::halt() {
   if (!thread_.joinable()) return;
-  asio::post(io_, [this] {
+  loop_.post([this] {
     engine_.reset_everything();
     udp_.reset_everything();
-    io_.stop();
+    loop_.stop();
   });
   thread_.join();
 }
 
 void Worker::post(std::function<void(RelayEngine&)> task) {
-  asio::post(io_, [this, task = std::move(task)] {
-    task(engine_);
-    nested_.touched();
-  });
+  loop_.post([this, task = std::move(task)] { task(engine_); });
 }
 
 bool Worker::hand_over(const Endpoint& listener, int client) try {
@@ -78,25 +63,7 @@ bool Worker::hand_over(const Endpoint& listener, int client) try {
 }
 
 void Worker::post_udp(std::function<void(UdpRelay&)> task) {
-  asio::post(io_, [this, task = std::move(task)] {
-    task(udp_);
-    nested_udp_.touched();
-  });
-}
-
-void Worker::after(std::chrono::milliseconds time, std::function<void()> task) {
-  asio::post(io_, [this, time, task = std::move(task)] {
-    auto timer = std::make_shared<asio::steady_timer>(io_, time);
-    timer->async_wait([timer, task](const boost::system::error_code& error) {
-      if (!error) task();
-    });
-  });
-}
-
-void Worker::readmit(std::shared_ptr<BackendRecord> backend, Readmission::Options options) {
-  asio::post(io_, [this, backend = std::move(backend), options = std::move(options)] {
-    Readmission::begin(io_, backend, options);
-  });
+  loop_.post([this, task = std::move(task)] { task(udp_); });
 }
 
 }  // namespace lb::proxy

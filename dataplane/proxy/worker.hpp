@@ -1,4 +1,4 @@
-// One worker thread: an io_context with the epoll sets of a TCP and a UDP engine nested in it.
+// One worker thread with a TCP and a UDP engine.
 //
 // Constructed, posted to and destroyed by the control thread; posted functions run on the
 // worker's thread with its engine. The destructor resets what is left and joins.
@@ -10,11 +10,9 @@
 #include <memory>
 #include <thread>
 
-#include "common/net/asio.hpp"
-#include "dataplane/proxy/nested_engine.hpp"
-#include "dataplane/proxy/readmission.hpp"
 #include "dataplane/proxy/relay_engine.hpp"
 #include "dataplane/proxy/udp_relay.hpp"
+#include "dataplane/proxy/worker_loop.hpp"
 
 namespace lb::proxy {
 
@@ -36,10 +34,6 @@ class Worker {
   bool hand_over(const Endpoint& listener, int client);
   // Resets what is left and ends the thread. Idempotent.
   void halt();
-  // Runs `task` on the worker's thread after a while.
-  void after(std::chrono::milliseconds time, std::function<void()> task);
-  // Asks the backend until it answers; see readmission.hpp.
-  void readmit(std::shared_ptr<BackendRecord> backend, Readmission::Options options);
   const EngineCounters& counters() const { return engine_.counters(); }
   const UdpCounters& udp_counters() const { return udp_.counters(); }
   // Connections that it serves now; any thread.
@@ -50,15 +44,10 @@ class Worker {
   }
 
  private:
-  void run();
-
   std::atomic<uint64_t> coming_{0};  // handed over, and not adopted yet
   RelayEngine engine_;
   UdpRelay udp_;
-  asio::io_context io_{1};
-  asio::executor_work_guard<asio::io_context::executor_type> work_{io_.get_executor()};
-  NestedEngine<RelayEngine> nested_{io_, engine_};
-  NestedEngine<UdpRelay> nested_udp_{io_, udp_};
+  WorkerLoop loop_{engine_, udp_};
   std::thread thread_;
 };
 

@@ -50,12 +50,13 @@ WorkerPool::WorkerPool(DataPathOptions options)
 // All threads end before the first worker goes: each may look at the others' load.
 void WorkerPool::stop() {
   alive_.reset();
+  chores_.reset();
   for (const auto& worker : workers_) worker->halt();
   workers_.clear();
 }
 
 void WorkerPool::sweep_later() {
-  workers_.front()->after(kSweep, [this, alive = std::weak_ptr(alive_)] {
+  chores_->after(kSweep, [this, alive = std::weak_ptr(alive_)] {
     options_.post([this, alive] {
       if (!alive.expired()) sweep();
     });
@@ -260,7 +261,7 @@ void WorkerPool::retry_later() {
   const bool any = std::any_of(failed_.begin(), failed_.end(), retryable);
   if (!any || retrying_ || workers_.empty()) return;
   retrying_ = true;
-  workers_.front()->after(kRetry, [this] {
+  chores_->after(kRetry, [this] {
     options_.post([this] {
       retrying_ = false;
       if (!applying_) retry();
@@ -324,8 +325,8 @@ void WorkerPool::await_drained(const std::function<void()>& done) {
   const bool left = std::any_of(closing_.begin(), closing_.end(),
                                 [](const auto& each) { return each.second->busy(); });
   if (!left) return done();
-  workers_.front()->after(kDrainCheck,
-                          [this, done] { options_.post([this, done] { await_drained(done); }); });
+  chores_->after(kDrainCheck,
+                 [this, done] { options_.post([this, done] { await_drained(done); }); });
 }
 
 // Runs `next` on the control thread once every worker has done what was posted before.

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "dataplane/proxy/chores.hpp"
 #include "dataplane/proxy/data_path.hpp"
 #include "dataplane/proxy/listener_planner.hpp"
 #include "dataplane/proxy/socket_handover.hpp"
@@ -90,6 +91,7 @@ class WorkerPool : public DataPath, public SocketHandover {
   PortStatus port_status(const std::string& key, const ListenerId& id) const;
 
   const DataPathOptions options_;
+  std::unique_ptr<Chores> chores_ = std::make_unique<Chores>();
   std::vector<std::unique_ptr<Worker>> workers_;
   ListenerPlanner planner_;
   std::atomic<uint64_t> readmissions_{0};

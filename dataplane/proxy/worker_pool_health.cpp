@@ -34,7 +34,7 @@ void WorkerPool::ejected(const std::shared_ptr<BackendRecord>& backend, const Po
   };
   if (options_.on_ejection) options_.on_ejection(backend->endpoint, reason(backend->ejected));
   if (backend->protocol == Protocol::kUdp) {
-    workers_.front()->after(pause, [weak = std::weak_ptr(backend), readmitted] {
+    chores_->after(pause, [weak = std::weak_ptr(backend), readmitted] {
       const auto alive = weak.lock();
       if (!alive) return;
       alive->readmit(monotonic_ms());
@@ -43,8 +43,7 @@ void WorkerPool::ejected(const std::shared_ptr<BackendRecord>& backend, const Po
     return changed();
   }
   move_dials(backend);
-  workers_.front()->readmit(backend,
-                            {.pause = pause,
+  chores_->readmit(backend, {.pause = pause,
                              .timeout = std::chrono::milliseconds(policy.connect_timeout_ms),
                              .readmitted = readmitted});
   changed();

@@ -119,6 +119,7 @@ DataPathCounters WorkerPool::counters() const {
   out.udp_active = out.udp_opened - out.udp_closed;
   out.readmissions = readmissions_;
   out.passed_on = passed_on_;
+  if (chores_) out.no_memory += chores_->memory_wants();
   return out;
 }
 

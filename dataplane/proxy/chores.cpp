@@ -1,0 +1,40 @@
+#include "dataplane/proxy/chores.hpp"
+
+#include <new>
+
+namespace lb::proxy {
+
+Chores::Chores() : thread_([this] { run(); }) {}
+
+Chores::~Chores() {
+  io_.stop();
+  thread_.join();
+}
+
+void Chores::run() {
+  for (;;) {
+    try {
+      io_.run();
+      return;
+    } catch (const std::bad_alloc&) {
+      ++memory_wants_;
+    }
+  }
+}
+
+void Chores::after(std::chrono::milliseconds time, std::function<void()> task) {
+  asio::post(io_, [this, time, task = std::move(task)] {
+    auto timer = std::make_shared<asio::steady_timer>(io_, time);
+    timer->async_wait([timer, task](const boost::system::error_code& error) {
+      if (!error) task();
+    });
+  });
+}
+
+void Chores::readmit(std::shared_ptr<BackendRecord> backend, Readmission::Options options) {
+  asio::post(io_, [this, backend = std::move(backend), options = std::move(options)] {
+    Readmission::begin(io_, backend, options);
+  });
+}
+
+}  // namespace lb::proxy

@@ -1,0 +1,43 @@
+// A thread for what has time: pauses, and connections that ask whether a backend is back.
+//
+// Nothing of it may delay a byte, so it is no worker's. Made and destroyed by the control thread,
+// any thread may call; what is asked runs on the thread of this. The destructor drops what still
+// waits, and joins.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <thread>
+
+#include "common/net/asio.hpp"
+#include "dataplane/proxy/readmission.hpp"
+
+namespace lb::proxy {
+
+class Chores {
+ public:
+  Chores();
+  ~Chores();
+  Chores(const Chores&) = delete;
+  Chores& operator=(const Chores&) = delete;
+
+  // Runs `task` after a while.
+  void after(std::chrono::milliseconds time, std::function<void()> task);
+  // Asks the backend until it answers; see readmission.hpp.
+  void readmit(std::shared_ptr<BackendRecord> backend, Readmission::Options options);
+  // How many could not be done for want of memory.
+  uint64_t memory_wants() const { return memory_wants_; }
+
+ private:
+  void run();
+
+  std::atomic<uint64_t> memory_wants_{0};
+  asio::io_context io_{1};
+  asio::executor_work_guard<asio::io_context::executor_type> open_{io_.get_executor()};
+  asio::steady_timer first_{io_};  // Asio asks for its descriptors now and not at the limit
+  std::thread thread_;
+};
+
+}  // namespace lb::proxy
