@@ -263,6 +263,17 @@ TEST_F(Pools, TenThousandServicesCostAFewStepsEach) {
   EXPECT_LT(allocator.pools().steps(), 40'000u);
 }
 
+TEST_F(Pools, WhoeverWaitsIsWokenByOneOfItsKeyThatGetsAnAddressByNumber) {
+  set({named("p", {"192.0.2.0-192.0.2.1"})});  // .0 is given only to who asks for it
+  get("stranger", Wish());
+  EXPECT_EQ(get("a", Wish().shares("k", 80)), "PoolExhausted");
+  EXPECT_EQ(get("b", Wish().shares("k", 81)), "PoolExhausted");
+  allocator.take_changed();
+  EXPECT_EQ(get("a", Wish().shares("k", 80).asks("192.0.2.0")), "192.0.2.0");
+  EXPECT_TRUE(allocator.take_changed().contains("b"));
+  EXPECT_EQ(get("b", Wish().shares("k", 81)), "192.0.2.0");
+}
+
 TEST_F(Pools, WhoeverWaitsIsWokenByOneThatSharesFromNowOn) {
   set({named("p", {"192.0.2.1"})});
   get("a", Wish().shares("other", 80));
