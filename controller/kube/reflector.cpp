@@ -199,8 +199,9 @@ Reflector::Next Reflector::ended(const Stream& stream, const Result<net::HttpRes
   } else if (lasted < kShortWatch) {
     pause(unreachable_);
   }
-  // No version is known before the whole beginning is in; a list asks for less of the server.
-  if (stream.gathered) return answer ? Next::kList : first();
+  // No version is known before the whole beginning is in; a list asks for less of the server, and
+  // of whatever stands between us.
+  if (stream.gathered) return Next::kList;
   if (gone) return first();
   // The server does not know this version (yet): only a list helps.
   const bool unknown_version = answer && (answer->status == 400 || answer->status == 504);

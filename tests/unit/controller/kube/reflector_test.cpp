@@ -8,6 +8,7 @@
 namespace lb::kube {
 namespace {
 
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::SizeIs;
@@ -266,6 +267,14 @@ TEST_F(WatchListTest, AServerThatDoesNotKnowItIsAskedForAList) {
   play();
   EXPECT_THAT(sink.heard(), ElementsAre("replaced d/a"));
   EXPECT_EQ(counters().errors, 0u);
+}
+
+TEST_F(WatchListTest, AServerThatBreaksOffIsAskedForAList) {
+  script.fail("Closed");
+  script.add(200, list("7", object("a", "3")));
+  play();
+  EXPECT_THAT(sink.heard(), Contains("replaced d/a"));
+  EXPECT_EQ(counters().lists, 1u);
 }
 
 TEST_F(WatchListTest, WhatWasGatheredBeforeTheBookmarkCountsForNothing) {
