@@ -17,7 +17,7 @@ RUN cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=Release -DEMPALME_TESTS=OFF 
 
 FROM debian:bookworm-slim
 RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-      libcpprest2.10 libprometheus-cpp-core1.0 libyaml-cpp0.7 libssl3 nftables \
+      libcpprest2.10 libprometheus-cpp-core1.0 libyaml-cpp0.7 libssl3 nftables keepalived \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /src/build/empalme /src/build/empalme-controller /src/build/empalme-dataplane \
      /src/build/empalme-demo-web /src/build/empalme-demo-load /usr/local/bin/

@@ -13,6 +13,16 @@ bool announceable(const IpAddress& address) {
   return !address.is_loopback() && !address.is_wildcard();
 }
 
+std::set<IpAddress> announceable_of(const DesiredState& state) {
+  std::set<IpAddress> out;
+  for (const auto& service : state.services) {
+    for (const auto& address : service.addresses) {
+      if (announceable(address)) out.insert(address);
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 AnnouncedPath::AnnouncedPath(asio::io_context& io, std::unique_ptr<proxy::DataPath> path,
@@ -24,6 +34,7 @@ void AnnouncedPath::apply(std::shared_ptr<const DesiredState> state,
   applying_ = true;
   path().apply(state, [this, state, done = std::move(done)](std::vector<Failure> failed) mutable {
     state_ = state;
+    announcer_->expect(announceable_of(*state));
     announce([this, done = std::move(done), failed = std::move(failed)]() mutable {
       applying_ = false;
       add_unannounced(failed);
@@ -119,10 +130,10 @@ std::vector<proxy::ServiceStatus> AnnouncedPath::status() const {
   return out;
 }
 
-void AnnouncedPath::leave() {
+void AnnouncedPath::leave(std::function<void()> gone) {
   left_ = true;
   tick_.cancel();
-  announcer_->leave();
+  announcer_->leave(std::move(gone));
 }
 
 void AnnouncedPath::stop() {

@@ -27,7 +27,7 @@ class AnnouncedPath : public ForwardingPath {
   void stop() override;
 
   // Another process announces from now on: addresses and filter are left as they are.
-  void leave();
+  void leave(std::function<void()> gone);
 
   // The path has opened or lost a listener outside an apply().
   void path_changed();

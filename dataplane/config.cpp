@@ -15,6 +15,7 @@ constexpr char kExamples[] =
     "  empalme-dataplane --state lb.json\n"
     "  empalme-dataplane --admin unix:/run/empalme/dataplane.sock --state-dir /var/lib/empalme\n"
     "  empalme-dataplane --observe 127.0.0.1:9902 --workers 2\n"
+    "  empalme-dataplane --announce vrrp:eth0 --vrrp-peers 192.0.2.1,192.0.2.2\n"
     "  empalme-dataplane --handoff /run/empalme/handoff.sock   # started again, it takes over";
 
 // The flags as typed, before they are judged.
@@ -22,10 +23,41 @@ struct Typed {
   std::string admin = default_admin();
   bool insecure_loopback = false;
   std::string announce = "none";
+  std::string vrrp_peers;
   std::string observe;
   std::vector<std::string> spare_sources;
   Config config;
 };
+
+void add_vrrp_flags(CLI::App& app, Typed& typed) {
+  auto& vrrp = typed.config.vrrp;
+  app.add_option("--vrrp-peers", typed.vrrp_peers,
+                 "Addresses of the data planes that share the addresses, between commas; our own "
+                 "may be among them; none: adverts are multicast")
+      ->envname("EMPALME_VRRP_PEERS");
+  app.add_option("--vrrp-peers-file", vrrp.peers_file,
+                 "A file with more of them, read again when it changes")
+      ->envname("EMPALME_VRRP_PEERS_FILE");
+  app.add_option("--vrrp-routers", vrrp.routers,
+                 "Virtual routers that addresses are spread over; the same everywhere")
+      ->envname("EMPALME_VRRP_ROUTERS")
+      ->check(CLI::Range(1u, 255u))
+      ->capture_default_str();
+  app.add_option("--vrrp-ids", vrrp.first_id, "Number of the first virtual router on the network")
+      ->envname("EMPALME_VRRP_IDS")
+      ->check(CLI::Range(1u, 255u))
+      ->capture_default_str();
+  app.add_option("--vrrp-advert-ms", vrrp.advert_ms,
+                 "Milliseconds between two adverts; after three, another takes over")
+      ->envname("EMPALME_VRRP_ADVERT_MS")
+      ->check(CLI::Range(10u, 40950u))
+      ->capture_default_str();
+  app.add_option("--vrrp-priority", vrrp.priority,
+                 "Our priority for every router; 0: spread over the data planes by a hash")
+      ->envname("EMPALME_VRRP_PRIORITY")
+      ->check(CLI::Range(0u, 254u))
+      ->capture_default_str();
+}
 
 void add_flags(CLI::App& app, Typed& typed) {
   Config& config = typed.config;
@@ -50,9 +82,11 @@ void add_flags(CLI::App& app, Typed& typed) {
       ->capture_default_str();
   app.add_option("--announce", typed.announce,
                  "How addresses are announced: none, auto (the interface with the node's own "
-                 "address) or interface:NAME")
+                 "address), interface:NAME, or vrrp:NAME (shared with other data planes by "
+                 "keepalived)")
       ->envname("EMPALME_ANNOUNCE")
       ->capture_default_str();
+  add_vrrp_flags(app, typed);
   app.add_option("--zone", config.zone,
                  "Our zone: services with prefer_zone use the backends of the same zone first")
       ->envname("EMPALME_ZONE");
@@ -87,7 +121,21 @@ void add_flags(CLI::App& app, Typed& typed) {
       ->capture_default_str();
 }
 
+Status judge_vrrp(Typed& typed) {
+  auto& vrrp = typed.config.vrrp;
+  if (vrrp.interface.empty()) return Error{"Flag", "--announce vrrp:NAME needs an interface"};
+  auto peers = announce::parse_peers(typed.vrrp_peers);
+  if (!peers) return Error{"Flag", "--vrrp-peers: " + peers.error().message};
+  vrrp.peers = std::move(peers).value();
+  if (vrrp.first_id + vrrp.routers > 256) {
+    return Error{"Flag", "--vrrp-ids and --vrrp-routers: virtual routers end at 255"};
+  }
+  if (vrrp.advert_ms % 10 != 0) return Error{"Flag", "--vrrp-advert-ms takes multiples of 10"};
+  return Done{};
+}
+
 Status judge_announce(Typed& typed) {
+  constexpr std::string_view kVrrp = "vrrp:";
   constexpr std::string_view kInterface = "interface:";
   Config& config = typed.config;
   if (typed.announce == "none") return Done{};
@@ -95,13 +143,18 @@ Status judge_announce(Typed& typed) {
     config.announce = Announce::kAuto;
     return Done{};
   }
+  if (typed.announce.starts_with(kVrrp)) {
+    config.announce = Announce::kVrrp;
+    config.vrrp.interface = typed.announce.substr(kVrrp.size());
+    return judge_vrrp(typed);
+  }
   config.announce = Announce::kInterface;
   if (typed.announce.starts_with(kInterface)) {
     config.interface = typed.announce.substr(kInterface.size());
     if (!config.interface.empty()) return Done{};
   }
-  return Error{"Flag",
-               "--announce takes none, auto or interface:NAME, not '" + typed.announce + "'"};
+  return Error{"Flag", "--announce takes none, auto, interface:NAME or vrrp:NAME, not '" +
+                           typed.announce + "'"};
 }
 
 Status judge_spare_sources(Typed& typed) {

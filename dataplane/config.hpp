@@ -14,11 +14,12 @@
 #include "common/model/result.hpp"
 #include "common/net/socket_address.hpp"
 #include "common/net/tls.hpp"
+#include "dataplane/announce/vrrp_plan.hpp"
 
 namespace lb::dataplane {
 
 // How addresses reach the network.
-enum class Announce : uint8_t { kNone, kAuto, kInterface };
+enum class Announce : uint8_t { kNone, kAuto, kInterface, kVrrp };
 
 struct Config {
   net::SocketAddress admin;
@@ -28,6 +29,7 @@ struct Config {
   unsigned workers = 1;
   Announce announce = Announce::kNone;
   std::string interface;            // for kInterface
+  announce::VrrpFlags vrrp;         // for kVrrp
   std::string zone;                 // where we are; backends there are near
   unsigned drain_s = 0;             // how long connections may go on after SIGTERM
   std::string handoff;              // unix socket; empty: none

@@ -19,6 +19,7 @@
 #include "dataplane/flows_json.hpp"
 #include "dataplane/listen_queue.hpp"
 #include "dataplane/service_metrics.hpp"
+#include "dataplane/shared_addresses.hpp"
 
 namespace lb::dataplane {
 namespace {
@@ -156,7 +157,10 @@ Status Program::open_path() {
   checked_ = checked.get();
   path_ = std::move(checked);
   if (!announcing) return Done{};
-  auto announced = std::make_unique<AnnouncedPath>(io_, std::move(path_), make_announcer());
+  auto announcer = make_announcer();
+  if (!announcer) return announcer.error();
+  auto announced =
+      std::make_unique<AnnouncedPath>(io_, std::move(path_), std::move(announcer).value());
   announced_ = announced.get();
   path_ = std::move(announced);
   return Done{};
@@ -167,16 +171,36 @@ void Program::path_changed() {
   if (admin_) admin_->notify();
 }
 
-std::unique_ptr<announce::Announcer> Program::make_announcer() {
+void Program::make_filter() {
   filter_ = std::make_unique<announce::PacketFilter>([this](Error error) {
     asio::post(io_, [this, error = std::move(error)] {
       if (link_announcer_ != nullptr) link_announcer_->count_filter_failure();
+      if (vrrp_announcer_ != nullptr) vrrp_announcer_->count_filter_failure();
       ops::log_error(error);
     });
   });
+}
+
+void Program::set_filter(const std::vector<announce::Vip>& vips, std::function<void()> in_force) {
+  filter_->set(vips, [this, in_force = std::move(in_force)] { asio::post(io_, in_force); });
+}
+
+Result<std::unique_ptr<announce::Announcer>> Program::make_announcer() {
+  make_filter();
+  if (config_.announce != Announce::kVrrp) return make_link_announcer();
+  auto out = open_shared_addresses(
+      io_, config_,
+      [this](const auto& vips, auto in_force) { set_filter(vips, std::move(in_force)); },
+      taken_.has_value());
+  if (!out) return out.error();
+  vrrp_announcer_ = out->get();
+  return std::unique_ptr<announce::Announcer>(std::move(out).value());
+}
+
+std::unique_ptr<announce::Announcer> Program::make_link_announcer() {
   announce::LinkAnnouncerOptions options;
   options.set_filter = [this](const auto& vips, std::function<void()> in_force) {
-    filter_->set(vips, [this, in_force] { asio::post(io_, in_force); });
+    set_filter(vips, std::move(in_force));
   };
   options.report = ops::log_error;
   options.on_change = [this] { path_changed(); };
@@ -254,7 +278,8 @@ void Program::first_applied(const Result<ApplyResult>& answer) {
             {"failed", answer->failed.size()}});
 }
 
-// Addresses are held and renewed while the last connections drain.
+// Addresses are held and renewed while the last connections drain; those that another data plane
+// can take are handed over first.
 void Program::begin_end() {
   ops::log(ops::Level::kInfo, "stopping", {{"drain_seconds", config_.drain_s}});
   // Then only the connections' time gets shorter.
@@ -267,6 +292,7 @@ void Program::begin_end() {
     return;
   }
   admin_->stop();
+  if (vrrp_announcer_ != nullptr) vrrp_announcer_->give_up();
   path_->drain(config_.drain_s * 1000, [this] { io_.stop(); });
 }
 
@@ -304,6 +330,7 @@ std::string Program::metrics() const {
   if (announced_ != nullptr) {
     add_announce_metrics(out, announced_->announce_counters(), announced_->announced().size());
   }
+  if (vrrp_announcer_ != nullptr) add_vrrp_metrics(out, *vrrp_announcer_);
   std::map<std::string, net::HttpServerCounters> servers;
   if (admin_server_) servers["admin"] = admin_server_->counters();
   if (observe_server_) servers["observe"] = observe_server_->counters();

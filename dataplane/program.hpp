@@ -15,6 +15,7 @@
 #include "dataplane/admin.hpp"
 #include "dataplane/announce/link_announcer.hpp"
 #include "dataplane/announce/packet_filter.hpp"
+#include "dataplane/announce/vrrp_announcer.hpp"
 #include "dataplane/announced_path.hpp"
 #include "dataplane/carried_counts.hpp"
 #include "dataplane/checked_path.hpp"
@@ -43,7 +44,10 @@ class Program {
   Status open_store();
   Status open_path();
   void path_changed();
-  std::unique_ptr<announce::Announcer> make_announcer();
+  Result<std::unique_ptr<announce::Announcer>> make_announcer();
+  std::unique_ptr<announce::Announcer> make_link_announcer();
+  void make_filter();
+  void set_filter(const std::vector<announce::Vip>& vips, std::function<void()> in_force);
   Status open_servers();
   Result<DesiredState> first_state();
   void serve(DesiredState state);
@@ -61,6 +65,7 @@ class Program {
   void use_taken_drains();
   Status all_taken_served() const;
   bool confirm();
+  void begin_sharing();
   bool give_up(const Error& why);
   void open_when_free();
 
@@ -70,7 +75,7 @@ class Program {
   void released(handoff::FinalReport& report);
   void handoff_reported(const Error& error);
   void leaving_part_over();
-  void leave_network();
+  void leave_network(std::function<void()> gone);
   handoff::Counters counts_to_carry() const;
   void add_handoff_metrics(Metrics& out) const;
 
@@ -83,6 +88,7 @@ class Program {
   std::unique_ptr<proxy::DataPath> path_;
   proxy::SocketHandover* handover_ = nullptr;          // inside path_
   announce::LinkAnnouncer* link_announcer_ = nullptr;  // inside announced_
+  announce::VrrpAnnouncer* vrrp_announcer_ = nullptr;  // or this one
   AnnouncedPath* announced_ = nullptr;                 // path_, when it announces
   CheckedPath* checked_ = nullptr;                     // below it
   std::unique_ptr<Drains> drains_;

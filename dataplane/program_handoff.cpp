@@ -107,6 +107,7 @@ bool Program::confirm() {
            {{"accept_gap_us_at_most", static_cast<uint64_t>(gap.count())}});
   carried_.take(final_counts.ok() ? *final_counts : taken_->counters);
   carried_.keep_only(*coordinator_->held());
+  begin_sharing();
   taken_.reset();
   unopened_sockets_ += missing;
   if (missing != 0) {
@@ -122,16 +123,23 @@ bool Program::give_up(const Error& why) {
   exit_code_ = 1;
   if (taken_) {
     (void)taken_->confirm(false, why.code + ": " + why.message);
-    leave_network();
+    leave_network([] {});
   }
   io_.stop();
   return false;
 }
 
-void Program::leave_network() {
+void Program::leave_network(std::function<void()> gone) {
   left_network_ = true;
-  if (announced_ != nullptr) announced_->leave();
   if (filter_) filter_->leave();
+  if (announced_ == nullptr) return gone();
+  announced_->leave(std::move(gone));
+}
+
+// Only once the other process has left keepalived's files to us.
+void Program::begin_sharing() {
+  if (vrrp_announcer_ == nullptr) return;
+  if (const auto begun = vrrp_announcer_->begin(); !begun) ops::log_error(begun.error());
 }
 
 // What stands in the way goes soon: whoever has handed over to us is closing it.
@@ -190,13 +198,13 @@ void Program::released(handoff::FinalReport& report) {
            {{"drain_seconds", config_.handoff_drain_s}, {"connections", path_->counters().active}});
   ending_ = true;
   handed_over_ = true;
-  leave_network();
+  const auto part_over = [this] { leaving_part_over(); };
+  leaving_parts_ = 4;  // connections, addresses, the word to the new process, the admin server
+  leave_network(part_over);
   if (store_) store_->abandon();
   store_.reset();
   retry_.cancel();
   admin_->stop();
-  const auto part_over = [this] { leaving_part_over(); };
-  leaving_parts_ = 3;  // the connections, the word to the new process, the admin server
   report.counters = counts_to_carry();
   handover_->release_sockets(
       [this, part_over] { path_->drain(config_.handoff_drain_s * 1000, part_over); });

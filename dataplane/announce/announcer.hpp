@@ -47,6 +47,10 @@ class Announcer {
   // whose `done` is then called with what is known.
   virtual void set(std::vector<Vip> wanted, std::function<void(Failures)> done) = 0;
 
+  // Every address of the state, also those without an open listener here; before the next set().
+  // Announcers that share addresses with others hand on what they cannot serve.
+  virtual void expect(std::set<IpAddress>) {}
+
   virtual std::set<IpAddress> announced() const = 0;
   // What is wanted and cannot be announced now; changes with every retry.
   virtual Failures failures() const = 0;
@@ -54,8 +58,9 @@ class Announcer {
 
   // Withdraws every address and the filter. Synchronous.
   virtual void stop() = 0;
-  // Ends and leaves everything as it is: another process renews it.
-  virtual void leave() = 0;
+  // Ends and leaves everything as it is: another process renews it. `gone` is called, perhaps
+  // later, when nothing of ours is left to do.
+  virtual void leave(std::function<void()> gone) = 0;
 };
 
 }  // namespace lb::announce

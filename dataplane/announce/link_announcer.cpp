@@ -267,10 +267,12 @@ void LinkAnnouncer::stop() {
   held_.clear();
 }
 
-void LinkAnnouncer::leave() {
-  if (stopped_) return;
-  end();
-  held_.clear();
+void LinkAnnouncer::leave(std::function<void()> gone) {
+  if (!stopped_) {
+    end();
+    held_.clear();
+  }
+  gone();
 }
 
 void LinkAnnouncer::end() {

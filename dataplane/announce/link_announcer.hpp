@@ -41,7 +41,7 @@ class LinkAnnouncer : public Announcer {
   Failures failures() const override;
   AnnounceCounters counters() const override { return counters_; }
   void stop() override;
-  void leave() override;
+  void leave(std::function<void()> gone) override;
 
   void count_filter_failure() { ++counters_.filter_failures; }
 

@@ -32,7 +32,7 @@ WorkerPool::WorkerPool(DataPathOptions options)
   for (unsigned i = 0; i < std::max(1U, options_.workers); ++i) {
     EngineHooks hooks;
     hooks.on_eject = [this](auto backend, const Policy& policy) {
-      options_.post([this, backend = std::move(backend), policy] { ejected(backend, policy); });
+      on_control([this, backend = std::move(backend), policy] { ejected(backend, policy); });
     };
     hooks.on_close = options_.on_close;
     hooks.log_each = options_.log_each;
@@ -55,12 +55,15 @@ void WorkerPool::stop() {
   workers_.clear();
 }
 
-void WorkerPool::sweep_later() {
-  chores_->after(kSweep, [this, alive = std::weak_ptr(alive_)] {
-    options_.post([this, alive] {
-      if (!alive.expired()) sweep();
-    });
+// Any thread: what is told too late is dropped.
+void WorkerPool::on_control(std::function<void()> task) {
+  options_.post([living = living_, task = std::move(task)] {
+    if (!living.expired()) task();
   });
+}
+
+void WorkerPool::sweep_later() {
+  chores_->after(kSweep, [this] { on_control([this] { sweep(); }); });
 }
 
 // Gives the memory of sources back that are gone.
@@ -262,7 +265,7 @@ void WorkerPool::retry_later() {
   if (!any || retrying_ || workers_.empty()) return;
   retrying_ = true;
   chores_->after(kRetry, [this] {
-    options_.post([this] {
+    on_control([this] {
       retrying_ = false;
       if (!applying_) retry();
     });
@@ -325,8 +328,7 @@ void WorkerPool::await_drained(const std::function<void()>& done) {
   const bool left = std::any_of(closing_.begin(), closing_.end(),
                                 [](const auto& each) { return each.second->busy(); });
   if (!left) return done();
-  chores_->after(kDrainCheck,
-                 [this, done] { options_.post([this, done] { await_drained(done); }); });
+  chores_->after(kDrainCheck, [this, done] { on_control([this, done] { await_drained(done); }); });
 }
 
 // Runs `next` on the control thread once every worker has done what was posted before.
@@ -334,7 +336,7 @@ void WorkerPool::barrier(std::function<void()> next) {
   auto left = std::make_shared<std::atomic<size_t>>(workers_.size());
   for (const auto& worker : workers_) {
     worker->post([this, left, next](RelayEngine&) {
-      if (left->fetch_sub(1) == 1) options_.post(next);
+      if (left->fetch_sub(1) == 1) on_control(next);
     });
   }
 }

@@ -82,6 +82,7 @@ class WorkerPool : public DataPath, public SocketHandover {
   void changed();
   void look_for_panic_soon();
   void look_for_panic();
+  void on_control(std::function<void()> task);
   void sweep_later();
   void sweep();
   void retry_later();
@@ -99,7 +100,8 @@ class WorkerPool : public DataPath, public SocketHandover {
   bool applying_ = false;
   bool draining_ = false;
   bool retrying_ = false;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // until stop()
+  const std::weak_ptr<bool> living_{alive_};
   std::vector<std::pair<ListenerId, std::shared_ptr<ListenerCounts>>> closing_;
   std::shared_ptr<const DesiredState> state_;
   std::map<ListenerId, Served> serving_;

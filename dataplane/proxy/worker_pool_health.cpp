@@ -26,7 +26,7 @@ void WorkerPool::ejected(const std::shared_ptr<BackendRecord>& backend, const Po
   const auto pause = std::chrono::seconds(std::max(1U, policy.ejection.seconds));
   const auto readmitted = [this, where = backend->endpoint] {
     ++readmissions_;
-    options_.post([this, where] {
+    on_control([this, where] {
       if (options_.on_ejection) options_.on_ejection(where, {});
       dial_waiting();
       changed();
@@ -77,8 +77,7 @@ void WorkerPool::set_health(const BackendId& id, Health health, std::string reas
 // Once for many verdicts that come together.
 void WorkerPool::look_for_panic_soon() {
   if (std::exchange(panic_look_due_, true)) return;
-  options_.post([this, alive = std::weak_ptr(alive_)] {
-    if (alive.expired()) return;
+  on_control([this] {
     panic_look_due_ = false;
     look_for_panic();
   });

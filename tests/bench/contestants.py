@@ -21,13 +21,14 @@ def write(path, text):
     return path
 
 
-def haproxy(splice):
+def haproxy(options="", pipe_size=None):
     def command(folder, port):
         servers = "".join(f"  server s{i} {a}:{p}\n" for i, (a, p) in enumerate(backends()))
-        option = "  option splice-auto\n" if splice else ""
-        limit = 7000 if splice else 9700
+        option = "".join(f"  option {each}\n" for each in options.split())
+        limit = 7000 if options else 9700
+        tune = f"  tune.pipesize {pipe_size}\n" if pipe_size else ""
         return ["haproxy", "-db", "-f", write(f"{folder}/haproxy.cfg", (
-            f"global\n  maxconn {limit}\n  nbthread 1\ndefaults\n  mode tcp\n  timeout connect 5s\n"
+            f"global\n  maxconn {limit}\n  nbthread 1\n{tune}defaults\n  mode tcp\n  timeout connect 5s\n"
             f"  timeout client 600s\n  timeout server 600s\n{option}"
             f"listen l\n  bind 127.0.0.1:{port} backlog 65535\n  balance roundrobin\n{servers}"))]
     return command
@@ -55,8 +56,9 @@ def empalme(workers, policy=None, flags=()):
     return command
 
 
-ALL = {"empalme": empalme(1), "empalme-2": empalme(2), "haproxy": haproxy(False),
-       "haproxy-splice": haproxy(True), "nginx": nginx,
+ALL = {"empalme": empalme(1), "empalme-2": empalme(2), "haproxy": haproxy(),
+       "haproxy-splice": haproxy("splice-auto"), "haproxy-splice-1m": haproxy("splice-request splice-response", 1 << 20),
+       "nginx": nginx,
        # What a feature costs: each against "empalme" in the same run.
        "emp-again": empalme(1),  # how far two equal ones differ
        "emp-limits": empalme(1, {"max_connections_per_source": 1000000}),

@@ -24,6 +24,7 @@ VALUE_SETS = {
     "ha": HA,
     "ha monitored": {**HA, **MONITORED, "networkPolicy.enabled": True,
                      "networkPolicy.metricsFrom": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}]},
+    "ha with peers": {**HA, "dataplane.vrrpPeers": ["192.0.2.1", "192.0.2.2"]},
     "ha with handoff": {**HA, "dataplane.handoff": True},
     "every flag": {"dataplane.workers": 4, "dataplane.logConnections": 10, "dataplane.logLevel": "debug",
                    "controller.logLevel": "warning", "dataplane.extraArgs": ["--zone=a"],
@@ -73,6 +74,10 @@ class RenderedObjects(unittest.TestCase):
         self.assertEqual(container(workload, "dataplane")["args"],
                          ["--admin=unix:/run/empalme/dataplane.sock", "--state-dir=/var/lib/empalme",
                           "--announce=auto", "--drain=20", "--observe=$(POD_IP):9902"])
+
+    def test_peers_reach_the_data_planes_as_one_flag(self):
+        peers = container(rendered(VALUE_SETS["ha with peers"])["DaemonSet/empalme-dataplane"], "dataplane")["args"]
+        self.assertIn("--vrrp-peers=192.0.2.1,192.0.2.2", peers)
 
     def test_each_value_reaches_the_flag_that_it_is_for(self):
         workload = rendered({**VALUE_SETS["every flag"], "claimUnclassed": True, "loadBalancerClass": "x.y/z",
@@ -357,6 +362,7 @@ class Refusals(unittest.TestCase):
                 ({"controller.logLevel": "loud"}, "controller.logLevel must be one of the following"),
                 ({"dataplane.announce": "eth0"}, "dataplane.announce: Does not match"),
                 ({"dataplane.stateDir": "state"}, "dataplane.stateDir: Does not match"),
+                ({**HA, "dataplane.vrrpPeers": ["node-1"]}, "dataplane.vrrpPeers.0: Does not match"),
                 ({"dataplane.extraArgs": ["x"]}, "dataplane.extraArgs.0: Does not match"),
                 ({"image.pullPolicy": "Sometimes"}, "image.pullPolicy must be one of the following"),
                 ({"image.digest": "sha256:0"}, "image.digest: Does not match"),
@@ -371,6 +377,7 @@ class Refusals(unittest.TestCase):
                 ({**HA, "pools": ["auto"]}, "name CIDRs or ranges"),
                 ({**HA, "dataplane.announce": "auto"}, "use vrrp:NAME"),
                 ({"dataplane.announce": "vrrp:eth0"}, "is for several data planes"),
+                ({**HA, "dataplane.announce": "none", "dataplane.vrrpPeers": ["192.0.2.1"]}, "is for dataplane.announce vrrp:NAME"),
                 ({"dataplane.handoff": True}, "dataplane.handoff needs topology ha"),
                 ({"controller.observePort": 9902}, "may not be the same")):
             with self.subTest(settings):

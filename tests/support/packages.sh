@@ -4,8 +4,9 @@ build_packages=(cmake g++ ninja-build ccache pkg-config libcpprest-dev libboost-
   libcli11-dev libssl-dev libgtest-dev libgmock-dev libbenchmark-dev openssl python3
   iproute2 nftables curl procps)
 
-# Tests that find one of these missing say that they skip it.
-test_packages=(prometheus)
+# Tests that find one of these missing say that they skip it. They would start by themselves:
+# install_without_starting.
+test_packages=(prometheus keepalived)
 fuzz_packages=(clang-14 libclang-rt-14-dev)
 bench_packages=(haproxy nginx libnginx-mod-stream strace)
 cluster_packages=(runc containernetworking-plugins iptables conntrack docker.io debootstrap

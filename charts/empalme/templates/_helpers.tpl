@@ -78,6 +78,9 @@ securityContext:
 {{- else if .Values.dataplane.handoff -}}
 {{- fail "topology single: dataplane.handoff needs topology ha; a single pod is recreated" -}}
 {{- end -}}
+{{- if and .Values.dataplane.vrrpPeers (not (hasPrefix "vrrp:" .Values.dataplane.announce)) -}}
+{{- fail "dataplane.vrrpPeers is for dataplane.announce vrrp:NAME" -}}
+{{- end -}}
 {{- if eq (int .Values.controller.observePort) (int .Values.dataplane.observePort) -}}
 {{- fail "controller.observePort and dataplane.observePort may not be the same" -}}
 {{- end -}}
@@ -151,6 +154,9 @@ securityContext:
     - --state-dir=/var/lib/empalme
     {{- if ne .Values.topology "ha" }}
     - --announce={{ .Values.dataplane.announce }}
+    {{- end }}
+    {{- if .Values.dataplane.vrrpPeers }}
+    - --vrrp-peers={{ join "," .Values.dataplane.vrrpPeers }}
     {{- end }}
     - --drain={{ .Values.dataplane.drainSeconds }}
     {{- if .Values.dataplane.handoff }}

@@ -57,6 +57,7 @@ start() {
   until_true test -S "$work/admin.sock" || fail "no admin socket"
 }
 
+until_true on_node curl -s -o /dev/null http://127.0.0.1:4000/name || fail "no backend"
 start
 until_true curl -s -o /dev/null --unix-socket "$work/admin.sock" localhost/readyz
 answer=$(put 1 192.0.2.100)

@@ -588,6 +588,8 @@ class Announced(UpgradeTest):
         new = self.run_plane("--announce", "interface:va", "--state-dir",
                              self.folder + "/state.json/nowhere", serving=False)
         self.assertEqual(new.wait(), 1)
+        await_true("the old process has noticed", lambda: metric(
+            self.metrics(old), "empalme_dataplane_handoffs_total", result="failed") >= 1)
         # Further: the address and the filter are its own when it is killed.
         other = self.run_plane("--announce", "interface:va", serving=False)
         other.await_log("taking over")

@@ -125,7 +125,9 @@ TEST_F(LinkAnnouncerTest, OneThatLeavesKeepsItsAddressAndTheFilterAndRenewsNoMor
   set({vip("192.0.2.10")});
   ASSERT_TRUE(answered());
   const auto filter = filtered;
-  announcer->leave();
+  bool gone = false;
+  announcer->leave([&] { gone = true; });
+  EXPECT_TRUE(gone);
   const unsigned puts = link->puts;
   io.run_for(20ms);  // ten renewals
   announcer->stop();

@@ -30,7 +30,10 @@ class FakeAnnouncer : public announce::Announcer {
   Failures failures() const override { return failing; }
   announce::AnnounceCounters counters() const override { return {}; }
   void stop() override { stopped = true; }
-  void leave() override { left = true; }
+  void leave(std::function<void()> gone) override {
+    left = true;
+    gone();
+  }
 
   bool at_once = true;
   bool stopped = false;
@@ -70,7 +73,9 @@ class AnnouncedPathTest : public testing::Test {
 TEST_F(AnnouncedPathTest, OnceLeftItAnnouncesAndWithdrawsNothingMore) {
   apply({service("a", "192.0.2.1")});
   const size_t before = announcer->sets.size();
-  announced->leave();
+  bool gone = false;
+  announced->leave([&] { gone = true; });
+  EXPECT_TRUE(gone);
   EXPECT_TRUE(announcer->left);
   path->open.clear();
   announced->path_changed();

@@ -64,7 +64,12 @@ TEST(DataplaneConfig, TcpAdminOnlyOnInsecureLoopback) {
 }
 
 TEST(DataplaneConfig, RefusesWhatIsNotBuiltOrUnsafe) {
-  EXPECT_THAT(refusal({"--announce", "vrrp:x"}), HasSubstr("none, auto or interface:NAME"));
+  EXPECT_THAT(refusal({"--announce", "bgp:x"}),
+              HasSubstr("none, auto, interface:NAME or vrrp:NAME"));
+  EXPECT_THAT(refusal({"--announce", "vrrp:"}), HasSubstr("vrrp:NAME"));
+  EXPECT_THAT(refusal({"--announce", "vrrp:x", "--vrrp-peers", "node"}), HasSubstr("node"));
+  EXPECT_THAT(refusal({"--announce", "vrrp:x", "--vrrp-peers", "192.0.2.1", "--vrrp-ids", "250"}),
+              HasSubstr("255"));
   EXPECT_THAT(refusal({"--announce", "interface:"}), HasSubstr("interface:NAME"));
   EXPECT_THAT(refusal({"--observe", "0.0.0.0:99"}), HasSubstr("wildcard"));
   EXPECT_NE(refusal({"--workers", "0"}), "");

@@ -1,4 +1,8 @@
 // What the pool does around the bytes: failures that pass, listeners with one socket, who is told.
+#include <functional>
+#include <mutex>
+#include <vector>
+
 #include "tests/unit/dataplane/proxy/data_path_fixture.hpp"
 
 namespace lb::proxy {
@@ -119,6 +123,20 @@ TEST_F(WorkerPoolTest, WhatIsKnownOfABackendOutlivesAPortThatIsTaken) {
   occupant.fd.reset();
   ASSERT_TRUE(eventually([&] { return failures().empty(); }));
   EXPECT_EQ(port_status().backends.at(0).health, "down");
+}
+
+TEST(StoppedWorkerPool, WhatItsWorkersToldTooLateIsDropped) {
+  std::mutex mutex;
+  std::vector<std::function<void()>> told;
+  auto pool = make_data_path({.workers = 2, .post = [&](std::function<void()> task) {
+                                const std::lock_guard lock(mutex);
+                                told.push_back(std::move(task));
+                              }});
+  pool->drain(0, [] { FAIL() << "it is stopped"; });
+  pool->stop();
+  pool.reset();
+  ASSERT_EQ(told.size(), 1u) << "that everything before the drain was done";
+  told[0]();
 }
 
 }  // namespace

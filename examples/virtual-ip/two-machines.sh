@@ -1,0 +1,142 @@
+#!/usr/bin/env bash
+# One address, two machines (network namespaces on one bridge), no cluster: the machine that holds the
+# address is taken away in four ways, and upgraded in place, while a client connects again and again.
+# Prints, for each way, how long new connections failed and how long two machines answered ARP at once.
+#   two-machines.sh PATH/TO/empalme-dataplane [ADVERT_MS]
+set -u
+program=$1 advert=${2:-200}
+if [ "$(id -u)" -ne 0 ]; then echo "skipped: needs root for network namespaces"; exit 77; fi
+for tool in keepalived nft ip python3; do
+  PATH=$PATH:/usr/sbin command -v "$tool" >/dev/null || { echo "skipped: needs $tool"; exit 77; }
+done
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d)
+vip=192.0.2.100
+wire=vw-$$ m1=v1-$$ m2=v2-$$ client=vc-$$
+pids=() broken=0
+cleanup() {
+  kill "${pids[@]}" 2>/dev/null; wait 2>/dev/null
+  for ns in "$m1" "$m2" "$client" "$wire"; do ip netns del "$ns" 2>/dev/null; done
+  rm -rf "$work"
+}
+trap cleanup EXIT
+fail() { echo "FAILED: $*"; tail -n 4 "$work"/run*.log "$work/watch.log" 2>/dev/null; broken=1; }
+until_true() { for _ in $(seq 150); do "$@" && return 0; sleep 0.1; done; return 1; }
+
+ip netns add "$wire" || exit 77
+ip -n "$wire" link add br0 type bridge
+ip -n "$wire" link set br0 up
+plug() { # NAMESPACE NUMBER
+  ip netns add "$1"
+  ip link add "e$2-$$" netns "$wire" type veth peer name eth0 netns "$1"
+  ip -n "$wire" link set "e$2-$$" master br0 up
+  ip -n "$1" addr add "192.0.2.$2/24" dev eth0
+  ip -n "$1" link set lo up
+  ip -n "$1" link set eth0 up
+}
+plug "$m1" 1; plug "$m2" 2; plug "$client" 9
+
+state="{\"schema\":\"empalme.io/v1\",\"epoch\":1,\"generation\":1,\"services\":[{\"key\":\"file/web\",\"addresses\":[\"$vip\"],\"ports\":[{\"port\":80,\"backends\":[{\"address\":\"127.0.0.1\",\"port\":4000}]}]}]}"
+namespace() { [ "$1" = 1 ] && echo "$m1" || echo "$m2"; }
+serve() { # MACHINE: its backend says which machine it is
+  mkdir -p "$work/web$1" && echo "machine $1" >"$work/web$1/name"
+  ip netns exec "$(namespace "$1")" python3 -m http.server 4000 --bind 127.0.0.1 \
+    --directory "$work/web$1" >"$work/web$1.log" 2>&1 &
+  pids+=($!)
+}
+declare -A running
+start() { # MACHINE
+  echo "$state" >"$work/lb.json"
+  ip netns exec "$(namespace "$1")" "$program" --admin "unix:$work/admin$1.sock" --workers 1 \
+    --announce vrrp:eth0 --vrrp-peers 192.0.2.1,192.0.2.2 --vrrp-advert-ms "$advert" \
+    --handoff "$work/handoff$1.sock" \
+    --state "$work/lb.json" --state-dir "$work/held$1" 2>>"$work/run$1.log" &
+  running[$1]=$!
+  pids+=($!)
+}
+holds() { ip -n "$(namespace "$1")" -o addr show dev eth0 | grep -q " $vip/32"; }
+lacks() { ! holds "$1"; }
+answers() { [ "$(ip netns exec "$client" curl -s -m 1 "http://$vip/name")" = "machine $1" ]; }
+metric() { # MACHINE NAME
+  curl -s --unix-socket "$work/admin$1.sock" localhost/metrics | awk -v n="$2" '$1==n {print $2}'
+}
+owner() { if holds 1; then echo 1; elif holds 2; then echo 2; fi; }
+one_owner() { [ "$(holds 1 && echo 1)$(holds 2 && echo 2)" = "${1:-$(owner)}" ] && [ -n "$(owner)" ]; }
+keepalived_of() { cat "$work/held$1/vrrp/keepalived.pid"; }
+
+take_away() { # WHAT MACHINE
+  case $1 in
+    data_plane_killed) kill -9 "${running[$2]}" ;;
+    link_cut) ip -n "$wire" link set "e$2-$$" nomaster ;;
+    keepalived_killed) kill -9 -- "-$(keepalived_of "$2")" ;;
+    data_plane_stopped) kill "${running[$2]}" ;;
+  esac
+}
+give_back() { # WHAT MACHINE
+  case $1 in
+    link_cut) ip -n "$wire" link set "e$2-$$" master br0 ;;
+    keepalived_killed) ;;
+    *) wait "${running[$2]}" 2>/dev/null; start "$2" ;;
+  esac
+}
+
+serve 1; serve 2; start 1; start 2
+priority() { # MACHINE: its priority for the router of the address
+  awk -v vip="$vip/32" '$1=="priority" {p=$2} $1==vip {print p}' "$work/held$1/vrrp/keepalived.conf"
+}
+until_true test -s "$work/held1/vrrp/keepalived.conf" -a -s "$work/held2/vrrp/keepalived.conf"
+first=1
+[ "$(priority 2)" -gt "$(priority 1)" ] && first=2
+until_true one_owner "$first" || fail "the preferred machine does not hold the address alone"
+until_true answers "$first" || fail "the client is not served"
+
+watching=
+watch() { # WHAT
+  ip netns exec "$client" python3 "$here/watch.py" "$vip" 80 eth0 9 >"$work/watch" 2>>"$work/watch.log" &
+  watching=$!
+  until_true grep -q ready "$work/watch" || fail "$1: no watcher"
+}
+case_of() { # WHAT
+  local held other
+  held=$(owner) other=$((3 - held))
+  watch "$1"
+  take_away "$1" "$held"
+  until_true holds "$other" || fail "$1: the other machine did not take the address over"
+  [ "$1" = link_cut ] || until_true lacks "$held" || fail "$1: the machine that lost its router kept the address"
+  until_true answers "$other" || fail "$1: the other machine does not serve"
+  wait "$watching" || fail "$1: $(tail -n 1 "$work/watch")"
+  echo "$1: $(tail -n 1 "$work/watch") (adverts each $advert ms)"
+  give_back "$1" "$held"
+  # The preferred machine comes back by itself, and only one holds the address then.
+  until_true one_owner "$first" || fail "$1: not back on machine $first"
+  until_true answers "$first" || fail "$1: not served after the return"
+}
+for way in data_plane_killed link_cut keepalived_killed data_plane_stopped; do
+  case_of "$way"
+done
+
+# A second process with the same --handoff takes over; the other machine must not notice.
+ended() { ! kill -0 "$1" 2>/dev/null; }
+is_master() { [ "$(metric "$1" empalme_dataplane_vrrp_addresses_held)" = 1 ]; }
+upgrade() {
+  local held=$first other=$((3 - first)) old=${running[$first]} before
+  before=$(metric "$other" empalme_dataplane_vrrp_transitions_total)
+  watch data_plane_upgraded
+  start "$held"
+  until_true ended "$old" || fail "upgrade: the old process did not end"
+  until_true is_master "$held" || fail "upgrade: the new process does not hold the router"
+  wait "$watching" || fail "upgrade: $(tail -n 1 "$work/watch")"
+  echo "data_plane_upgraded: $(tail -n 1 "$work/watch") (adverts each $advert ms)"
+  grep -q 'machines seen 1$' "$work/watch" || fail "upgrade: the address went to the other machine"
+  [ "$(metric "$other" empalme_dataplane_vrrp_transitions_total)" = "$before" ] || fail "upgrade: a router changed its machine"
+  one_owner "$held" || fail "upgrade: the address is not held by machine $held alone"
+  [ "$(pgrep -c --parent "${running[$held]}" keepalived)" = 1 ] || fail "upgrade: not one keepalived"
+}
+upgrade
+
+until_true test "$(metric "$first" empalme_dataplane_vrrp_addresses_held)" = 1 || fail "the metric does not say who holds the address"
+[ "$(metric "$((3 - first))" empalme_dataplane_vrrp_addresses_held)" = 0 ] || fail "both say that they hold the address"
+ip netns exec "$(namespace "$((3 - first))")" nft list table inet empalme >/dev/null || fail "no packet filter on the machine that stands by"
+life=$(ip -n "$(namespace "$first")" -o addr show dev eth0 | grep "$vip" | grep -o 'valid_lft [0-9]*' | cut -d' ' -f2)
+[ "${life:-99}" -le 5 ] || fail "the address would outlive everything: $life"
+exit $broken
