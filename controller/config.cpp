@@ -147,9 +147,6 @@ Status judge_pools(Typed& typed) {
     }
     typed.config.pools.push_back(*range);
   }
-  if (typed.config.kubernetes && typed.config.pools.empty()) {
-    return Error{"Flag", "--source kubernetes needs --pool: the addresses that Services may get"};
-  }
   return Done{};
 }
 

@@ -40,9 +40,7 @@ Json addresses_of(const std::string& key, const plan::SourceService& source,
   const auto addresses = source.kube ? allocator.held(key) : source.addresses;
   for (const auto& address : addresses) {
     Json each{{"address", address.to_string()}, {"why", origin_of(address, source)}};
-    for (const auto& pool : allocator.pools()) {
-      if (pool.contains(address)) each["pool"] = pool.to_string();
-    }
+    if (const auto* pool = allocator.pools().owner(address)) each["pool"] = pool->name;
     out.push_back(std::move(each));
   }
   return out;

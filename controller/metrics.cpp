@@ -188,8 +188,36 @@ void add_file_metrics(Metrics& out, const std::vector<const sources::FileSource*
   gauge(out, "names_unresolved", "Names of backends without an answer now", unresolved);
 }
 
-void add_reflector_metrics(Metrics& out,
-                           const std::vector<std::unique_ptr<kube::Reflector>>& reflectors) {
+void add_pool_status_metrics(Metrics& out, const PoolReporterCounters& counters) {
+  counter(out, "pool_status_writes_total", "Writes of the status of AddressPools", counters.writes);
+  counter(out, "pool_status_failures_total", "Those that were refused", counters.failures);
+}
+
+void add_pool_metrics(Metrics& out, const plan::Allocator& allocator) {
+  ops::Metric capacity{std::string(kPrefix) + "pool_capacity",
+                       "Addresses that each pool has, 2^53 - 1 at most.",
+                       ops::MetricType::kGauge,
+                       {}};
+  for (const auto& pool : allocator.pools().all()) {
+    capacity.samples.push_back({number(plan::capacity_of(pool.ranges)), {{"pool", pool.name}}});
+  }
+  if (!capacity.samples.empty()) out.push_back(std::move(capacity));
+  ops::Metric metric{std::string(kPrefix) + "pool_addresses",
+                     "Addresses of each pool by state; pool \"\" is what is kept outside all.",
+                     ops::MetricType::kGauge,
+                     {}};
+  for (const auto& [pool, usage] : allocator.usage_by_pool()) {
+    const std::pair<const char*, size_t> states[] = {{"assigned", usage.assigned},
+                                                     {"quarantined", usage.quarantined},
+                                                     {"conflict", usage.conflicts}};
+    for (const auto& [state, count] : states) {
+      metric.samples.push_back({static_cast<double>(count), {{"pool", pool}, {"state", state}}});
+    }
+  }
+  if (!metric.samples.empty()) out.push_back(std::move(metric));
+}
+
+void add_reflector_metrics(Metrics& out, const std::vector<const Reflectors*>& sources) {
   using Counters = kube::ReflectorCounters;
   struct Row {
     const char* name;
@@ -210,9 +238,11 @@ void add_reflector_metrics(Metrics& out,
                        std::string(row.help) + ".",
                        ops::MetricType::kCounter,
                        {}};
-    for (const auto& reflector : reflectors) {
-      const auto value = (reflector->counters().*row.value).load();
-      metric.samples.push_back({static_cast<double>(value), {{"resource", reflector->path()}}});
+    for (const Reflectors* source : sources) {
+      for (const auto& reflector : *source) {
+        const auto value = (reflector->counters().*row.value).load();
+        metric.samples.push_back({static_cast<double>(value), {{"resource", reflector->path()}}});
+      }
     }
     out.push_back(std::move(metric));
   }

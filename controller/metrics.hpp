@@ -10,6 +10,7 @@
 #include "controller/kube/lease_keeper.hpp"
 #include "controller/kube/reflector.hpp"
 #include "controller/kube/secret_keeper.hpp"
+#include "controller/pool_reporter.hpp"
 #include "controller/reconciler.hpp"
 #include "controller/sources/file_source.hpp"
 
@@ -25,7 +26,11 @@ void add_secret_metrics(Metrics& out, const kube::SecretCounters& counters,
 void add_writer_metrics(Metrics& out, const kube::ApiWriterCounters& counters);
 void add_server_metrics(Metrics& out, const net::HttpServerCounters& observe);
 void add_file_metrics(Metrics& out, const std::vector<const sources::FileSource*>& files);
-void add_reflector_metrics(Metrics& out,
-                           const std::vector<std::unique_ptr<kube::Reflector>>& reflectors);
+// Of the reflectors of every source.
+using Reflectors = std::vector<std::unique_ptr<kube::Reflector>>;
+void add_reflector_metrics(Metrics& out, const std::vector<const Reflectors*>& sources);
+// How many addresses each pool has, and how many of them are in which state.
+void add_pool_metrics(Metrics& out, const plan::Allocator& allocator);
+void add_pool_status_metrics(Metrics& out, const PoolReporterCounters& counters);
 
 }  // namespace lb::controller

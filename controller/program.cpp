@@ -49,6 +49,7 @@ void Program::start() {
   }
   if (secrets_) secrets_->start();
   for (auto& source : sources_) source->start();
+  if (pools_) pools_->start(), pool_reporter_->start();
 }
 
 int Program::check() const {
@@ -69,6 +70,7 @@ Status Program::prepare() {
   options.settings = {config_.load_balancer_class, config_.claim_unclassed,
                       plan::finalizer_of(config_.load_balancer_class), config_.privileged};
   options.pools = config_.pools;
+  options.await_pools = config_.kubernetes;
   if (config_.kubernetes) options.sources.insert("kubernetes/");
   if (!config_.files.empty()) options.sources.insert("file/");
   options.leading = config_.lease_name.empty();
@@ -160,6 +162,12 @@ void Program::make_sources() {
         std::make_unique<sources::KubernetesSource>(io_, std::move(options), *reconciler_);
     kubernetes_ = source.get();
     sources_.push_back(std::move(source));
+    pools_ = std::make_unique<sources::AddressPoolSource>(
+        io_,
+        sources::AddressPoolSource::Options{make_client_, [c = credentials_] { c->refused(); }},
+        *reconciler_);
+    pool_reporter_ = std::make_unique<PoolReporter>(
+        io_, PoolReporter::Options{[this] { return reconciler_->pool_statuses(); }}, *writer_);
   }
   for (const auto& file : config_.files) {
     auto source = std::make_unique<sources::FileSource>(
@@ -280,7 +288,11 @@ std::string Program::metrics() const {
   if (lease_) add_lease_metrics(out, lease_->counters());
   if (secrets_) add_secret_metrics(out, secrets_->counters(), *identity_);
   if (writer_) add_writer_metrics(out, writer_->counters());
-  if (kubernetes_ != nullptr) add_reflector_metrics(out, kubernetes_->reflectors());
+  if (kubernetes_ != nullptr) {
+    add_reflector_metrics(out, {&kubernetes_->reflectors(), &pools_->reflectors()});
+  }
+  add_pool_metrics(out, reconciler_->allocator());
+  if (pool_reporter_) add_pool_status_metrics(out, pool_reporter_->counters());
   if (!files_.empty()) add_file_metrics(out, files_);
   if (observe_server_) add_server_metrics(out, observe_server_->counters());
   return ops::metrics_text(out);
@@ -292,6 +304,7 @@ void Program::end() {
   if (observe_server_) observe_server_->stop();
   if (admin_server_) admin_server_->stop();
   for (auto& source : sources_) source->stop();
+  if (pools_) pools_->stop(), pool_reporter_->stop();
   if (writer_) writer_->stop();
   if (secrets_) secrets_->stop();
   fleet_->stop();

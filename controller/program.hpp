@@ -16,6 +16,7 @@
 #include "controller/kube/http_client.hpp"
 #include "controller/kube/lease_keeper.hpp"
 #include "controller/kube/secret_keeper.hpp"
+#include "controller/pool_reporter.hpp"
 #include "controller/reconciler.hpp"
 #include "controller/sources/file_source.hpp"
 #include "controller/sources/kubernetes_source.hpp"
@@ -65,8 +66,10 @@ class Program {
   std::unique_ptr<kube::LeaseKeeper> lease_;  // null: nobody to share the work with
   bool leading_ = false;
   std::vector<std::unique_ptr<sources::Source>> sources_;
-  std::vector<const sources::FileSource*> files_;    // among sources_
-  sources::KubernetesSource* kubernetes_ = nullptr;  // one of sources_
+  std::vector<const sources::FileSource*> files_;      // among sources_
+  sources::KubernetesSource* kubernetes_ = nullptr;    // one of sources_
+  std::unique_ptr<sources::AddressPoolSource> pools_;  // null where there is no cluster
+  std::unique_ptr<PoolReporter> pool_reporter_;        // likewise
   std::unique_ptr<net::HttpServer> observe_server_;
   std::unique_ptr<net::HttpServer> admin_server_;  // null: its default place could not be had
 };

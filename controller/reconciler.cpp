@@ -10,15 +10,15 @@ namespace {
 using Clock = asio::steady_timer::clock_type;
 
 // What of the set is new begins to count now; what has left it is forgotten.
-template <class Set>
+template <class Set, class Limit>
 std::vector<IpAddress> overdue(std::map<IpAddress, Clock::time_point>& since, const Set& present,
-                               std::chrono::seconds limit) {
+                               Limit limit) {
   std::erase_if(since, [&](const auto& each) { return !present.contains(each.first); });
   const auto now = Clock::now();
   std::vector<IpAddress> out;
   for (const auto& address : present) {
     const auto [found, added] = since.try_emplace(address, now);
-    if (!added && now - found->second >= limit) out.push_back(address);
+    if (!added && now - found->second >= limit(address)) out.push_back(address);
   }
   return out;
 }
@@ -37,7 +37,7 @@ Reconciler::Reconciler(asio::io_context& io, Options options, kube::ApiWriter* w
     : io_(io),
       options_(std::move(options)),
       writes_(io, writer, options_.patch_retry, [this](const std::string& key) { touch(key); }),
-      allocator_(options_.pools),
+      allocator_(all_pools()),
       age_timer_(io),
       leading_(options_.leading) {
   world_.settings = options_.settings;
@@ -56,7 +56,7 @@ void Reconciler::lead(bool leading) {
   if (leading) return touch_all();
   writes_.clear();
   const auto blocked = allocator_.blocked();
-  allocator_ = plan::Allocator(options_.pools);
+  allocator_ = plan::Allocator(all_pools());
   allocator_.set_blocked(blocked);
   world_.published.clear();
   world_.failed.clear();
@@ -199,6 +199,7 @@ bool Reconciler::may_plan() const {
 // What belongs to a source that is configured and has not synced yet stays as it is.
 bool Reconciler::source_ready(const std::string& key) const {
   const std::string prefix = key.substr(0, key.find('/') + 1);
+  if (options_.await_pools && !cluster_pools_ && prefix == "kubernetes/") return false;
   return keys_of_source_.contains(prefix) || !options_.sources.contains(prefix);
 }
 
@@ -229,10 +230,11 @@ void Reconciler::schedule() {
 
 // The first plan of a source is whole: claims come before wishes.
 void Reconciler::plan_new_sources() {
-  size_t synced = 0;
-  for (const auto& [prefix, keys] : keys_of_source_) synced += planned_sources_.contains(prefix);
-  if (synced == keys_of_source_.size()) return;
-  for (const auto& [prefix, keys] : keys_of_source_) planned_sources_.insert(prefix);
+  bool news = false;
+  for (const auto& [prefix, keys] : keys_of_source_) {
+    if (source_ready(prefix)) news = planned_sources_.insert(prefix).second || news;
+  }
+  if (!news) return;
   std::erase_if(dirty_, [this](const std::string& key) { return source_ready(key); });
   auto plans = plan::plan_all(world_, allocator_,
                               [this](const std::string& key) { return source_ready(key); });
@@ -289,10 +291,13 @@ void Reconciler::log_news(const std::string& key, const std::vector<plan::Proble
 
 // Ends quarantines and conflicts; the plan itself knows no time.
 void Reconciler::age() {
-  for (const auto& address : overdue(resting_, allocator_.quarantined(), options_.quarantine)) {
+  for (const auto& address :
+       overdue(resting_, allocator_.quarantined(),
+               [this](const IpAddress& each) { return quarantine_of(each); })) {
     allocator_.end_quarantine(address);
   }
-  for (const auto& address : overdue(conflicting_, allocator_.conflicts(), options_.conflict)) {
+  for (const auto& address : overdue(conflicting_, allocator_.conflicts(),
+                                     [this](const IpAddress&) { return options_.conflict; })) {
     allocator_.end_conflict(address);
     schedule();
   }

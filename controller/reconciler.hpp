@@ -17,8 +17,10 @@
 
 #include "common/net/asio.hpp"
 #include "controller/core/plan.hpp"
+#include "controller/core/pool_status.hpp"
 #include "controller/fleet.hpp"
 #include "controller/service_writes.hpp"
+#include "controller/sources/address_pool_source.hpp"
 #include "controller/sources/source.hpp"
 
 namespace lb::controller {
@@ -27,16 +29,18 @@ struct ReconcilerCounters : ServiceWriteCounters {
   uint64_t plans = 0;
 };
 
-class Reconciler : public sources::SourceSink, public FleetObserver {
+class Reconciler : public sources::SourceSink, public sources::PoolSink, public FleetObserver {
  public:
   struct Options {
     plan::Settings settings;
-    std::vector<AddressRange> pools;
-    std::set<std::string> sources;  // prefixes that are configured
-    bool leading = true;            // from the start; false: once lead(true) says so
+    std::vector<AddressRange> pools;  // of the flags
+    bool await_pools = false;         // Services of a cluster wait for its AddressPools
+    std::set<std::string> sources;    // prefixes that are configured
+    bool leading = true;              // from the start; false: once lead(true) says so
     // First contact: what the data plane holds, before anything is planned on it.
     std::function<void(const DesiredState&)> on_held = {};
-    std::chrono::seconds quarantine{60};
+    // Of addresses in no pool; pools have their own.
+    std::chrono::seconds quarantine{plan::kDefaultQuarantineS};
     std::chrono::seconds conflict{300};
     std::chrono::seconds patch_retry{5};  // doubled with each refusal, up to 64 times as long
   };
@@ -57,6 +61,9 @@ class Reconciler : public sources::SourceSink, public FleetObserver {
   void synced(const std::string& prefix, const std::set<std::string>& keys) override;
   void nodes(std::set<IpAddress> addresses) override;
   void freshness(const std::string& source, std::optional<Error> trouble) override;
+  // PoolSink
+  void namespaces(std::map<std::string, plan::Labels> labels) override;
+  void pools(std::vector<plan::Pool> all) override;
   // FleetObserver
   void held(const DesiredState& state) override;
   void published(const std::set<std::string>& keys) override;
@@ -73,6 +80,8 @@ class Reconciler : public sources::SourceSink, public FleetObserver {
   size_t stale_sources() const { return stale_.size(); }
   const plan::Allocator& allocator() const { return allocator_; }
   std::vector<plan::Problem> problems_of(const std::string& key) const;
+  // Of AddressPools; none while others may know better.
+  std::map<std::string, plan::PoolStatus> pool_statuses() const;
   // Refusals and degradations by reason, over all services.
   std::map<std::string, uint64_t> problems() const;
 
@@ -87,12 +96,15 @@ class Reconciler : public sources::SourceSink, public FleetObserver {
   void drain();
   void carry_out(const std::string& key, plan::ServicePlan planned);
   void age();
+  std::vector<plan::Pool> all_pools() const;
+  std::chrono::seconds quarantine_of(const IpAddress& address) const;
 
   asio::io_context& io_;
   const Options options_;
   ServiceWrites writes_;
   Fleet* fleet_ = nullptr;
   plan::World world_;
+  std::optional<std::vector<plan::Pool>> cluster_pools_;  // nullopt: not known yet
   plan::Allocator allocator_;
   uint64_t plans_ = 0;
   std::map<std::string, std::set<std::string>> keys_of_source_;

@@ -17,7 +17,8 @@ constexpr std::string_view kPort = "port.";
 
 // Not of the policy; read elsewhere.
 bool is_other(const std::string& name) {
-  return name == kAddressesAnnotation || name == kTargetsAnnotation;
+  return name == kAddressesAnnotation || name == kTargetsAnnotation || name == kPoolAnnotation ||
+         name == kShareKeyAnnotation;
 }
 
 // Without them a Service serves more than its owner meant to.

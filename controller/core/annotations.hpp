@@ -19,6 +19,10 @@ namespace lb::plan {
 inline constexpr char kAnnotationPrefix[] = "empalme.io/";
 // A list of addresses, one a family at most, for what spec.loadBalancerIP cannot say.
 inline constexpr char kAddressesAnnotation[] = "empalme.io/addresses";
+// The AddressPool that addresses are to come from.
+inline constexpr char kPoolAnnotation[] = "empalme.io/pool";
+// Services of one namespace with the same key and no port in common may share an address.
+inline constexpr char kShareKeyAnnotation[] = "empalme.io/share-key";
 // "pods" (the default) or "nodes": where connections go to.
 inline constexpr char kTargetsAnnotation[] = "empalme.io/targets";
 

@@ -1,4 +1,4 @@
-// The Kubernetes objects as far as we read them: Service, EndpointSlice, Node.
+// The Kubernetes objects as far as we read them: Service, EndpointSlice, Node, Namespace.
 //
 // Decoding is tolerant, as the API conventions ask of clients: unknown fields are ignored, null is
 // absent. A field that we read and that has the wrong type is an Error{"InvalidObject"} whose
@@ -133,8 +133,15 @@ struct NodeObject {
   bool operator==(const NodeObject&) const = default;
 };
 
+struct NamespaceObject {
+  ObjectMeta meta;
+
+  bool operator==(const NamespaceObject&) const = default;
+};
+
 Result<ServiceObject> decode_service(std::string_view json);
 Result<EndpointSliceObject> decode_endpoint_slice(std::string_view json);
 Result<NodeObject> decode_node(std::string_view json);
+Result<NamespaceObject> decode_namespace(std::string_view json);
 
 }  // namespace lb::plan

@@ -30,33 +30,53 @@ ServicePatch patch_of(const KubeMeta& meta) {
   return out;
 }
 
-// Only addresses of ours, one a family.
-void add_address(std::vector<IpAddress>& list, const IpAddress& address,
-                 const Allocator& allocator) {
-  const bool again = std::any_of(list.begin(), list.end(),
-                                 [&](const auto& a) { return a.family() == address.family(); });
-  if (!again && allocator.in_pool(address)) list.push_back(address);
+PortSet ports_of(const SourceService& service) {
+  PortSet out;
+  for (const auto& port : service.ports) out.insert({port.port, port.protocol});
+  return out;
+}
+
+Applicant applicant(const World& world, const KubeMeta& meta) {
+  const auto labels = world.namespaces.find(meta.ns);
+  return {meta.ns, labels == world.namespaces.end() ? Labels{} : labels->second, meta.labels,
+          meta.pool};
 }
 
 // What is published comes before its status is written: whoever starts or takes over in between
 // must not give the address to somebody else.
-Claim claim_of(const World& world, const std::string& key, const KubeMeta& meta,
-               const Allocator& allocator) {
+std::vector<IpAddress> served_of(const World& world, const std::string& key) {
+  const auto found = world.published.find(key);
+  if (found == world.published.end() || !found->second.served) return {};
+  return found->second.service->addresses;
+}
+
+// A status is anybody's to write: only addresses of ours, one a family.
+std::vector<IpAddress> assigned_of(const KubeMeta& meta, const std::string& key,
+                                   const std::vector<IpAddress>& served,
+                                   const Allocator& allocator) {
+  std::vector<IpAddress> out;
+  for (const auto& ingress : meta.ingress) {
+    const auto address = IpAddress::parse(ingress.ip);
+    if (!address || !allocator.trusts(key, *address, served)) continue;
+    const bool again = std::any_of(out.begin(), out.end(),
+                                   [&](const auto& a) { return a.family() == address->family(); });
+    if (!again) out.push_back(*address);
+  }
+  return out;
+}
+
+Claim claim_of(const World& world, const SourceService& service, const Allocator& allocator) {
+  const KubeMeta& meta = *service.kube;
   Claim out;
   out.requested = meta.requested;
+  out.served = served_of(world, service.key);
+  out.assigned = assigned_of(meta, service.key, out.served, allocator);
   out.families = meta.families;
   out.every_family = meta.family_policy == "RequireDualStack";
   out.creation_time = meta.creation_time;
-  for (const auto& ingress : meta.ingress) {
-    // A status is anybody's to write.
-    if (const auto address = IpAddress::parse(ingress.ip))
-      add_address(out.assigned, *address, allocator);
-  }
-  const auto published = world.published.find(key);
-  if (published == world.published.end() || !published->second.served) return out;
-  for (const auto& address : published->second.service->addresses) {
-    add_address(out.served, address, allocator);
-  }
+  out.who = applicant(world, meta);
+  out.share_key = meta.share_key;
+  out.ports = ports_of(service);
   return out;
 }
 
@@ -82,6 +102,8 @@ class Planner {
     return found == world_.published.end() ? nullptr : &found->second;
   }
   bool served() const { return publication() != nullptr && publication()->served; }
+
+  Claim claim() const { return claim_of(world_, *source_, allocator_); }
 
   // Our own finalizer says that we have been at work on the Service; the standard one is anybody's.
   bool marked(const KubeMeta& meta) const {
@@ -119,9 +141,9 @@ class Planner {
       return mark(meta);
     }
     give_up_conflicts(meta);
-    const Allocation allocation =
-        allocator_.allocate(key_, claim_of(world_, key_, meta, allocator_));
+    const Allocation allocation = allocator_.allocate(key_, claim());
     if (allocation.problem) plan_.problems.push_back(*allocation.problem);
+    if (allocation.degraded) plan_.problems.push_back(*allocation.degraded);
     Service desired{key_, allocation.addresses, source_->ports, source_->policy};
     withhold_privileges(desired, meta.ns, world_.settings.privileged, plan_.problems);
     trim(desired, world_.features, plan_.problems);
@@ -142,19 +164,19 @@ class Planner {
       plan_.events.push_back({false, "EnsuringLoadBalancer", "Ensuring load balancer"});
     }
     plan_.patch = std::move(patch);
-    keep_serving(meta);
+    keep_serving();
     return std::move(plan_);
   }
 
   // What is served already goes on, unless its address is somebody else's by now: a finalizer may
   // have been taken off a running Service.
-  void keep_serving(const KubeMeta& meta) {
+  void keep_serving() {
     if (publication() == nullptr) {
       // Registered already, so that an address in its status is nobody else's meanwhile.
-      allocator_.claim(key_, claim_of(world_, key_, meta, allocator_));
+      allocator_.claim(key_, claim());
       return;
     }
-    const auto mine = allocator_.allocate(key_, claim_of(world_, key_, meta, allocator_)).addresses;
+    const auto mine = allocator_.allocate(key_, claim()).addresses;
     const Service& now = *publication()->service;
     const bool still =
         std::all_of(now.addresses.begin(), now.addresses.end(), [&](const IpAddress& each) {
@@ -195,6 +217,19 @@ class Planner {
     const auto health = world_.health.find(key_);
     const HealthView known = health == world_.health.end() ? HealthView{} : health->second;
     add_patch(meta, served_status({*source_, addresses, plan_.problems, failures, known}));
+    if (plan_.patch && plan_.patch->ingress) tell_given_up(meta);
+  }
+
+  // An address of a status that no pool has, and that nobody is known to have held.
+  void tell_given_up(const KubeMeta& meta) {
+    const auto still = served_of(world_, key_);
+    for (const auto& ingress : meta.ingress) {
+      const auto address = IpAddress::parse(ingress.ip);
+      if (!address || allocator_.trusts(key_, *address, still)) continue;
+      plan_.events.push_back({true, "AddressOutsidePools",
+                              ingress.ip + " is given up: no pool has it, and nothing shows that "
+                                           "this Service held it"});
+    }
   }
 
   void add_patch(const KubeMeta& meta, const StatusWish& wish) {
@@ -285,7 +320,7 @@ std::map<std::string, ServicePlan> plan_all(const World& world, Allocator& alloc
   const auto skipped = [&](const std::string& key) { return ready && !ready(key); };
   for (const auto& [key, service] : world.services) {
     if (service.kube && owned(*service.kube, world.settings) && !skipped(key)) {
-      allocator.claim(key, claim_of(world, key, *service.kube, allocator));
+      allocator.claim(key, claim_of(world, service, allocator));
     }
   }
   std::map<std::string, ServicePlan> out;

@@ -61,6 +61,7 @@ struct World {
   std::map<std::string, Publication> published;        // what the data planes hold, by key
   std::map<std::string, std::vector<Failure>> failed;  // what they could not program, by key
   std::map<std::string, HealthView> health;            // by key; none: nothing is known
+  std::map<std::string, Labels> namespaces;            // labels, by name
   std::set<std::string> features;                      // of every data plane; empty: not known yet
 };
 

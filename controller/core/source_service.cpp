@@ -119,6 +119,9 @@ KubeMeta kube_meta(const ServiceObject& service, SourceService& out) {
   meta.family_policy = service.ip_family_policy;
   meta.ingress = service.ingress;
   meta.conditions = service.conditions;
+  meta.labels = service.meta.labels;
+  meta.pool = trimmed(annotation(service, kPoolAnnotation));
+  meta.share_key = trimmed(annotation(service, kShareKeyAnnotation));
   check_families(meta, out);
   return meta;
 }

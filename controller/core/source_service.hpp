@@ -5,6 +5,7 @@
 // Plain values; any thread. What cannot be done as asked is a Problem, not an error.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -34,6 +35,9 @@ struct KubeMeta {
   std::string family_policy;
   std::vector<Ingress> ingress;
   std::vector<Condition> conditions;
+  std::map<std::string, std::string> labels;  // by which pools select
+  std::string pool;                           // the one it names; empty: any
+  std::string share_key;                      // empty: its address is its own
 
   bool operator==(const KubeMeta&) const = default;
 };

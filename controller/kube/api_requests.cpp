@@ -24,6 +24,13 @@ net::HttpRequest patch_service(const plan::ServicePatch& patch, const std::strin
       encode_service_patch(patch, now)};
 }
 
+net::HttpRequest patch_pool_status(const std::string& name, const plan::PoolStatus& status) {
+  return {"PATCH",
+          std::string(kAddressPools) + "/" + name + "/status?fieldManager=" + kComponent,
+          {{"Content-Type", "application/merge-patch+json"}, {"Accept", "application/json"}},
+          encode_pool_status(status)};
+}
+
 std::string version_in(const net::HttpResponse& response) {
   const Json body = Json::parse(response.body, nullptr, false);
   if (!body.is_object()) return {};

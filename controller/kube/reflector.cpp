@@ -121,7 +121,8 @@ void Reflector::refused(const net::HttpResponse& response) {
   ++counters_.errors;
   troubled_ = true;
   if (response.status == 401 && options_.on_unauthorized) options_.on_unauthorized();
-  sink_.connection(Error{"Refused", options_.path + ": " + reason_of(response)});
+  const char* code = response.status == 404 ? "NotFound" : "Refused";
+  sink_.connection(Error{code, options_.path + ": " + reason_of(response)});
   pause(refusals_, retry_after(response));
 }
 

@@ -28,7 +28,7 @@ def flatten(settings):
 
 def template(settings=None, values=None, hooks=True, chart=CHART):
     """Exit code and text of `helm template`."""
-    words = ["helm", "template", "empalme", str(chart), "-n", "empalme-system", *KUBERNETES]
+    words = ["helm", "template", "empalme", str(chart), "-n", "empalme-system", "--include-crds", *KUBERNETES]
     if values:
         words += ["--values", str(ROOT / "charts/values" / values)]
     if not hooks:

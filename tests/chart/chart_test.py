@@ -62,7 +62,7 @@ class RenderedObjects(unittest.TestCase):
 
     def test_objects_live_in_the_namespace_of_the_release(self):
         for name, each in rendered({**HA, **MONITORED}).items():
-            if each["kind"] in ("ClusterRole", "ClusterRoleBinding"):
+            if each["kind"] in ("ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"):
                 continue
             self.assertEqual(each["metadata"].get("namespace"), "empalme-system", name)
 
@@ -213,7 +213,8 @@ class HighAvailability(unittest.TestCase):
 
     def test_single_has_nothing_of_this(self):
         kinds = {name.split("/")[0] for name in rendered(hooks=False)}
-        self.assertEqual(kinds, {"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "ConfigMap", "Deployment"})
+        self.assertEqual(kinds, {"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "ConfigMap",
+                                 "CustomResourceDefinition", "Deployment"})
 
 
 class HandedOver(unittest.TestCase):
@@ -381,6 +382,62 @@ class Refusals(unittest.TestCase):
                 ({"controller.observePort": 9902}, "may not be the same")):
             with self.subTest(settings):
                 self.assertIn(words, refusal(settings))
+
+
+class AddressPools(unittest.TestCase):
+    """The definition under the API server's own validation, its rules in CEL included."""
+    DEFINITION = (ROOT / "manifests/crd-addresspools.yaml").read_text()
+
+    def judged(self, spec, name="a", definition=DEFINITION):
+        pool = {"apiVersion": "empalme.io/v1alpha1", "kind": "AddressPool", "metadata": {"name": name}, "spec": spec}
+        return command("strict", text=f"{definition}---\n{json.dumps(pool)}\n")
+
+    def test_the_definition_and_the_sample_are_sound(self):
+        sample = (ROOT / "manifests/samples/addresspool.yaml").read_text()
+        code, said = command("strict", text=f"{self.DEFINITION}---\n{sample}")
+        self.assertEqual((code, said), (0, ""))
+
+    def test_a_rule_that_does_not_compile_is_refused(self):
+        code, said = command("strict", text=self.DEFINITION.replace("isCIDR(", "isCider("))
+        self.assertEqual(code, 1)
+        self.assertIn("isCider", said)
+
+    def test_ranges_of_every_form_are_taken(self):
+        for each in ("192.0.2.0/28", "192.0.2.1", "192.0.2.1-192.0.2.9", "2001:db8::/64", "2001:db8::1-2001:db8::9"):
+            with self.subTest(each):
+                self.assertEqual(self.judged({"addresses": [each]}), (0, ""))
+
+    def test_what_is_no_range_of_one_family_is_refused(self):
+        for each in ("", "web", "192.0.2.1/33", "192.0.2.1-", "192.0.2.1-192.0.2.2-192.0.2.3", "192.0.2.1-2001:db8::1"):
+            with self.subTest(each):
+                code, said = self.judged({"addresses": [each]})
+                self.assertEqual(code, 1)
+                self.assertIn("must be a CIDR, an address, or FIRST-LAST of one family", said)
+
+    def test_a_pool_without_addresses_and_one_with_an_unknown_field_are_refused(self):
+        self.assertIn("at least 1 items", self.judged({"addresses": []})[1])
+        self.assertIn("unknown field spec.adresses", self.judged({"addresses": ["192.0.2.1"], "adresses": 1})[1])
+
+    def test_the_name_of_the_pool_of_the_flags_is_taken(self):
+        code, said = self.judged({"addresses": ["192.0.2.1"]}, name="flags")
+        self.assertEqual(code, 1)
+        self.assertIn("the name flags is that of the pool that --pool gives", said)
+
+    def test_values_stand_with_in_and_not_in_only(self):
+        def of(operator, **values):
+            expression = {"key": "team", "operator": operator, **values}
+            return self.judged({"addresses": ["192.0.2.1"], "namespaceSelector": {"matchExpressions": [expression]}})[0]
+        self.assertEqual([of("In", values=["a"]), of("NotIn", values=["a"]), of("Exists"), of("DoesNotExist")], [0] * 4)
+        self.assertEqual([of("In"), of("NotIn", values=[]), of("Exists", values=["a"]), of("Has")], [1] * 4)
+
+    def test_the_status_that_is_written_is_in_the_definition(self):
+        status = {"capacity": 9007199254740991, "assigned": 1, "quarantined": 0,
+                  "conflicts": [{"reason": "PoolOverlap", "message": "m"}]}
+        pool = {"apiVersion": "empalme.io/v1alpha1", "kind": "AddressPool", "metadata": {"name": "a"},
+                "spec": {"addresses": ["192.0.2.1"]}, "status": status}
+        self.assertEqual(command("strict", text=f"{self.DEFINITION}---\n{json.dumps(pool)}\n"), (0, ""))
+        pool["status"]["capacity"] = "many"
+        self.assertEqual(command("strict", text=f"{self.DEFINITION}---\n{json.dumps(pool)}\n")[0], 1)
 
 
 class Manifests(unittest.TestCase):

@@ -1,9 +1,11 @@
 // Objects of the Kubernetes API, as far as the desired state and the status that come of them.
 //
-// The input is a Service, an EndpointSlice and a Node, one a line; slices may follow.
+// The input is a Service, an EndpointSlice and a Node, one a line; slices and AddressPools may
+// follow.
 #include <nlohmann/json.hpp>
 
 #include "common/model/state_json.hpp"
+#include "controller/core/pool_status.hpp"
 #include "tests/fuzz/target.hpp"
 #include "tests/unit/controller/core/builders.hpp"
 
@@ -98,6 +100,23 @@ class Cluster {
       {AddressRange::parse("192.0.2.0/28").value(), AddressRange::parse("2001:db8::/124").value()}};
 };
 
+void check_pool(std::string_view text) {
+  const auto pool = decode_pool(text);
+  if (!pool) return;
+  Allocator allocator(std::vector<Pool>{pool.value()});
+  for (const Family family : {Family::kV4, Family::kV6}) {
+    Claim claim;
+    claim.families = {family};
+    for (const auto& each : allocator.allocate("a", claim).addresses) {
+      must(pool.value().contains(each), "what a pool gives is in it");
+    }
+  }
+  for (const auto& [name, status] : pool_statuses(allocator)) {
+    must(status.assigned <= status.capacity && status.capacity <= kMaxCapacity, "counts are sound");
+    must(nlohmann::json::accept(encode_pool_status(status)), "a status is valid JSON");
+  }
+}
+
 }  // namespace
 
 int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -108,6 +127,9 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     check_tolerance(line, decode_service);
     check_tolerance(line, decode_endpoint_slice);
     check_tolerance(line, decode_node);
+    check_tolerance(line, decode_namespace);
+    check_tolerance(line, decode_pool);
+    check_pool(line);
     auto slice = decode_endpoint_slice(line);
     if (slice) slices.push_back(std::move(slice).value());
     auto node = decode_node(line);

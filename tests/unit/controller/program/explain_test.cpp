@@ -54,6 +54,11 @@ class ExplainTest : public testing::Test {
   Fleet fleet{io, {.coalesce = std::chrono::milliseconds(1)}, reconciler};
 };
 
+TEST_F(ExplainTest, NamesThePoolOfAnAddress) {
+  sync(plan::service("web").requests("192.0.2.11"));
+  EXPECT_EQ(explained("default/web")["addresses"][0]["pool"], "flags");
+}
+
 TEST_F(ExplainTest, TellsAddressBackendsAndDataPlanes) {
   sync(plan::service("web").requests("192.0.2.11"));
   const auto out = explained("default/web");

@@ -247,5 +247,87 @@ TEST_F(TwoSourcesTest, SourcesHearWhatTheDataPlaneHolds) {
   EXPECT_EQ(told, 1u);
 }
 
+class AwaitingPools : public testing::Test {
+ protected:
+  AwaitingPools() { reconciler.set_fleet(fleet); }
+  static Reconciler::Options options() {
+    Reconciler::Options out;
+    out.sources = {"kubernetes/"};
+    out.await_pools = true;
+    return out;
+  }
+  static plan::Pool pool(const std::string& name) {
+    plan::Pool out = plan::flags_pool({plan::pool("192.0.2.10-192.0.2.12")});
+    out.name = name;
+    return out;
+  }
+  void run() {
+    io.restart();
+    io.run_for(20ms);
+  }
+  void sync() {
+    reconciler.upsert(service("web").source());
+    reconciler.synced("kubernetes/", {"kubernetes/default/web"});
+    reconciler.held({});
+    run();
+  }
+
+  asio::io_context io;
+  Reconciler reconciler{io, options(), nullptr};
+  Fleet fleet{io, Publisher::Options{}, reconciler};
+};
+
+TEST_F(AwaitingPools, NothingIsAllocatedBeforeThePoolsAreKnown) {
+  sync();
+  EXPECT_EQ(reconciler.counters().plans, 0u);
+  EXPECT_FALSE(reconciler.ready());
+  reconciler.pools({pool("p")});
+  run();
+  EXPECT_TRUE(reconciler.ready());
+  EXPECT_THAT(reconciler.allocator().held("kubernetes/default/web"), SizeIs(1));
+}
+
+TEST_F(AwaitingPools, AServiceWaitsWithAReasonUntilAPoolComes) {
+  reconciler.pools({});
+  sync();
+  EXPECT_EQ(reconciler.problems()["NoPool"], 1u);
+  reconciler.pools({pool("p")});
+  run();
+  EXPECT_THAT(reconciler.allocator().held("kubernetes/default/web"), SizeIs(1));
+}
+
+TEST_F(AwaitingPools, TheLabelsOfANamespaceOpenAPool) {
+  plan::Pool selective = pool("p");
+  selective.namespace_selector = plan::Selector{{{"team", "web"}}, {}};
+  reconciler.pools({selective});
+  sync();
+  EXPECT_EQ(reconciler.problems()["NoPool"], 1u);
+  reconciler.namespaces({{"default", {{"team", "web"}}}});
+  run();
+  EXPECT_THAT(reconciler.allocator().held("kubernetes/default/web"), SizeIs(1));
+}
+
+TEST_F(AwaitingPools, TheStatusOfAPoolIsKnownOnceAllIsPlanned) {
+  reconciler.pools({pool("p")});
+  run();
+  EXPECT_TRUE(reconciler.pool_statuses().empty());
+  sync();
+  EXPECT_EQ(reconciler.pool_statuses()["p"].assigned, 1u);
+}
+
+TEST_F(AwaitingPools, WhoeverStandsByHasNothingToSayOfPools) {
+  reconciler.pools({pool("p")});
+  sync();
+  ASSERT_FALSE(reconciler.pool_statuses().empty());
+  reconciler.lead(false);
+  EXPECT_TRUE(reconciler.pool_statuses().empty());
+}
+
+TEST_F(AwaitingPools, AnAddressPoolOfTheNameOfTheFlagsIsLeftOut) {
+  reconciler.pools({pool(plan::kFlagsPool)});
+  sync();
+  EXPECT_EQ(reconciler.problems()["NoPool"], 1u);
+}
+
 }  // namespace
 }  // namespace lb::controller

@@ -17,7 +17,7 @@ TEST_F(AllocatorRules, R39_WhoeverTakesOverKeepsEveryAddressAndWritesNothing) {
   auto a = service("a"), b = service("b");
   settle(a);
   settle(b);
-  Allocator fresh(allocator.pools());
+  Allocator fresh(allocator.pools().all());
   for (const auto& [key, planned] : plan_all(world, fresh)) {
     EXPECT_FALSE(planned.patch) << key;
     EXPECT_EQ(*planned.desired, *world.published.at(key).service);
@@ -31,7 +31,7 @@ TEST_F(AllocatorRules, R39_AnAddressThatIsServedAndNotYetInAStatusIsNobodyElses)
   const std::string before = world.published.at(young.key()).service->addresses[0].to_string();
   const auto old = service("old").created("2026-01-01T00:00:00Z");
   put(old);
-  Allocator fresh(allocator.pools());
+  Allocator fresh(allocator.pools().all());
   const auto plans = plan_all(world, fresh);
   EXPECT_EQ(planned_address(plans, young), before);
   EXPECT_NE(planned_address(plans, old), before);
@@ -70,6 +70,59 @@ TEST_F(AllocatorRules, R41_AFreedAddressRestsBeforeItIsGivenAgain) {
   auto next = service("next");
   settle(next);
   EXPECT_NE(address(next), before);
+}
+
+std::vector<Pool> pools_of(const char* range) { return {flags_pool({pool(range)})}; }
+
+TEST_F(AllocatorRules, R41_APoolThatShrinksOrGoesTakesNoAddressInUse) {
+  auto web = service("web");
+  settle(web);
+  ASSERT_EQ(address(web), "192.0.2.10");
+  for (const auto& pools : {pools_of("192.0.2.11-192.0.2.13"), std::vector<Pool>{}}) {
+    allocator.set_pools(pools);
+    EXPECT_TRUE(allocator.take_changed().contains(web.key()));
+    settle(web);
+    EXPECT_EQ(address(web), "192.0.2.10");
+    const auto& conditions = web.object().conditions;
+    const auto degraded = std::find_if(conditions.begin(), conditions.end(), [](const auto& each) {
+      return each.type == kDegraded && each.status == "True";
+    });
+    ASSERT_NE(degraded, conditions.end());
+    EXPECT_EQ(degraded->reason, "AddressOutsidePools");
+  }
+}
+
+TEST_F(AllocatorRules, R41_AnAddressOutsideThePoolsIsKeptOverARestartWhileADataPlaneServesIt) {
+  auto web = service("web");
+  settle(web);
+  Allocator fresh(pools_of("192.0.2.12-192.0.2.13"));
+  EXPECT_EQ(planned_address(plan_all(world, fresh), web), "192.0.2.10");
+}
+
+TEST_F(AllocatorRules, R41_AStatusThatNobodyServesAndNoPoolHasIsGivenUpWithItsReason) {
+  auto web = service("web");
+  settle(web);
+  world.published.clear();
+  Allocator fresh(pools_of("192.0.2.12-192.0.2.13"));
+  EXPECT_EQ(planned_address(plan_all(world, fresh), web), "192.0.2.12");
+  world.published[web.key()] = {
+      std::make_shared<const Service>(*plan_service(world, fresh, web.key()).desired), true, true,
+      false};
+  const auto planned = plan_service(world, fresh, web.key());
+  EXPECT_TRUE(event(planned, "AddressOutsidePools"));
+}
+
+TEST_F(AllocatorRules, R41_WhatComesBackIntoAPoolIsNoLongerDegraded) {
+  auto web = service("web");
+  settle(web);
+  allocator.set_pools({});
+  settle(web);
+  allocator.set_pools(pools_of("192.0.2.10-192.0.2.11"));
+  settle(web);
+  EXPECT_EQ(address(web), "192.0.2.10");
+  for (const auto& each : web.object().conditions) {
+    EXPECT_NE(each.reason, "AddressOutsidePools") << each.type;
+  }
 }
 
 TEST_F(AllocatorRules, R40_AnAddressThatIsGivenUpWakesWhoeverWaitsForIt) {

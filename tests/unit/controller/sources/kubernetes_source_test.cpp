@@ -120,7 +120,7 @@ TEST_F(KubernetesSourceTest, TellsOfTheSlicesOfAServiceThatItIsToFollowEvenIfItI
   std::vector<size_t> told;
   source = std::make_unique<KubernetesSource>(
       io,
-      KubernetesSource::Options{[this] { return std::make_unique<Client>(scripts); }, [] {},
+      KubernetesSource::Options{[this] { return std::make_unique<Client>(scripts); }, [] {}, false,
                                 "kubernetes/d/web",
                                 [&](const auto& slices) { told.push_back(slices.size()); }},
       sink);
@@ -138,7 +138,7 @@ TEST_F(KubernetesSourceTest, AFollowedServiceWithoutSlicesIsToldOfOnceThatIsKnow
   std::vector<size_t> told;
   source = std::make_unique<KubernetesSource>(
       io,
-      KubernetesSource::Options{[this] { return std::make_unique<Client>(scripts); }, [] {},
+      KubernetesSource::Options{[this] { return std::make_unique<Client>(scripts); }, [] {}, false,
                                 "kubernetes/d/other",
                                 [&](const auto& slices) { told.push_back(slices.size()); }},
       sink);
