@@ -37,6 +37,7 @@ Publisher::Publisher(asio::io_context& io, Options options, Target target,
       writer_(io, target_.address),
       reader_(io, target_.address),
       send_timer_(io),
+      read_timer_(io),
       poll_timer_(io),
       silence_timer_(io) {}
 
@@ -58,6 +59,7 @@ void Publisher::restart(uint64_t epoch) {
 void Publisher::stop() {
   stopped_ = true;
   send_timer_.cancel();
+  read_timer_.cancel();
   poll_timer_.cancel();
   silence_timer_.cancel();
 }
@@ -110,8 +112,8 @@ void Publisher::read_held() {
                     if (answer && answer->status == 200) return take_over(*answer);
                     note_error(answer ? Error{"Refused", "HTTP " + std::to_string(answer->status)}
                                       : answer.error());
-                    send_timer_.expires_after(send_backoff_.next(kNoJitter));
-                    send_timer_.async_wait([this](const boost::system::error_code& error) {
+                    read_timer_.expires_after(send_backoff_.next(kNoJitter));
+                    read_timer_.async_wait([this](const boost::system::error_code& error) {
                       if (!error && !stopped_) read_held();
                     });
                   });
@@ -248,10 +250,7 @@ void Publisher::answered(const net::HttpResponse& response, Version offered,
   if (response.status == 409) return conflict(response);
   if (response.status != 200) {
     ++counters_.refused;
-    const Refusal refusal = decode_refusal(response.body);
-    last_error_ = refusal.reason + ": " + refusal.message;
-    ops::log(ops::Level::kError, "the data plane refused the state: " + refusal.message,
-             {{"dataplane", name()}, {"reason", refusal.reason}, {"pointer", refusal.pointer}});
+    note_refusal(decode_refusal(response.body));
     return retry_later();
   }
   send_backoff_.reset();
@@ -264,6 +263,15 @@ void Publisher::answered(const net::HttpResponse& response, Version offered,
   const auto result = decode_apply_result(response.body);
   observer_.acknowledged(*this, done(), result ? result->failed : std::vector<Failure>{});
   if (!dirty_.empty() || whole_) schedule();
+}
+
+// Said once, however often the same state is refused.
+void Publisher::note_refusal(const Refusal& refusal) {
+  std::string said = refusal.reason + ": " + refusal.message;
+  if (said == last_error_) return;
+  last_error_ = std::move(said);
+  ops::log(ops::Level::kError, "the data plane refused the state: " + refusal.message,
+           {{"dataplane", name()}, {"reason", refusal.reason}, {"pointer", refusal.pointer}});
 }
 
 void Publisher::conflict(const net::HttpResponse& response) {

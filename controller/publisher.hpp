@@ -39,6 +39,7 @@ struct DataplaneStatus {
 using WantedServices = std::map<std::string, plan::ServicePtr>;
 
 class Publisher;
+struct Refusal;
 
 class PublisherObserver {
  public:
@@ -121,6 +122,7 @@ class Publisher {
                 const std::function<std::set<std::string>()>& done);
   std::set<std::string> now_held(const Changes& changes);
   std::set<std::string> now_held(WantedServices all);
+  void note_refusal(const Refusal& refusal);
   void conflict(const net::HttpResponse& response);
   void retry_later();
   void poll();
@@ -140,6 +142,7 @@ class Publisher {
   net::HttpClient writer_;
   net::HttpClient reader_;
   asio::steady_timer send_timer_;
+  asio::steady_timer read_timer_;  // of its own: a wait that is replaced never ends
   asio::steady_timer poll_timer_;
   asio::steady_timer silence_timer_;
   kube::Backoff send_backoff_{std::chrono::milliseconds(100), std::chrono::milliseconds(2'000)};

@@ -224,7 +224,7 @@ void Reconciler::schedule() {
   scheduled_ = true;
   asio::post(io_, [this] {
     scheduled_ = false;
-    if (!stopped_) drain();
+    if (!stopped_ && may_plan()) drain();  // a leadership may have ended meanwhile
   });
 }
 

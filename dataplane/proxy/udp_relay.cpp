@@ -19,6 +19,8 @@ namespace {
 
 constexpr uint64_t kListenerBit = 1;
 constexpr uint64_t kOverflowLookMs = 1000;
+constexpr size_t kEventsPerPoll = 16;  // with a batch each: some milliseconds of work at most
+constexpr int kPollsBeforeTimers = 16;
 constexpr size_t kMovesPerTurn = 256;  // each costs about ten microseconds
 
 UdpHooks with_clock(UdpHooks hooks) {
@@ -106,7 +108,7 @@ UdpRelay::Listener UdpRelay::take_listener(const Endpoint& address) {
     listener = std::make_unique<UdpListener>();
     return listener;
   }
-  on_readable(*listener);
+  empty(*listener);
   unwatch(*listener);
   listener->others.clear();
   listener->closing = false;
@@ -166,7 +168,7 @@ void UdpRelay::remove_listener(const Endpoint& address) {
 }
 
 void UdpRelay::close_listener(Listener listener, uint64_t grace_ms) {
-  on_readable(*listener);
+  empty(*listener);
   listener->closing = true;
   listener->drain_ends = now_ + grace_ms;
   for (UdpSession* session : listener->table.all()) {
@@ -204,7 +206,7 @@ void UdpRelay::reset_everything() {
 }
 
 bool UdpRelay::poll() {
-  std::array<epoll_event, 256> events;
+  std::array<epoll_event, kEventsPerPoll> events;
   const int count = epoll_wait(epoll_.get(), events.data(), int(events.size()), 0);
   if (count <= 0 && stranded_.empty()) return false;
   now_ = hooks_.now_ms();
@@ -231,7 +233,8 @@ void UdpRelay::settle() {
 
 // After a stall there may be datagrams whose session's time is past: they come first.
 void UdpRelay::tick() {
-  poll();
+  for (int i = 0; i < kPollsBeforeTimers && poll(); ++i) {
+  }
   now_ = hooks_.now_ms();
   wheel_.expire(now_, [this](TimerEntry& entry) { on_timer(static_cast<UdpSession&>(entry)); });
   if (now_ >= overflows_at_ + kOverflowLookMs) look_for_overflows();

@@ -78,6 +78,8 @@ class UdpRelay {
   size_t sessions() const { return live_; }
   // Whatever is left over is due at next_tick().
   bool has_queued() const { return false; }
+  // Messages of clients and backends so far, trains counted as one: how long poll() took.
+  uint64_t received() const { return received_; }
 
  private:
   using Listener = std::unique_ptr<UdpListener>;
@@ -93,7 +95,8 @@ class UdpRelay {
   static uint32_t drops_of(const UdpListener& listener);
 
   void on_readable(UdpListener& listener);
-  void on_readable(UdpListener& listener, int socket);
+  void empty(UdpListener& listener);
+  void receive_batch(UdpListener& listener, int socket);
   void pass_on(UdpListener& listener, unsigned count);
   void load(UdpSession& session, const UdpDatagram& datagram);
   void send_to_backend(UdpSession& session);
@@ -166,6 +169,7 @@ class UdpRelay {
   std::vector<UdpSession*> stranded_;  // may have died since, and is then deleted from here
   UdpSession* latest_ = nullptr;       // that a client's datagram was for
   size_t live_ = 0;
+  uint64_t received_ = 0;
   uint64_t serial_ = 0;
   uint64_t overflows_at_ = 0;  // when they were last looked at
 };

@@ -10,7 +10,7 @@
 namespace lb::proxy {
 namespace {
 
-constexpr int kRoundsPerTurn = 4;         // batches from one listener before others get their turn
+constexpr int kRoundsAtTheEnd = 4;        // batches that a listener may have waiting when it closes
 constexpr unsigned kBurst = 8;            // from one peer in one batch: GRO is worth its notes
 constexpr unsigned kRoomForReplies = 16;  // less than that, and what is held is sent first
 
@@ -22,20 +22,23 @@ bool refuses_trains(int error) {
 
 }  // namespace
 
+// One batch: what is left comes up again, after others.
 void UdpRelay::on_readable(UdpListener& listener) {
   if (listener.held || listener.released) return;
-  on_readable(listener, listener.fd.get());
-  for (const auto& other : listener.others) on_readable(listener, other.get());
+  receive_batch(listener, listener.fd.get());
+  for (const auto& other : listener.others) receive_batch(listener, other.get());
 }
 
-void UdpRelay::on_readable(UdpListener& listener, int socket) {
-  for (int round = 0; round < kRoundsPerTurn; ++round) {
-    const bool notes = listener.bursts || listener.config->address.address.is_wildcard();
-    const int count = inbox_.receive(socket, 0, UdpBatch::kSlots, notes);
-    if (count <= 0) return;
-    pass_on(listener, unsigned(count));
-    if (unsigned(count) < UdpBatch::kSlots) return;
-  }
+void UdpRelay::empty(UdpListener& listener) {
+  for (int round = 0; round < kRoundsAtTheEnd; ++round) on_readable(listener);
+}
+
+void UdpRelay::receive_batch(UdpListener& listener, int socket) {
+  const bool notes = listener.bursts || listener.config->address.address.is_wildcard();
+  const int count = inbox_.receive(socket, 0, UdpBatch::kSlots, notes);
+  if (count <= 0) return;
+  received_ += unsigned(count);
+  pass_on(listener, unsigned(count));
 }
 
 void UdpRelay::pass_on(UdpListener& listener, unsigned count) {
@@ -173,6 +176,7 @@ void UdpRelay::on_reply(UdpSession& session) {
 }
 
 void UdpRelay::take_replies(UdpSession& session, unsigned count) {
+  received_ += count;
   session.last_active = now_;
   session.proven = true;
   session.unanswered = 0;

@@ -96,7 +96,8 @@ void WorkerLoop::run_tasks() {
 }
 
 void WorkerLoop::serve_datagrams() {
-  for (int batch = 0; batch < kBatchesPerTurn; ++batch) {
+  const uint64_t until = udp_.received() + kDatagramsPerTurn;
+  for (int batch = 0; batch < kBatchesPerTurn && udp_.received() < until; ++batch) {
     if (!udp_.poll()) return;
   }
 }

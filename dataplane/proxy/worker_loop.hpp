@@ -35,8 +35,9 @@ class WorkerLoop {
 
  private:
   static constexpr int kForever = -1;
-  // Of datagrams, before connections get their turn.
+  // Before connections get their turn: about a millisecond's worth.
   static constexpr int kBatchesPerTurn = 16;
+  static constexpr uint64_t kDatagramsPerTurn = 256;
 
   void turn();
   void heed(uint32_t roused);

@@ -43,6 +43,7 @@ class FakeDataplane {
   std::string failed;                          // the same
   std::string services;                        // the same
   std::deque<net::HttpResponse> instead;       // for PUT and PATCH
+  std::deque<net::HttpResponse> unread;        // for GET of the state
   std::optional<Version> lie;                  // what status says instead of what is held
   std::vector<std::string> writes;
   std::vector<net::HttpServer::Respond> polls;
@@ -63,6 +64,10 @@ class FakeDataplane {
     if (request.target.starts_with("/v1/status")) {
       if (request.target.find("wait=") != std::string::npos) return polls.push_back(respond);
       return respond(net::json_response(200, status()));
+    }
+    if (request.method == "GET" && !unread.empty()) {
+      respond(unread.front());
+      return unread.pop_front();
     }
     if (request.method == "GET") return respond(net::json_response(200, encode_state(held)));
     writes.push_back(request.method);

@@ -275,6 +275,20 @@ TEST_F(PublisherTest, OneThatFallsSilentIsSilentFirstAndLostLater) {
               ElementsAre(plan::Reach::kAnswers, plan::Reach::kSilent, plan::Reach::kLost));
 }
 
+TEST_F(PublisherTest, PublishesAfterANewLeadershipThatFoundNobody) {
+  start(5);
+  set("a");
+  ASSERT_TRUE(acknowledged(1));
+  dataplane.instead.push_back(net::json_response(503, "{}"));
+  dataplane.unread.push_back(net::json_response(503, "{}"));
+  set("b");
+  ASSERT_TRUE(run_until(io, [&] { return publisher->counters().refused == 1; }));
+  publisher->restart(6);
+  EXPECT_TRUE(acknowledged(2)) << "two waits at once, and neither ends the other";
+  set("c");
+  EXPECT_TRUE(acknowledged(3));
+}
+
 TEST(DataplaneJson, ReadsAStatusAndPassesOverWhatItDoesNotKnow) {
   const auto status = decode_status(
       R"({"schema":"empalme.io/v1","features":["a",3],"instance":"i","rev":"r","epoch":2,

@@ -193,6 +193,16 @@ TEST_F(ReconcilerTest, WhoeverDoesNotLeadPlansNothingAndFollowsAllTheSame) {
   EXPECT_EQ(reconciler.world().services.size(), 1u);
 }
 
+TEST_F(ReconcilerTest, ALeadershipThatEndsBeforeItsPlanPlansNothing) {
+  contact();
+  sync({service("a")});
+  const auto before = reconciler.counters().plans;
+  reconciler.upsert(service("b").source());
+  reconciler.lead(false);
+  run();
+  EXPECT_EQ(reconciler.counters().plans, before);
+}
+
 TEST_F(ReconcilerTest, LeadingAgainKeepsTheAddressThatTheStatusNames) {
   contact();
   sync({service("a").status("192.0.2.12")});

@@ -316,5 +316,18 @@ TEST_F(UdpRelayTest, PollSaysWhetherThereWasAnything) {
   EXPECT_TRUE(relay().poll());
 }
 
+TEST_F(UdpRelayTest, ATurnIsOneBatchOfAListenerThatIsFlooded) {
+  const UdpSocket client, backend;
+  serve({backend.endpoint});
+  hooks_.trains = false;
+  for (int i = 0; i < 200; ++i) client.send("x", address_);
+  ASSERT_TRUE(relay().poll());
+  EXPECT_EQ(relay().received(), UdpBatch::kSlots) << "then others get their turn";
+  EXPECT_TRUE(eventually([&] {
+    relay().poll();
+    return relay().received() == 200;
+  })) << "and the rest comes up again";
+}
+
 }  // namespace
 }  // namespace lb::proxy
