@@ -33,20 +33,41 @@ single_down() {
   kubectl delete service web --ignore-not-found --timeout=20s >/dev/null
 }
 
-# From whatever is installed; a Service "ha" of the sample's pods for the cases.
-ha_up() {
-  system get daemonset empalme-dataplane >/dev/null 2>&1 && until_true 60 ha_ready && has_address ha && return 0
-  single_down
-  kubectl apply -k "$(ha_overlay)" >/dev/null || fail "manifests/ha was refused"
-  until_true 120 ha_ready || { fail "not ready: $(system get pods -o wide 2>&1)"; return 1; }
-  make_service ha 80 <<<"  loadBalancerClass: empalme.io/lb"
-  until_true 20 has_address ha || { fail "no address"; return 1; }
+ha_names=(ha ha-1 ha-2 ha-3 ha-4 ha-5)
+ha_services() {
+  local name
+  for name in "${ha_names[@]}"; do
+    printf -- '---\napiVersion: v1\nkind: Service\nmetadata: {name: %s, labels: {ha: "yes"}}\nspec:\n  type: LoadBalancer\n' "$name"
+    printf '  loadBalancerClass: empalme.io/lb\n  selector: {app: web}\n  ports: [{name: http, port: 80, targetPort: 8080}]\n'
+  done
+}
+ha_addresses() { kubectl get services -l ha=yes -o json | jq -r '.items[].status.loadBalancer.ingress[0].ip // empty'; }
+ha_all_have_addresses() { [ "$(ha_addresses | wc -l)" -eq "${#ha_names[@]}" ]; }
+ha_all_held_by_one() {
+  local address
+  for address in $(ha_addresses); do held_by_one "$address" || return 1; done
+}
+# An address of ours that this node holds.
+address_on() { # NODE
+  local address
+  for address in $(ha_addresses); do held_by "$address" "$1" && { echo "$address"; return; }; done
 }
 
-# The addresses go first: what serves them is needed for that.
+# From whatever is installed, with some Services for the sample's pods.
+ha_up() {
+  if ! system get daemonset empalme-dataplane >/dev/null 2>&1; then
+    single_down
+    kubectl apply -k "$(ha_overlay)" >/dev/null || fail "manifests/ha was refused"
+  fi
+  until_true 120 ha_ready || { fail "not ready: $(system get pods -o wide 2>&1)"; return 1; }
+  ha_services | kubectl apply -f - >/dev/null
+  until_true 20 ha_all_have_addresses || { fail "no address"; return 1; }
+  until_true 20 ha_all_held_by_one || { fail "an address is not on one node"; return 1; }
+}
+
+# What serves the Services is needed to free them: they go first.
 ha_down() {
-  kubectl delete service -l empalme.test/ha=yes --timeout=20s >/dev/null 2>&1
-  kubectl delete service ha --ignore-not-found --timeout=30s >/dev/null || fail "a Service hangs in Terminating"
+  kubectl delete service -l ha=yes --timeout=30s >/dev/null || fail "a Service hangs in Terminating"
   kubectl delete -k "$(ha_overlay)" --ignore-not-found --timeout=90s >/dev/null || fail "kubectl delete hangs"
 }
 

@@ -134,9 +134,10 @@ nodes_down() {
   done
   grep -oE "$cluster_dir/n[0-9]/[^ ]+" /proc/mounts | sort -r | while read -r mount; do umount -l "$mount" 2>/dev/null; done
   [ -f "$cluster_dir/namespaces" ] || return 0
-  # Their mounts are gone with the nodes' disks.
   for mount in /run/netns/cni-*; do
-    grep -qxF "${mount##*/}" "$cluster_dir/others-cni" || rm -f "$mount" 2>/dev/null
+    grep -qxF "${mount##*/}" "$cluster_dir/others-cni" && continue
+    umount "$mount" 2>/dev/null
+    rm -f "$mount" 2>/dev/null
   done
   return 0
 }
