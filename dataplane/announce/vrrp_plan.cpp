@@ -74,7 +74,6 @@ void render_globals(std::ostream& out, const VrrpPlan& plan) {
       << "\n"
          "  vrrp_garp_master_repeat 3\n"
          "  vrrp_garp_master_delay 1\n"
-         "  vrrp_garp_master_delay_repeat 2\n"
          "  vrrp_garp_master_refresh 30\n"
          "}\n";
 }
@@ -86,8 +85,9 @@ std::string seconds(unsigned ms) {
 }
 
 void render_peers(std::ostream& out, const VrrpPlan& plan) {
-  out << "  unicast_src_ip " << plan.self.to_string() << "\n";
-  if (plan.peers.empty()) return;
+  const bool multicast = plan.peers.empty();
+  out << (multicast ? "  mcast_src_ip " : "  unicast_src_ip ") << plan.self.to_string() << "\n";
+  if (multicast) return;
   out << "  unicast_peer {\n";
   for (const auto& peer : plan.peers) out << "    " << peer.to_string() << "\n";
   out << "  }\n";

@@ -79,6 +79,11 @@ class RenderedObjects(unittest.TestCase):
         peers = container(rendered(VALUE_SETS["ha with peers"])["DaemonSet/empalme-dataplane"], "dataplane")["args"]
         self.assertIn("--vrrp-peers=192.0.2.1,192.0.2.2", peers)
 
+    def test_a_data_plane_beside_keepalived_is_not_the_first_process_of_its_namespace(self):
+        # Else keepalived dies with it at once, and leaves the addresses on the node.
+        self.assertTrue(pod_of(rendered(HA)["DaemonSet/empalme-dataplane"])["shareProcessNamespace"])
+        self.assertNotIn("shareProcessNamespace", pod_of(rendered()["Deployment/empalme"]))
+
     def test_each_value_reaches_the_flag_that_it_is_for(self):
         workload = rendered({**VALUE_SETS["every flag"], "claimUnclassed": True, "loadBalancerClass": "x.y/z",
                              "dataplane.drainSeconds": 50})["Deployment/empalme"]
