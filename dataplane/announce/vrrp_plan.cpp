@@ -64,6 +64,8 @@ unsigned priority_at(size_t rank, size_t members) {
       std::max<size_t>(kHighest - std::min<size_t>(step * rank, 50), kLowest));
 }
 
+// Who was master on the other side of a partition says so once more as it steps back: only then
+// does the one that stays announce its addresses again to clients that were told otherwise.
 void render_globals(std::ostream& out, const VrrpPlan& plan) {
   out << "# Written by empalme-dataplane; changes are lost.\n"
          "global_defs {\n"
@@ -75,6 +77,7 @@ void render_globals(std::ostream& out, const VrrpPlan& plan) {
          "  vrrp_garp_master_repeat 3\n"
          "  vrrp_garp_master_delay 1\n"
          "  vrrp_garp_master_refresh 30\n"
+         "  vrrp_higher_prio_send_advert true\n"
          "}\n";
 }
 

@@ -135,6 +135,7 @@ global_defs {
   vrrp_garp_master_repeat 3
   vrrp_garp_master_delay 1
   vrrp_garp_master_refresh 30
+  vrrp_higher_prio_send_advert true
 }
 track_file ready-0 {
   file /run/x/router-0
