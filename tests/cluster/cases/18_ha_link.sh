@@ -7,7 +7,7 @@ cut_off() { # NAME NODE SECONDS
   vip=$(address_on "$node")
   [ -n "$vip" ] || { fail "$node holds no address: the case shows nothing"; return; }
   witness_start "$name" "$vip"
-  load "$name" --target "$vip:80" --rate 100 --seconds 120 --concurrency 300 --timeout-ms 4000
+  load "$name" --target "$vip:80" --rate 100 --seconds 200 --concurrency 300 --timeout-ms 4000
   sleep 1
   moment=$(milliseconds)
   cut_node "$node"
@@ -35,7 +35,7 @@ cut_off() { # NAME NODE SECONDS
 # A Service that is made while node and leader are away.
 serve_meanwhile() { # MOMENT
   make_service meanwhile 83 <<<"  loadBalancerClass: empalme.io/lb"
-  until_true 20 has_address meanwhile || fail "no address for a Service that was made during the cut"
+  until_true 45 has_address meanwhile || fail "no address for a Service that was made during the cut"
   until_true 5 answers "$(service_ip meanwhile)" 83 || fail "the Service that was made during the cut is not served"
   served="; a Service made during the cut was served $(($(milliseconds) - $1)) ms after it"
 }
@@ -45,5 +45,5 @@ cut_off link-cut "$(other_node "$(pod_node "$(leader)")")" 6
 old=$(lease_holder)
 cut_off leader-cut "$(pod_node "$(leader)")" 6
 [ "$(lease_holder)" != "$old" ] || fail "the leader did not change: the case shows nothing"
-kubectl delete service meanwhile --timeout=20s >/dev/null || fail "a Service hangs in Terminating"
+kubectl delete service meanwhile --timeout=60s >/dev/null || fail "a Service hangs in Terminating"
 [ "$(ha_addresses)" = "$addresses" ] || fail "addresses changed: $addresses, now $(ha_addresses)"
