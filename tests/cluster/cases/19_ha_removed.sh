@@ -11,7 +11,7 @@ until_true 15 pool_is_reported || fail "no status of an AddressPool"
 kubectl delete addresspool audited >/dev/null
 kubectl get clusterroles,clusterrolebindings,roles,rolebindings -A -o json >"$cluster_dir/logs/rights-ha.json"
 said=$(python3 "$cluster_root/tests/cluster/lib/audit.py" "$cluster_dir/logs/audit.log" empalme-system \
-  "$cluster_dir/logs/rights-ha.json") || fail "$said"
+  "$cluster_dir/logs/rights-ha.json" "${unused_rights[@]}") || fail "$said"
 figure "$said"
 
 vips=$(ha_addresses)

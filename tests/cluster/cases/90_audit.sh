@@ -14,7 +14,7 @@ kubectl delete addresspool audited >/dev/null
 kubectl delete service audited --timeout=15s >/dev/null || fail "a Service hangs in Terminating"
 kubectl get clusterroles,clusterrolebindings,roles,rolebindings -A -o json >"$cluster_dir/logs/rights.json"
 if said=$(python3 "$cluster_root/tests/cluster/lib/audit.py" "$cluster_dir/logs/audit.log" empalme-system \
-  "$cluster_dir/logs/rights.json"); then
+  "$cluster_dir/logs/rights.json" "${unused_rights[@]}"); then
   figure "$said"
 else
   fail "$said"

@@ -85,7 +85,7 @@ dataplane_on() { # NODE
 system_pids() { # POD PROGRAM: what runs in it
   local uid pid
   uid=$(system get pod "$1" -o jsonpath='{.metadata.uid}')
-  for pid in $(find /sys/fs/cgroup/pids/empalme-n* -path "*$uid*" -name tasks -exec cat {} + 2>/dev/null | sort -u); do
+  for pid in $(find /sys/fs/cgroup/pids/empalme-n* -path "*$uid*" -name cgroup.procs -exec cat {} + 2>/dev/null | sort -u); do
     [ "$(tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | head -n 1 | xargs -r basename)" = "$2" ] && echo "$pid"
   done
 }
