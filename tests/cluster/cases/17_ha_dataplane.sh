@@ -6,7 +6,7 @@ vip=$(address_on "$holder")
 
 # Whatever ends there: new connections go on elsewhere, and the address comes back by itself.
 lose() { # NAME LIMIT COMMAND...
-  local name=$1 limit=$2 moment pause late both
+  local name=$1 limit=$2 moment stopped pause late both
   shift 2
   witness_start "$name" "$vip"
   load "$name" --target "$vip:80" --rate 100 --seconds 90 --concurrency 300 --timeout-ms 4000
@@ -14,13 +14,13 @@ lose() { # NAME LIMIT COMMAND...
   moment=$(milliseconds)
   "$@"
   until_true 5 eval "! held_by $vip $holder" || fail "$name: the address did not move"
-  sleep 2
-  pause=$(longest_pause "$name" "$moment" "$((moment + 4000))")
   until_true 60 dataplanes_ready || fail "$name: the data plane did not come back"
   until_true 30 held_by "$vip" "$holder" || fail "$name: the address did not come back"
   sleep 2
+  stopped=$(milliseconds)
   end_load "$name"
   end "witness-$name"
+  pause=$(longest_pause "$name" "$moment" "$stopped")
   late=$(failed_between "$name" "$((moment + limit))" "$(milliseconds)")
   both=$(double_answers "$name")
   figure "$name: longest pause $pause ms, answered by two for $both ms; $(failed_between "$name" "$((moment - 4000))" "$((moment + limit))") of 100/s failed around it, $late until it was back"

@@ -2,7 +2,7 @@
 ha_up || return
 
 cut_off() { # NAME NODE SECONDS
-  local name=$1 node=$2 vip moment healed pause both late back
+  local name=$1 node=$2 vip moment healed stopped pause both late back
   served=
   vip=$(address_on "$node")
   [ -n "$vip" ] || { fail "$node holds no address: the case shows nothing"; return; }
@@ -12,7 +12,6 @@ cut_off() { # NAME NODE SECONDS
   moment=$(milliseconds)
   cut_node "$node"
   sleep "$3"
-  pause=$(longest_pause "$name" "$moment" "$((moment + 4000))")
   [ "$name" = leader-cut ] && serve_meanwhile "$moment"
   healed=$(milliseconds)
   heal_node "$node"
@@ -20,10 +19,12 @@ cut_off() { # NAME NODE SECONDS
   until_true 60 ha_ready || fail "$name: not ready again"
   until_true 30 held_by "$vip" "$node" || fail "$name: the address did not come back"
   sleep 2
+  stopped=$(milliseconds)
   end_load "$name"
   end "witness-$name"
   both=$(double_answers "$name")
-  back=$(longest_pause "$name" "$healed" "$(($(milliseconds) - 2000))")
+  pause=$(longest_pause "$name" "$moment" "$((moment + 4000))")
+  back=$(longest_pause "$name" "$healed" "$stopped")
   late=$(failed_between "$name" "$((moment + 1500))" "$((healed - 50))")
   figure "$name: longest pause $pause ms; answered by two for $both ms; failed: $(failed_between "$name" "$((moment - 4000))" "$((moment + 1500))") around the cut, $late later, $(failed_between "$name" "$((healed - 49))" "$(milliseconds)") after it was healed, longest pause then $back ms$served"
   [ "$pause" -le 1500 ] || fail "$name: a pause of more than 1.5 s"
