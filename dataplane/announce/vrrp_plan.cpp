@@ -64,6 +64,8 @@ unsigned priority_at(size_t rank, size_t members) {
       std::max<size_t>(kHighest - std::min<size_t>(step * rank, 50), kLowest));
 }
 
+// Who was master on the other side of a partition says so once more as it steps back: only then
+// does the one that stays announce its addresses again to clients that were told otherwise.
 void render_globals(std::ostream& out, const VrrpPlan& plan) {
   out << "# Written by empalme-dataplane; changes are lost.\n"
          "global_defs {\n"
@@ -74,8 +76,8 @@ void render_globals(std::ostream& out, const VrrpPlan& plan) {
       << "\n"
          "  vrrp_garp_master_repeat 3\n"
          "  vrrp_garp_master_delay 1\n"
-         "  vrrp_garp_master_delay_repeat 2\n"
          "  vrrp_garp_master_refresh 30\n"
+         "  vrrp_higher_prio_send_advert true\n"
          "}\n";
 }
 
@@ -86,8 +88,9 @@ std::string seconds(unsigned ms) {
 }
 
 void render_peers(std::ostream& out, const VrrpPlan& plan) {
-  out << "  unicast_src_ip " << plan.self.to_string() << "\n";
-  if (plan.peers.empty()) return;
+  const bool multicast = plan.peers.empty();
+  out << (multicast ? "  mcast_src_ip " : "  unicast_src_ip ") << plan.self.to_string() << "\n";
+  if (multicast) return;
   out << "  unicast_peer {\n";
   for (const auto& peer : plan.peers) out << "    " << peer.to_string() << "\n";
   out << "  }\n";

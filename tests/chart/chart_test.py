@@ -3,9 +3,11 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -78,6 +80,11 @@ class RenderedObjects(unittest.TestCase):
     def test_peers_reach_the_data_planes_as_one_flag(self):
         peers = container(rendered(VALUE_SETS["ha with peers"])["DaemonSet/empalme-dataplane"], "dataplane")["args"]
         self.assertIn("--vrrp-peers=192.0.2.1,192.0.2.2", peers)
+
+    def test_a_data_plane_beside_keepalived_is_not_the_first_process_of_its_container(self):
+        # Else keepalived dies with it at once, and leaves the addresses on the node.
+        self.assertEqual(container(rendered(HA)["DaemonSet/empalme-dataplane"], "dataplane")["command"][0], "sh")
+        self.assertEqual(container(rendered()["Deployment/empalme"], "dataplane")["command"], ["empalme-dataplane"])
 
     def test_each_value_reaches_the_flag_that_it_is_for(self):
         workload = rendered({**VALUE_SETS["every flag"], "claimUnclassed": True, "loadBalancerClass": "x.y/z",
@@ -201,10 +208,6 @@ class HighAvailability(unittest.TestCase):
         run = next(v for v in pod_of(handing)["volumes"] if v["name"] == "run")
         self.assertEqual(run["hostPath"]["path"], "/run/empalme")
 
-    def test_without_a_handoff_the_data_plane_is_the_container_s_first_process(self):
-        command_line = container(self.objects["DaemonSet/empalme-dataplane"], "dataplane")["command"]
-        self.assertEqual(command_line, ["empalme-dataplane"])
-
     def test_the_network_policy_lets_only_metrics_in_and_only_who_may_read_them(self):
         policy = rendered(VALUE_SETS["ha monitored"])["NetworkPolicy/empalme"]["spec"]
         self.assertEqual(policy["ingress"][0]["ports"], [{"protocol": "TCP", "port": 9901}])
@@ -270,6 +273,20 @@ class HandedOver(unittest.TestCase):
         process.terminate()
         self.assertEqual(process.stdout.read(), "draining\ndrained\n")
         self.assertEqual(process.wait(timeout=10), 0)
+
+
+    def test_keepalived_is_waited_for_when_the_data_plane_is_killed(self):
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copy("/bin/sleep", f"{folder}/keepalived")
+            process = self.start(f"({folder}/keepalived 0.7; touch {folder}/given-up) >/dev/null &\n"
+                                 "sleep 0.2\nkill -KILL $$\n")
+            self.assertEqual(process.wait(timeout=10), 137)
+            # Between its end and the mark there is a moment.
+            for _ in range(20):
+                if os.path.exists(f"{folder}/given-up"):
+                    return
+                time.sleep(0.01)
+            self.fail("the container ended before keepalived")
 
 
 class Monitoring(unittest.TestCase):

@@ -15,4 +15,17 @@ if [ "$code" -eq 0 ] && [ -z "${told:-}" ]; then
   child=$!
   wait "$child"
 fi
+# Killed, the data plane leaves keepalived to give its addresses up, which takes some tenths of a second;
+# whatever runs in a container ends with its first process.
+keepalived_runs() {
+  for each in /proc/[0-9]*/comm; do
+    { read -r name <"$each"; } 2>/dev/null && [ "$name" = keepalived ] && return 0
+  done
+  return 1
+}
+tries=20
+while [ "$tries" -gt 0 ] && keepalived_runs; do
+  sleep 0.1
+  tries=$((tries - 1))
+done
 exit "$code"

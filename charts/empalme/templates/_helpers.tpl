@@ -132,7 +132,7 @@ securityContext:
 {{- define "empalme.dataplaneContainer" -}}
 - name: dataplane
   {{- include "empalme.image" . | nindent 2 }}
-  {{- if .Values.dataplane.handoff }}
+  {{- if eq .Values.topology "ha" }}
   command:
     - sh
     - -c

@@ -13,9 +13,8 @@ until_true 15 pool_is_reported || fail "no status of an AddressPool"
 kubectl delete addresspool audited >/dev/null
 kubectl delete service audited --timeout=15s >/dev/null || fail "a Service hangs in Terminating"
 kubectl get clusterroles,clusterrolebindings,roles,rolebindings -A -o json >"$cluster_dir/logs/rights.json"
-# A watch begins with what there is (WatchList); lists are for API servers that do not know that.
 if said=$(python3 "$cluster_root/tests/cluster/lib/audit.py" "$cluster_dir/logs/audit.log" empalme-system \
-  "$cluster_dir/logs/rights.json" --unused services:list --unused endpointslices:list --unused nodes:list); then
+  "$cluster_dir/logs/rights.json" "${unused_rights[@]}"); then
   figure "$said"
 else
   fail "$said"

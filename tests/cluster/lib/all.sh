@@ -7,6 +7,7 @@ source "$here/network.sh"
 source "$here/control_plane.sh"
 source "$here/nodes.sh"
 source "$here/check.sh"
+source "$here/ha.sh"
 source "$cluster_root/tests/support/packages.sh"
 
 all_nodes_ready() {

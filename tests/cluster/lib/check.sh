@@ -20,7 +20,8 @@ pods_are_ready() { [ "$(ready_pods "$1")" -eq "$2" ] && [ "$(kubectl get pods -l
 first_pod() { kubectl get pods -l "app=$1" -o jsonpath='{.items[0].metadata.name}'; }
 empalme_node() { kubectl -n empalme-system get pods -l app.kubernetes.io/name=empalme -o jsonpath='{.items[0].spec.nodeName}'; }
 empalme_ready() { kubectl -n empalme-system rollout status deployment/empalme --timeout=1s; }
-vip_on() { in_ns "$1" ip -o addr show dev eth0 | grep -q " $2/32"; }
+# Not grep -q: it ends at the first hit, and ip with it by SIGPIPE.
+vip_on() { in_ns "$1" ip -o addr show dev eth0 | grep " $2/32" >/dev/null; }
 vip_nowhere() { ! vip_on n1 "$1" && ! vip_on n2 "$1"; }
 metric() { # NODE NAME: of the data plane
   local address
@@ -93,3 +94,7 @@ condition() { # SERVICE TYPE: "status reason"
 }
 condition_is() { [ "$(condition "$1" "$2")" = "$3" ]; }
 absent() { ! kubectl get "$@" >/dev/null 2>&1; }
+# A watch begins with WatchList where the API server knows it; lists are for those that do not, and for
+# one that was cut short.
+unused_rights=()
+for each in services nodes namespaces endpointslices addresspools; do unused_rights+=(--unused "$each:list"); done

@@ -9,6 +9,7 @@ image=empalme:0.1.0
 lan=172.31.0
 control_plane=$lan.10
 client=$lan.50
+witness=$lan.60
 node_address() { echo "$lan.$((10 + $1))"; }
 
 say() { printf '%s\n' "$*" >&2; }

@@ -77,6 +77,27 @@ import_images() { # FOLDER
   done
 }
 
+# A machine of its own has a /var/lib/empalme of its own; both nodes are on this one's disk. Whatever a
+# node mounts goes with the last process in its mount namespace.
+disk_up() { # NUMBER
+  local folder=$cluster_dir/n$1/var-lib-empalme
+  mkdir -p "$folder" /var/lib/empalme
+  # shellcheck disable=SC2016
+  start "n$1" "disk-n$1" unshare --mount --propagation private \
+    sh -c 'mount --bind "$0" /var/lib/empalme && exec sleep infinity' "$folder"
+  until_true 5 on_disk "$1" mountpoint -q /var/lib/empalme || die "n$1 has no disk"
+}
+on_disk() { # NUMBER COMMAND...
+  local number=$1
+  shift
+  nsenter --mount="/proc/$(pid_of "disk-n$number")/ns/mnt" "$@"
+}
+start_on_node() { # NUMBER NAME PROGRAM ARGUMENT...
+  local number=$1 name=$2
+  shift 2
+  start "n$number" "$name-n$number" nsenter --mount="/proc/$(pid_of "disk-n$number")/ns/mnt" "$@"
+}
+
 node_up() { # NUMBER
   local folder=$cluster_dir/n$1
   mkdir -p "$folder/kubelet"
@@ -84,13 +105,14 @@ node_up() { # NUMBER
   write_containerd "$folder"
   write_kubelet "$folder" "$1"
   make_cgroups "$1"
-  PATH=$cluster_bin:$PATH start "n$1" "containerd-n$1" "$cluster_bin/containerd" --config "$folder/containerd.toml"
+  disk_up "$1"
+  PATH=$cluster_bin:$PATH start_on_node "$1" containerd "$cluster_bin/containerd" --config "$folder/containerd.toml"
   until_true 20 test -S "$folder/containerd.sock" || die "containerd of n$1 did not start"
   import_images "$folder"
-  start "n$1" "kubelet-n$1" "$cluster_bin/kubelet" --config="$folder/kubelet.yaml" \
+  start_on_node "$1" kubelet "$cluster_bin/kubelet" --config="$folder/kubelet.yaml" \
     --kubeconfig="$cluster_dir/config/n$1.kubeconfig" --hostname-override="n$1" \
     --node-ip="$(node_address "$1")" --root-dir="$folder/kubelet" --cert-dir="$folder/kubelet/pki"
-  start "n$1" "proxy-n$1" "$cluster_bin/kube-proxy" --kubeconfig="$cluster_dir/config/proxy.kubeconfig" \
+  start_on_node "$1" proxy "$cluster_bin/kube-proxy" --kubeconfig="$cluster_dir/config/proxy.kubeconfig" \
     --hostname-override="n$1" --proxy-mode=iptables --cluster-cidr=10.244.0.0/16 --conntrack-max-per-core=0
 }
 
@@ -105,13 +127,17 @@ nodes_down() {
   for i in $(seq "$cluster_nodes"); do
     for pid in $(node_processes "$i"); do kill -9 "$pid" 2>/dev/null; done
     end "containerd-n$i"
+    end "disk-n$i"
   done
   for pid in $(ps -eo pid,args | awk -v d="$cluster_dir/n" '/containerd-shim-runc-v2/ && index($0, d) {print $1}'); do
     kill -9 "$pid" 2>/dev/null
   done
   grep -oE "$cluster_dir/n[0-9]/[^ ]+" /proc/mounts | sort -r | while read -r mount; do umount -l "$mount" 2>/dev/null; done
   [ -f "$cluster_dir/namespaces" ] || return 0
-  grep -oE '/run/netns/cni-[^ ]+' /proc/mounts | grep -vFf "$cluster_dir/others-cni" |
-    while read -r mount; do umount "$mount"; rm -f "$mount"; done
+  for mount in /run/netns/cni-*; do
+    grep -qxF "${mount##*/}" "$cluster_dir/others-cni" && continue
+    umount "$mount" 2>/dev/null
+    rm -f "$mount" 2>/dev/null
+  done
   return 0
 }

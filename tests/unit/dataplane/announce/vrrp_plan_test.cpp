@@ -3,11 +3,18 @@
 
 #include <gmock/gmock.h>
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cstdio>
+#include <fstream>
+
+#include "dataplane/announce/keepalived.hpp"
 
 namespace lb::announce {
 namespace {
 
+using testing::AnyOf;
 using testing::ElementsAre;
 using testing::Ge;
 using testing::HasSubstr;
@@ -127,8 +134,8 @@ global_defs {
   vrrp_notify_fifo /run/x/events
   vrrp_garp_master_repeat 3
   vrrp_garp_master_delay 1
-  vrrp_garp_master_delay_repeat 2
   vrrp_garp_master_refresh 30
+  vrrp_higher_prio_send_advert true
 }
 track_file ready-0 {
   file /run/x/router-0
@@ -184,7 +191,31 @@ TEST(RenderVrrp, AFixedPriorityIsThatOfEveryRouter) {
 TEST(RenderVrrp, WithoutPeersAdvertsAreMulticast) {
   auto plan = small_plan();
   plan.peers.clear();
-  EXPECT_THAT(render_vrrp(plan), Not(HasSubstr("unicast_peer")));
+  EXPECT_THAT(render_vrrp(plan), Not(HasSubstr("unicast")));
+  EXPECT_THAT(render_vrrp(plan), HasSubstr("mcast_src_ip 192.0.2.1"));
+}
+
+// What `keepalived --config-test` has to say about a plan.
+std::string complaints(const VrrpPlan& plan) {
+  const std::string file = testing::TempDir() + "/vrrp_plan_test." + std::to_string(::getpid());
+  std::ofstream(file) << render_vrrp(plan);
+  const std::string command = find_program("keepalived") + " --config-test -f " + file + " 2>&1";
+  std::string out;
+  FILE* pipe = ::popen(command.c_str(), "r");
+  for (int each; pipe != nullptr && (each = std::fgetc(pipe)) != EOF;) {
+    out += static_cast<char>(each);
+  }
+  if (pipe == nullptr || ::pclose(pipe) != 0) out += "(failed)";
+  std::remove(file.c_str());
+  return out;
+}
+
+TEST(RenderVrrp, KeepalivedKnowsEveryWord) {
+  if (find_program("keepalived").empty()) GTEST_SKIP() << "keepalived is not installed";
+  auto plan = small_plan();
+  EXPECT_THAT(complaints(plan), Not(HasSubstr("nknown keyword")));
+  plan.peers.clear();
+  EXPECT_THAT(complaints(plan), Not(AnyOf(HasSubstr("nknown keyword"), HasSubstr("deprecated"))));
 }
 
 TEST(ParsePeers, TakesCommasLinesAndComments) {
