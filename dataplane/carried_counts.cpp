@@ -30,6 +30,7 @@ constexpr Row<Path> kPathRows[] = {
     {"resets_from_client", &Path::resets_from_client},
     {"resets_from_backend", &Path::resets_from_backend},
     {"readmissions", &Path::readmissions},
+    {"readmissions_put_off", &Path::readmissions_put_off},
     {"source_refused", &Path::source_refused},
     {"ejections", &Path::ejections},
     {"drain_resets", &Path::drain_resets},

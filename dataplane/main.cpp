@@ -1,5 +1,8 @@
+#include <exception>
 #include <iostream>
+#include <optional>
 
+#include "common/ops/log.hpp"
 #include "dataplane/config.hpp"
 #include "dataplane/program.hpp"
 
@@ -9,5 +12,12 @@ int main(int argc, char** argv) {
     (exit->code == 0 ? std::cout : std::cerr) << exit->text;
     return exit->code;
   }
-  return lb::dataplane::Program(std::get<lb::dataplane::Config>(std::move(parsed))).run();
+  std::optional<lb::dataplane::Program> program;
+  try {
+    program.emplace(std::get<lb::dataplane::Config>(std::move(parsed)));
+  } catch (const std::exception& error) {
+    lb::ops::log_error({"Start", std::string("cannot start: ") + error.what()});
+    return 1;
+  }
+  return program->run();
 }

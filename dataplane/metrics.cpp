@@ -39,6 +39,8 @@ constexpr PathRow kPathRows[] = {
      &proxy::DataPathCounters::source_refused},
     {"readmissions_total", "Backends taken back after an ejection",
      &proxy::DataPathCounters::readmissions},
+    {"readmissions_put_off_total", "Asking an ejected backend had to wait for descriptors",
+     &proxy::DataPathCounters::readmissions_put_off},
     {"ejections_total", "Backends left out after failures", &proxy::DataPathCounters::ejections},
     {"drain_resets_total", "Connections reset when their drain ended",
      &proxy::DataPathCounters::drain_resets},

@@ -60,17 +60,28 @@ int Program::run() {
   descriptors_ = proxy::share_descriptors(net::raise_descriptor_limit(), config_.workers);
   std::signal(SIGPIPE, SIG_IGN);  // splice(2) to a closed socket has no MSG_NOSIGNAL
   ops::set_log_level(ops::parse_level(config_.log_level));
-  const auto ready = prepare();
-  auto state = ready ? first_state() : Result<DesiredState>(ready.error());
-  if (!state) {
-    give_up(state.error());
+  std::optional<ops::Shutdown> shutdown;
+  if (const auto started = start(shutdown); !started) {
+    give_up(started.error());
     return exit_code_;
   }
-  serve(std::move(state).value());
-  ops::Shutdown shutdown(io_, [this] { begin_end(); });
   run_handlers();
   end();
   return exit_code_;
+}
+
+// Threads, event loops and signals throw when the system has none for them.
+Status Program::start(std::optional<ops::Shutdown>& shutdown) try {
+  if (const auto ready = prepare(); !ready) return ready;
+  auto state = first_state();
+  if (!state) return state.error();
+  shutdown.emplace(io_, [this] { begin_end(); });
+  serve(std::move(state).value());
+  return Done{};
+} catch (const std::exception& error) {
+  return Error{"Start", "cannot start with " + std::to_string(descriptors_.limit) +
+                            " descriptors (ulimit -n) and " + std::to_string(config_.workers) +
+                            " workers: " + error.what()};
 }
 
 // A request or a check for which memory is lacking fails; the rest goes on.

@@ -33,6 +33,7 @@ namespace lb::dataplane {
 
 class Program {
  public:
+  // Throws std::system_error without descriptors for an event loop.
   explicit Program(Config config) : config_(std::move(config)) {}
 
   // The exit code: 0 ended by a signal or after a handoff, 1 could not start (said on standard
@@ -40,6 +41,7 @@ class Program {
   int run();
 
  private:
+  Status start(std::optional<ops::Shutdown>& shutdown);
   Status prepare();
   Status open_store();
   Status open_path();

@@ -114,9 +114,13 @@ void add_vrrp_metrics(Metrics& out, const announce::VrrpAnnouncer& announcer) {
       announcer.addresses_held());
   add("transitions_total", "Changes of a router's state here.", kCounter, counters.transitions);
   add("keepalived_starts_total", "Starts of keepalived.", kCounter, counters.starts);
+  add("keepalived_start_failures_total", "Times the system refused to start keepalived.", kCounter,
+      counters.start_failures);
   add("keepalived_deaths_total", "Times keepalived ended unasked.", kCounter, counters.deaths);
   add("keepalived_reloads_total", "Configurations handed to keepalived.", kCounter,
       counters.reloads);
+  add("begin_failures_total", "Times keepalived's files could not be taken over from a process.",
+      kCounter, counters.begin_failures);
   add("leftovers_removed_total", "Addresses removed behind keepalived.", kCounter,
       counters.leftovers_removed);
   add("peer_errors_total", "Times the file of peers could not be used.", kCounter,

@@ -29,10 +29,15 @@ uint64_t raise_descriptor_limit() {
   return ::setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : before;
 }
 
-uint64_t open_descriptors() {
+std::optional<uint64_t> told_descriptors() {
   struct stat folder {};
-  const bool told = ::stat(kFolder, &folder) == 0 && folder.st_size > 0;
-  return told ? static_cast<uint64_t>(folder.st_size) : count_entries();
+  if (::stat(kFolder, &folder) != 0 || folder.st_size <= 0) return std::nullopt;
+  return static_cast<uint64_t>(folder.st_size);
+}
+
+uint64_t open_descriptors() {
+  const auto told = told_descriptors();
+  return told ? *told : count_entries();
 }
 
 }  // namespace lb::net

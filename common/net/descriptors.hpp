@@ -4,13 +4,17 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 namespace lb::net {
 
 // Raises the soft limit to the hard one (getrlimit(2), RLIMIT_NOFILE) and returns what holds now.
 uint64_t raise_descriptor_limit();
 
-// Open now. One call where the kernel tells (Linux 6.2), else as many as there are.
+// Open now, where the kernel tells by one call (Linux 6.2).
+std::optional<uint64_t> told_descriptors();
+
+// Open now. Where the kernel does not tell, as many calls as there are descriptors.
 uint64_t open_descriptors();
 
 }  // namespace lb::net

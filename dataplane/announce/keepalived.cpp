@@ -81,8 +81,9 @@ void Keepalived::start() {
 }
 
 void Keepalived::spawn() {
+  started_at_ = std::chrono::steady_clock::now();
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return options_.report(failed("pipe"));
+  if (::pipe2(ends, O_CLOEXEC) != 0) return could_not_start("pipe");
   net::Fd read(ends[0]), write(ends[1]);
   std::vector<char*> arguments;
   for (const auto& word : options_.command) arguments.push_back(const_cast<char*>(word.c_str()));
@@ -92,13 +93,10 @@ void Keepalived::spawn() {
   for (const auto& file : options_.pid_files) ::unlink(file.c_str());
   ready_ = false;
   reload_wanted_ = false;
-  started_at_ = std::chrono::steady_clock::now();
-  pid_ = ::fork();
-  if (pid_ == 0) become(arguments, write.get(), parent);
-  if (pid_ < 0) {
-    options_.report(failed("fork"));
-    return died();
-  }
+  const pid_t child = ::fork();
+  if (child == 0) become(arguments, write.get(), parent);
+  if (child < 0) return could_not_start("fork");
+  pid_ = child;
   ++starts_;
   ::setpgid(pid_, pid_);
   boost::system::error_code ignored;
@@ -109,10 +107,18 @@ void Keepalived::spawn() {
   watch();
 }
 
+// Nothing has died, so there is nothing to tidy up behind.
+void Keepalived::could_not_start(const char* what) {
+  options_.report(failed(what));
+  ++start_failures_;
+  start_later();
+}
+
 void Keepalived::watch() {
   const auto pidfd = static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0));
   if (pidfd < 0) {
     options_.report(failed("pidfd_open"));
+    ++start_failures_;
     ::kill(-pid_, SIGKILL);
     return died();
   }
@@ -140,6 +146,10 @@ void Keepalived::died() {
   if (stopped_) return;
   ++deaths_;
   options_.on_exit();
+  start_later();
+}
+
+void Keepalived::start_later() {
   if (std::chrono::steady_clock::now() - started_at_ > 2 * options_.longest_delay) {
     delay_ = options_.first_delay;
   }

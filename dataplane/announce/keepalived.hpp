@@ -52,11 +52,15 @@ class Keepalived {
   uint64_t starts() const { return starts_; }
   uint64_t deaths() const { return deaths_; }
   uint64_t reloads() const { return reloads_; }
+  // Attempts that the kernel refused a process, a pipe or a descriptor; each is made again later.
+  uint64_t start_failures() const { return start_failures_; }
 
  private:
   void spawn();
+  void could_not_start(const char* what);
   void watch();
   void died();
+  void start_later();
   void bury();
   void read_log();
   void take_log();
@@ -74,7 +78,7 @@ class Keepalived {
   bool ready_ = false;  // its signal handlers stand
   bool reload_wanted_ = false;
   bool stopped_ = false;
-  uint64_t starts_ = 0, deaths_ = 0, reloads_ = 0;
+  uint64_t starts_ = 0, start_failures_ = 0, deaths_ = 0, reloads_ = 0;
 };
 
 // The path of `name` in PATH or the system's folders; empty when there is none.

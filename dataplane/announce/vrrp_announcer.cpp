@@ -81,13 +81,29 @@ VrrpAnnouncer::VrrpAnnouncer(asio::io_context& io, std::unique_ptr<LinkLayer> li
 VrrpAnnouncer::~VrrpAnnouncer() { stop(); }
 
 Status VrrpAnnouncer::begin() {
+  if (const auto opened = open_events(); !opened) {
+    ++vrrp_.begin_failures;
+    if (options_.wait_for_begin) begin_later();
+    return opened;
+  }
+  files_are_ours_ = true;
+  if (options_.wait_for_begin) apply();
+  return Done{};
+}
+
+void VrrpAnnouncer::begin_later() {
+  timer_.expires_after(options_.renew);
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error && !stopped_ && !leaving_) (void)begin();
+  });
+}
+
+Status VrrpAnnouncer::open_events() {
   auto events = make_pipe(options_.files.events());
   if (!events) return events.error();
   boost::system::error_code ignored;
   events_.assign(events->release(), ignored);
   read_events();
-  files_are_ours_ = true;
-  if (options_.wait_for_begin) apply();
   return Done{};
 }
 
@@ -97,8 +113,10 @@ void VrrpAnnouncer::set(std::vector<Vip> wanted, std::function<void(Failures)> d
     apply();
     return done({});
   }
+  ++filters_pending_;
   options_.set_filter(wanted_, [this, done = std::move(done), alive = std::weak_ptr(alive_)] {
     if (alive.expired()) return;
+    --filters_pending_;
     apply();
     done({});
   });
@@ -124,13 +142,15 @@ size_t VrrpAnnouncer::addresses_held() const {
 VrrpCounters VrrpAnnouncer::vrrp_counters() const {
   auto out = vrrp_;
   out.starts = keepalived_.starts();
+  out.start_failures = keepalived_.start_failures();
   out.deaths = keepalived_.deaths();
   out.reloads = keepalived_.reloads();
   return out;
 }
 
+// What is wanted now may be newer than the filter in force: no address may come before its rules.
 void VrrpAnnouncer::apply() {
-  if (!files_are_ours_) return;
+  if (!files_are_ours_ || filters_pending_ != 0) return;
   write_tracks();
   const bool changed = write_config();
   if (keepalived_.starts() == 0) {
@@ -307,6 +327,7 @@ void VrrpAnnouncer::stop() {
 
 // Addresses are renewed until the end: with slow adverts it takes longer than they live.
 void VrrpAnnouncer::leave(std::function<void()> gone) {
+  leaving_ = true;
   files_are_ours_ = false;
   const std::chrono::milliseconds becoming_master{4 * options_.flags.advert_ms};
   keepalived_.abandon(options_.overlap + becoming_master, [this, gone = std::move(gone)] {

@@ -29,8 +29,8 @@ namespace lb::announce {
 
 // Since start; each has a metric.
 struct VrrpCounters {
-  uint64_t starts = 0, deaths = 0, reloads = 0, transitions = 0;
-  uint64_t leftovers_removed = 0, peer_errors = 0, write_failures = 0;
+  uint64_t starts = 0, start_failures = 0, deaths = 0, reloads = 0, transitions = 0;
+  uint64_t begin_failures = 0, leftovers_removed = 0, peer_errors = 0, write_failures = 0;
 };
 
 struct VrrpOptions {
@@ -67,7 +67,8 @@ class VrrpAnnouncer : public Announcer {
   void stop() override;
   void leave(std::function<void()> gone) override;
 
-  // After `wait_for_begin`: the files are ours now, and keepalived is started.
+  // After `wait_for_begin`: the files are ours now, and keepalived is started. What fails is
+  // counted and tried again every `renew`, for the process before us leaves all the same.
   Status begin();
   // Gives every router up, for good: what ends first at SIGTERM.
   void give_up();
@@ -81,6 +82,8 @@ class VrrpAnnouncer : public Announcer {
  private:
   VrrpAnnouncer(asio::io_context& io, std::unique_ptr<LinkLayer> link, VrrpOptions options);
 
+  Status open_events();
+  void begin_later();
   void apply();
   void write_tracks();
   int fitness(unsigned router) const;
@@ -112,8 +115,10 @@ class VrrpAnnouncer : public Announcer {
   AnnounceCounters counters_;
   VrrpCounters vrrp_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
-  bool files_are_ours_ = false;  // from begin() until we leave
+  unsigned filters_pending_ = 0;  // told to the filter, not in force yet
+  bool files_are_ours_ = false;   // from begin() until we leave
   bool giving_up_ = false;
+  bool leaving_ = false;
   bool stopped_ = false;
 };
 

@@ -1,5 +1,6 @@
 #include "dataplane/handoff/handoff_server.hpp"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -83,7 +84,9 @@ void HandoffServer::accept_later() {
   });
 }
 
+// Asio's accept() leaves it to be inherited by the programs that we start.
 void HandoffServer::on_connection(Socket socket) {
+  (void)::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
   if (const auto peer = check_peer(socket.native_handle()); !peer) {
     return refuse(std::move(socket), peer.error());
   }

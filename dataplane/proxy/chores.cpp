@@ -1,10 +1,24 @@
 #include "dataplane/proxy/chores.hpp"
 
+#include <algorithm>
 #include <new>
 
 namespace lb::proxy {
+namespace {
 
-Chores::Chores() : thread_([this] { run(); }) {}
+// Tries at a time: with backends that never answer, each holds a descriptor as long as it waits.
+constexpr int kPartOfDescriptors = 16, kFewest = 16, kMost = 1024;
+
+unsigned most_at_once(int descriptor_line) {
+  return static_cast<unsigned>(std::clamp(descriptor_line / kPartOfDescriptors, kFewest, kMost));
+}
+
+}  // namespace
+
+Chores::Chores(int descriptor_line)
+    : readmissions_{.descriptor_line = descriptor_line,
+                    .most_at_once = most_at_once(descriptor_line)},
+      thread_([this] { run(); }) {}
 
 Chores::~Chores() {
   io_.stop();
@@ -33,7 +47,7 @@ void Chores::after(std::chrono::milliseconds time, std::function<void()> task) {
 
 void Chores::readmit(std::shared_ptr<BackendRecord> backend, Readmission::Options options) {
   asio::post(io_, [this, backend = std::move(backend), options = std::move(options)] {
-    Readmission::begin(io_, backend, options);
+    Readmission::begin(io_, readmissions_, backend, options);
   });
 }
 

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <climits>
 #include <functional>
 #include <memory>
 #include <thread>
@@ -18,7 +19,8 @@ namespace lb::proxy {
 
 class Chores {
  public:
-  Chores();
+  // Readmissions leave descriptors from `descriptor_line` on alone.
+  explicit Chores(int descriptor_line = INT_MAX);
   ~Chores();
   Chores(const Chores&) = delete;
   Chores& operator=(const Chores&) = delete;
@@ -29,11 +31,14 @@ class Chores {
   void readmit(std::shared_ptr<BackendRecord> backend, Readmission::Options options);
   // How many could not be done for want of memory.
   uint64_t memory_wants() const { return memory_wants_; }
+  // Tries that had to wait for descriptors, or for others to end.
+  uint64_t readmissions_put_off() const { return readmissions_.put_off; }
 
  private:
   void run();
 
   std::atomic<uint64_t> memory_wants_{0};
+  Readmission::Shared readmissions_;
   asio::io_context io_{1};
   asio::executor_work_guard<asio::io_context::executor_type> open_{io_.get_executor()};
   asio::steady_timer first_{io_};  // Asio asks for its descriptors now and not at the limit

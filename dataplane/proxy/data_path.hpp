@@ -98,7 +98,7 @@ struct DataPathCounters {
   uint64_t bytes_in = 0, bytes_out = 0, splice_bytes = 0, copy_bytes = 0;
   uint64_t dials = 0, connect_refused = 0, connect_timeouts = 0, connect_errors = 0, retries = 0;
   uint64_t no_backend = 0, resets_from_client = 0, resets_from_backend = 0;
-  uint64_t readmissions = 0, source_refused = 0;
+  uint64_t readmissions = 0, readmissions_put_off = 0, source_refused = 0;
   uint64_t ejections = 0, drain_resets = 0, dead_peers = 0, idle_timeouts = 0;
   uint64_t accept_paused = 0, pipe_fallbacks = 0, client_gone_while_dialling = 0;
   uint64_t passed_on = 0;  // to a less loaded worker

@@ -9,7 +9,7 @@ namespace {
 
 constexpr uint64_t kKeptBack = 64, kKeptPerWorker = 4;
 constexpr uint64_t kMostNumbers = 1 << 30;  // fs.nr_open is below
-constexpr int64_t kOfAConnection = 2, kPartOfRoom = 16;
+constexpr int64_t kPartOfRoom = 16;
 constexpr int64_t kMostAllowed = 1024;
 
 }  // namespace
@@ -20,10 +20,18 @@ DescriptorShares share_descriptors(uint64_t limit, unsigned workers) {
   return {static_cast<int>(all), static_cast<int>(all - kept), static_cast<int>(all - kept / 2)};
 }
 
+int64_t DescriptorLine::open_now(uint64_t now) {
+  if (const auto told = net::told_descriptors()) return static_cast<int64_t>(*told);
+  if (now < walk_at_) return reckoned_;
+  walk_at_ = now + kLookMs;
+  ++walks_;
+  return reckoned_ = static_cast<int64_t>(net::open_descriptors());
+}
+
 bool DescriptorLine::look(uint64_t now) {
   if (now < look_at_) return true;
   ++looks_;
-  const int64_t room = int64_t{line_} - static_cast<int64_t>(net::open_descriptors());
+  const int64_t room = line_ - open_now(now);
   const bool none = room < kOfAConnection;
   look_at_ = none ? now + kLookMs : 0;
   if (none) return true;

@@ -5,10 +5,13 @@
 // before the next look, for a second at most. The kernel always gives the lowest free number
 // (open(2)), so a number at or above the line proves that all below are taken, and ends the
 // allowance at once. Where there is no room, traffic waits; looks are then 100 ms apart, or as soon
-// as something was released. One object per engine, on its thread; each may be one connection
-// beyond the line. Times in ms of the owner's clock.
+// as something was released. Where the kernel does not tell (before Linux 6.2), all are counted
+// each 100 ms at most, and what this engine has begun and ended since is reckoned in. One object
+// per engine, on its thread; each may be one connection beyond the line. Times in ms of the owner's
+// clock.
 #pragma once
 
+#include <algorithm>
 #include <climits>
 #include <cstdint>
 
@@ -39,27 +42,44 @@ class DescriptorLine {
   bool beyond(int fd) const { return fd >= line_; }
   // Traffic has got this one.
   void note(int fd) {
-    if (beyond(fd)) allowed_ = 0;
+    if (!beyond(fd)) return;
+    allowed_ = 0;
+    reckoned_ = std::max(reckoned_, int64_t{line_});
   }
   // Whether one more connection has to wait; if not, it is taken as begun.
   bool lacking(uint64_t now) {
     if (line_ == INT_MAX) return false;
-    if (allowed_ == 0 || now >= allowed_until_) return look(now);
-    --allowed_;
+    if (allowed_ > 0 && now < allowed_until_) {
+      --allowed_;
+    } else if (look(now)) {
+      return true;
+    }
+    reckoned_ += kOfAConnection;
     return false;
   }
   // Descriptors were given back: it is worth looking at once.
-  void released() { look_at_ = 0; }
+  void released() {
+    look_at_ = 0;
+    reckoned_ -= kOfAConnection;
+  }
   uint64_t looks() const { return looks_; }
+  // Of these, for which the kernel did not tell and all were counted.
+  uint64_t walks() const { return walks_; }
 
  private:
+  static constexpr int64_t kOfAConnection = 2;
+
   bool look(uint64_t now);
+  int64_t open_now(uint64_t now);
 
   const int line_;
   int allowed_ = 0;
   uint64_t allowed_until_ = 0;
   uint64_t look_at_ = 0;
   uint64_t looks_ = 0;
+  int64_t reckoned_ = 0;  // open, where the kernel does not tell
+  uint64_t walk_at_ = 0;
+  uint64_t walks_ = 0;
 };
 
 }  // namespace lb::proxy

@@ -1,9 +1,13 @@
 // Finds out by a connection of our own when an ejected backend may be used again.
 //
 // Lives on the io_context it is given and keeps itself alive until the backend is back, or nobody
-// serves it any more. A client's connection never is the test.
+// serves it any more. A client's connection never is the test. However many backends are ejected,
+// the last descriptors are left alone: a try for which there is none is put off, and counted.
 #pragma once
 
+#include <atomic>
+#include <climits>
+#include <cstdint>
 #include <functional>
 #include <memory>
 
@@ -20,23 +24,37 @@ class Readmission : public std::enable_shared_from_this<Readmission> {
     std::function<void()> readmitted;   // on the io_context's thread
   };
 
-  static void begin(asio::io_context& io, const std::shared_ptr<BackendRecord>& backend,
-                    Options options);
+  // What all of an io_context share. Of its thread, but for `put_off`.
+  struct Shared {
+    int descriptor_line = INT_MAX;  // numbers from here on are not for tries
+    unsigned most_at_once = UINT_MAX;
+    unsigned under_way = 0;
+    std::atomic<uint64_t> put_off{0};
+  };
+
+  // `shared` outlives the io_context.
+  static void begin(asio::io_context& io, Shared& shared,
+                    const std::shared_ptr<BackendRecord>& backend, Options options);
 
   // Use begin().
-  Readmission(asio::io_context& io, const std::shared_ptr<BackendRecord>& backend, Options options);
+  Readmission(asio::io_context& io, Shared& shared, const std::shared_ptr<BackendRecord>& backend,
+              Options options);
+  ~Readmission();
 
  private:
   void wait();
+  void put_off();
+  bool open();
   void connect();
   void answered(bool good);
 
+  Shared& shared_;
   std::weak_ptr<BackendRecord> backend_;
   const Endpoint endpoint_;
   const Options options_;
   asio::ip::tcp::socket socket_;
   asio::steady_timer timer_;
-  bool over_ = false;  // this try
+  bool trying_ = false;
 };
 
 }  // namespace lb::proxy

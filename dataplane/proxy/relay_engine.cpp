@@ -9,12 +9,13 @@
 #include <utility>
 
 #include "dataplane/proxy/clock.hpp"
+#include "dataplane/proxy/epoll_set.hpp"
 #include "dataplane/proxy/sockets.hpp"
 
 namespace lb::proxy {
 
 RelayEngine::RelayEngine(size_t worker_index, EngineHooks hooks)
-    : epoll_(epoll_create1(EPOLL_CLOEXEC)),
+    : epoll_(make_epoll_set()),
       worker_index_(worker_index),
       hooks_(std::move(hooks)),
       now_(monotonic_ms()),

@@ -11,6 +11,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "dataplane/proxy/epoll_set.hpp"
 #include "dataplane/proxy/stats.hpp"
 #include "dataplane/proxy/udp_sockets.hpp"
 
@@ -38,7 +39,7 @@ uint32_t drops_of_socket(int fd) {
 
 UdpRelay::UdpRelay(size_t worker_index, UdpHooks hooks)
     : hooks_(with_clock(std::move(hooks))),
-      epoll_(epoll_create1(EPOLL_CLOEXEC)),
+      epoll_(make_epoll_set()),
       worker_index_(worker_index),
       now_(hooks_.now_ms()),
       wheel_(now_),

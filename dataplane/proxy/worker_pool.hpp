@@ -92,7 +92,7 @@ class WorkerPool : public DataPath, public SocketHandover {
   PortStatus port_status(const std::string& key, const ListenerId& id) const;
 
   const DataPathOptions options_;
-  std::unique_ptr<Chores> chores_ = std::make_unique<Chores>();
+  std::unique_ptr<Chores> chores_ = std::make_unique<Chores>(options_.descriptors.upkeep);
   std::vector<std::unique_ptr<Worker>> workers_;
   ListenerPlanner planner_;
   std::atomic<uint64_t> readmissions_{0};

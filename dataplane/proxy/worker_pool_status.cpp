@@ -119,7 +119,9 @@ DataPathCounters WorkerPool::counters() const {
   out.udp_active = out.udp_opened - out.udp_closed;
   out.readmissions = readmissions_;
   out.passed_on = passed_on_;
-  if (chores_) out.no_memory += chores_->memory_wants();
+  if (!chores_) return out;
+  out.no_memory += chores_->memory_wants();
+  out.readmissions_put_off = chores_->readmissions_put_off();
   return out;
 }
 

@@ -197,6 +197,33 @@ TEST_F(VrrpAnnouncerTest, TheFilterStandsBeforeKeepalivedStarts) {
   EXPECT_EQ(announcer->vrrp_counters().starts, 1u);
 }
 
+TEST_F(VrrpAnnouncerTest, AnAddressWaitsForItsOwnFilterAndNotForAnEarlierOne) {
+  std::vector<std::function<void()>> in_force;
+  options.set_filter = [&](const auto&, std::function<void()> done) {
+    in_force.push_back(std::move(done));
+  };
+  open();
+  announcer->set({{kAddress, {}}}, [](Announcer::Failures) {});
+  announcer->set({{kAddress, {}}, {ip("192.0.2.101"), {}}}, [](Announcer::Failures) {});
+  ASSERT_EQ(in_force.size(), 2u);
+  in_force[0]();
+  EXPECT_THAT(content(options.files.config()), Not(HasSubstr("192.0.2.101")));
+  in_force[1]();
+  EXPECT_THAT(content(options.files.config()), HasSubstr("192.0.2.101/32"));
+}
+
+TEST_F(VrrpAnnouncerTest, OtherChangesBringNoAddressBeforeItsFilterEither) {
+  std::function<void()> in_force;
+  options.set_filter = [&](const auto&, std::function<void()> done) { in_force = std::move(done); };
+  options.wait_for_begin = true;
+  open();
+  announcer->set({{kAddress, {}}}, [](Announcer::Failures) {});
+  ASSERT_TRUE(announcer->begin().ok());
+  EXPECT_EQ(announcer->vrrp_counters().starts, 0u);
+  in_force();
+  EXPECT_EQ(announcer->vrrp_counters().starts, 1u);
+}
+
 TEST_F(VrrpAnnouncerTest, AChangedFileOfPeersIsReadAgain) {
   options.flags.peers_file = folder + "/peers";
   std::ofstream(options.flags.peers_file) << "192.0.2.1 192.0.2.3\n";
@@ -245,6 +272,32 @@ TEST_F(VrrpAnnouncerTest, OnceAnotherProcessHasHandedOverKeepalivedStarts) {
   EXPECT_EQ(announcer->vrrp_counters().starts, 1u);
   EXPECT_THAT(content(options.files.config()), HasSubstr("192.0.2.100/32"));
   become_master();
+}
+
+TEST_F(VrrpAnnouncerTest, ABeginningThatFailsIsCountedAndTriedAgain) {
+  options.wait_for_begin = true;
+  open();
+  set({kAddress});
+  std::filesystem::create_directory(options.files.events());
+  EXPECT_FALSE(announcer->begin().ok());
+  run_until([&] { return announcer->vrrp_counters().begin_failures >= 3; });
+  EXPECT_EQ(announcer->vrrp_counters().starts, 0u);
+  std::filesystem::remove(options.files.events());
+  run_until([&] { return announcer->vrrp_counters().starts == 1; });
+  become_master();
+}
+
+TEST_F(VrrpAnnouncerTest, WhoLeavesBeforeItCouldBeginTakesNoFileAnyMore) {
+  options.wait_for_begin = true;
+  open();
+  set({kAddress});
+  std::filesystem::create_directory(options.files.events());
+  EXPECT_FALSE(announcer->begin().ok());
+  announcer->leave([] {});
+  std::filesystem::remove(options.files.events());
+  for (int i = 0; i < 3; ++i) io.run_one_for(50ms);
+  EXPECT_TRUE(std::filesystem::is_empty(options.files.folder));
+  EXPECT_EQ(announcer->vrrp_counters().begin_failures, 1u);
 }
 
 TEST_F(VrrpAnnouncerTest, ABackupThatBeginsTakesNoAddressFromTheProcessThatStillHoldsIt) {

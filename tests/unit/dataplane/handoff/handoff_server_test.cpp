@@ -38,6 +38,15 @@ class HandoffServerTest : public HandoffFixture {
     }
     return count;
   }
+
+  static size_t inheritable_files() {
+    size_t count = 0;
+    for (const auto& each : std::filesystem::directory_iterator("/proc/self/fd")) {
+      const int flags = ::fcntl(std::stoi(each.path().filename()), F_GETFD);
+      count += flags >= 0 && (flags & FD_CLOEXEC) == 0;
+    }
+    return count;
+  }
 };
 
 TEST_F(HandoffServerTest, ListensForOurUserOnly) {
@@ -128,6 +137,15 @@ TEST_F(HandoffServerTest, AClientThatGoesWithItsWordOnTheWayChangesNothing) {
   go_on->set_value();
   EXPECT_TRUE(reported("PeerGone"));
   expect_goes_on();
+}
+
+TEST_F(HandoffServerTest, AProgramThatIsStartedMeanwhileInheritsNoneOfIt) {
+  const size_t before = inheritable_files();
+  start_server();
+  BlockingChannel channel = connected();
+  ASSERT_TRUE(channel.send_document(encode(Hello{"new"})).ok());
+  ASSERT_TRUE(channel.receive_document(kMaxOfferBytes).ok());
+  EXPECT_EQ(inheritable_files(), before);
 }
 
 TEST_F(HandoffServerTest, AClientThatSaysNothingIsEnded) {

@@ -1,9 +1,12 @@
 // What has time, on a thread of its own.
 #include "dataplane/proxy/chores.hpp"
 
+#include <fcntl.h>
+
 #include <future>
 #include <new>
 
+#include "common/net/descriptors.hpp"
 #include "tests/unit/dataplane/proxy/data_path_fixture.hpp"
 
 namespace lb::proxy {
@@ -70,6 +73,73 @@ TEST(Chores, AsksABackendUntilItAnswers) {
   ASSERT_EQ(bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
   ASSERT_EQ(listen(listener.get(), 8), 0);
   EXPECT_EQ(answer.wait_for(5s), std::future_status::ready);
+}
+
+std::shared_ptr<BackendRecord> record_at(uint16_t port) {
+  return std::make_shared<BackendRecord>(Endpoint{*IpAddress::parse("127.0.0.1"), port});
+}
+
+bool becomes(const std::function<bool()>& condition) {
+  const auto end = std::chrono::steady_clock::now() + 10s;
+  while (!condition() && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
+  return condition();
+}
+
+int inheritable_files() {
+  int count = 0;
+  for (int fd = 0; fd < 1024; ++fd) {
+    const int flags = fcntl(fd, F_GETFD);
+    count += flags >= 0 && (flags & FD_CLOEXEC) == 0 ? 1 : 0;
+  }
+  return count;
+}
+
+TEST(Chores, ATryBeyondTheLineIsPutOffAndMadeOnceThereIsRoom) {
+  const Server server;
+  Fd room(dup(0));
+  const int line = [] { return Fd(dup(0)).get(); }();
+  Chores chores(line);
+  std::promise<void> readmitted;
+  auto answer = readmitted.get_future();
+  const auto backend = record_at(server.port);
+  chores.readmit(backend,
+                 {.pause = 2ms, .timeout = 5s, .readmitted = [&] { readmitted.set_value(); }});
+  EXPECT_TRUE(becomes([&] { return chores.readmissions_put_off() >= 3; }));
+  EXPECT_NE(answer.wait_for(0s), std::future_status::ready);
+  room.reset();
+  EXPECT_EQ(answer.wait_for(5s), std::future_status::ready);
+}
+
+TEST(Chores, AMultitudeOfBackendsThatNeverAnswerIsAskedLittleByLittle) {
+  const BlackHole hole;
+  std::vector<std::shared_ptr<BackendRecord>> backends;
+  for (int i = 0; i < 20; ++i) backends.push_back(record_at(hole.port));
+  Chores chores(256);
+  const uint64_t before = net::open_descriptors();
+  const int inheritable = inheritable_files();
+  for (const auto& each : backends) {
+    chores.readmit(each, {.pause = 2ms, .timeout = 1h, .readmitted = [] {}});
+  }
+  EXPECT_TRUE(becomes([&] { return chores.readmissions_put_off() >= 8; }));
+  EXPECT_EQ(net::open_descriptors(), before + 16);
+  EXPECT_EQ(inheritable_files(), inheritable) << "a program that we start would hold them open";
+}
+
+TEST(Chores, WhoDoesNotAnswerInTimeMakesRoomForOthers) {
+  const BlackHole hole;
+  const Server server;
+  std::vector<std::shared_ptr<BackendRecord>> silent;
+  for (int i = 0; i < 16; ++i) silent.push_back(record_at(hole.port));
+  Chores chores(256);
+  for (const auto& each : silent) {
+    chores.readmit(each, {.pause = 1ms, .timeout = 20ms, .readmitted = [] {}});
+  }
+  std::promise<void> readmitted;
+  auto answer = readmitted.get_future();
+  const auto backend = record_at(server.port);
+  chores.readmit(backend,
+                 {.pause = 1ms, .timeout = 5s, .readmitted = [&] { readmitted.set_value(); }});
+  EXPECT_EQ(answer.wait_for(10s), std::future_status::ready);
 }
 
 }  // namespace
