@@ -61,8 +61,11 @@ void Fleet::end(std::unique_ptr<Publisher> member) {
 }
 
 void Fleet::raise(uint64_t epoch) {
-  epoch_ = epoch;
-  for (const auto& [name, member] : members_) member->restart(epoch);
+  const bool higher = !epoch_ || epoch > *epoch_;
+  if (higher) epoch_ = epoch;
+  for (const auto& [name, member] : members_) {
+    if (higher || member->superseded()) member->restart(*epoch_);
+  }
 }
 
 void Fleet::add(const Publisher::Target& target) {

@@ -53,7 +53,8 @@ class Fleet : public PublisherObserver {
   void stop();
   // Called when a member holds a higher epoch than ours; whoever still leads answers with raise().
   std::function<void(uint64_t held_epoch)> on_superseded;
-  // Goes on under this epoch, everywhere.
+  // Goes on under this epoch, everywhere; one that is not higher than ours moves only those that
+  // stopped.
   void raise(uint64_t epoch);
 
   // What is wanted under this key; nullopt: nothing. Cheap when nothing changes.

@@ -193,6 +193,16 @@ TEST_F(FleetTest, AskedOncePublisherIsOutbidAllGoOnUnderTheHigherEpoch) {
   EXPECT_EQ(higher, 50u);
 }
 
+TEST_F(FleetTest, ALowerEpochThanOursIsNotGoneBackTo) {
+  fleet.list({at("one", first), at("two", second)});
+  fleet.start(7);
+  ASSERT_TRUE(until([&] { return first.writes.size() == 1 && second.writes.size() == 1; }));
+  fleet.raise(90);
+  fleet.raise(60);
+  ASSERT_TRUE(
+      until([&] { return first.held.version.epoch == 90 && second.held.version.epoch == 90; }));
+}
+
 TEST_F(FleetTest, BeginsAnewAfterAStop) {
   fleet.list({at("one", first)});
   fleet.start(7);
