@@ -31,6 +31,7 @@ void Fleet::list(std::vector<Publisher::Target> members) {
   }
   tell_features();
   tell_failed();
+  tell_unheard();
   watch_emptiness();
 }
 
@@ -51,7 +52,7 @@ void Fleet::stop() {
   heard_.clear();
   features_.clear();
   failed_.clear();
-  contacted_ = empty_for_long_ = lost_ = false;
+  contacted_ = empty_for_long_ = lost_ = unheard_ = false;
 }
 
 // Its last callbacks come first, and may come when we are gone.
@@ -61,8 +62,11 @@ void Fleet::end(std::unique_ptr<Publisher> member) {
 }
 
 void Fleet::raise(uint64_t epoch) {
-  epoch_ = epoch;
-  for (const auto& [name, member] : members_) member->restart(epoch);
+  const bool higher = !epoch_ || epoch > *epoch_;
+  if (higher) epoch_ = epoch;
+  for (const auto& [name, member] : members_) {
+    if (higher || member->superseded()) member->restart(*epoch_);
+  }
 }
 
 void Fleet::add(const Publisher::Target& target) {
@@ -80,8 +84,10 @@ void Fleet::drop(const std::string& name) {
   ops::log(ops::Level::kInfo, "a data plane is no longer there", {{"dataplane", name}});
   end(std::move(found->second));
   members_.erase(found);
+  const auto judged = health_of(name);
   heard_.erase(name);
   observer_.published(keys);
+  observer_.health(judged);
 }
 
 void Fleet::set(const std::string& key, std::optional<Service> service) {
@@ -140,6 +146,7 @@ void Fleet::held(Publisher& by, const DesiredState& state) {
   contacted_ = true;
   observer_.held(state);
   observer_.published(keys_of(by));
+  tell_unheard();
 }
 
 void Fleet::acknowledged(Publisher& by, const std::set<std::string>& keys,
@@ -177,11 +184,21 @@ std::set<std::string> Fleet::take_health(Heard& heard, const DataplaneStatus& st
   return changed;
 }
 
+std::set<std::string> Fleet::health_of(const std::string& name) const {
+  std::set<std::string> out;
+  const auto found = heard_.find(name);
+  if (found == heard_.end()) return out;
+  for (const auto& [key, view] : found->second.health) out.insert(key);
+  return out;
+}
+
 std::optional<plan::HealthView> Fleet::health(const std::string& key) const {
   std::optional<plan::HealthView> out;
   for (const auto& [name, heard] : heard_) {
     const auto found = heard.health.find(key);
     if (found == heard.health.end()) continue;
+    const auto by = members_.find(name);
+    if (by == members_.end() || by->second->reach() == Reach::kLost) continue;
     const auto& view = found->second;
     const bool worse =
         !out || uint64_t{view.usable} * out->ready < uint64_t{out->usable} * view.ready;
@@ -198,6 +215,8 @@ void Fleet::reached(Publisher& by) {
              {{"dataplane", by.name()}, {"reason", "DataPlaneLost"}});
   }
   observer_.published(keys_of(by));
+  observer_.health(health_of(by.name()));
+  tell_unheard();
   judge_loss();
 }
 
@@ -232,6 +251,13 @@ void Fleet::tell_failed() {
   if (all == failed_) return;
   failed_ = all;
   observer_.failed(std::move(all));
+}
+
+void Fleet::tell_unheard() {
+  const bool unheard = std::any_of(members_.begin(), members_.end(), [](const auto& each) {
+    return !each.second->contacted() && each.second->reach() != Reach::kLost;
+  });
+  if (std::exchange(unheard_, unheard) != unheard) observer_.unheard(unheard);
 }
 
 void Fleet::judge_loss() {

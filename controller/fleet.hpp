@@ -33,6 +33,9 @@ class FleetObserver {
   virtual void failed(std::vector<Failure> all) = 0;
   // health() of these keys may have changed.
   virtual void health(const std::set<std::string>& keys) = 0;
+  // Whether there is one that was not heard yet and is not given up: it may serve anything. Told
+  // after what the one that was heard last holds.
+  virtual void unheard(bool any) = 0;
   // No data plane answers any more, nor did for long (true), or one does again (false).
   virtual void lost(bool lost) = 0;
 };
@@ -53,7 +56,8 @@ class Fleet : public PublisherObserver {
   void stop();
   // Called when a member holds a higher epoch than ours; whoever still leads answers with raise().
   std::function<void(uint64_t held_epoch)> on_superseded;
-  // Goes on under this epoch, everywhere.
+  // Goes on under this epoch, everywhere; one that is not higher than ours moves only those that
+  // stopped.
   void raise(uint64_t epoch);
 
   // What is wanted under this key; nullopt: nothing. Cheap when nothing changes.
@@ -91,8 +95,10 @@ class Fleet : public PublisherObserver {
   void drop(const std::string& name);
   void end(std::unique_ptr<Publisher> member);
   std::set<std::string> take_health(Heard& heard, const DataplaneStatus& status);
+  std::set<std::string> health_of(const std::string& name) const;
   void tell_features();
   void tell_failed();
+  void tell_unheard();
   void judge_loss();
   void watch_emptiness();
   void touch(const std::string& key);
@@ -113,6 +119,7 @@ class Fleet : public PublisherObserver {
   bool contacted_ = false;
   bool empty_for_long_ = false;
   bool lost_ = false;
+  bool unheard_ = false;
 };
 
 }  // namespace lb::controller

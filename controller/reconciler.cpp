@@ -139,6 +139,8 @@ void Reconciler::published(const std::set<std::string>& keys) {
     } else {
       world_.published.erase(before);
     }
+    // Before anybody is planned who might get the address.
+    if (may_plan() && source_ready(key)) plan::claim_held(world_, allocator_, key);
     touch(key);
   }
 }
@@ -181,6 +183,11 @@ void Reconciler::health(const std::set<std::string>& keys) {
 
 void Reconciler::features(std::set<std::string> common) {
   world_.features = std::move(common);
+  touch_all();
+}
+
+void Reconciler::unheard(bool any) {
+  allocator_.hold_back(any);
   touch_all();
 }
 

@@ -70,6 +70,7 @@ class Reconciler : public sources::SourceSink, public sources::PoolSink, public 
   void features(std::set<std::string> common) override;
   void failed(std::vector<Failure> all) override;
   void health(const std::set<std::string>& keys) override;
+  void unheard(bool any) override;
   void lost(bool lost) override;
 
   // Every source has synced, and all is planned.

@@ -223,7 +223,8 @@ Allocation Allocator::allocate(const std::string& key, Claim wanted) {
   Holder& holder = holders_.at(key);
   const auto families = families_of(holder.claim);
   for (const Family family : {Family::kV4, Family::kV6}) {
-    if (std::find(families.begin(), families.end(), family) == families.end()) {
+    const bool wanted_now = std::find(families.begin(), families.end(), family) != families.end();
+    if (!wanted_now && !holding_back_) {
       drop(key, holder, family);
     }
   }
@@ -259,6 +260,7 @@ std::optional<Problem> Allocator::outside(const Holder& holder) const {
 
 std::optional<Problem> Allocator::settle_family(const std::string& key, Holder& holder,
                                                 Family family) {
+  if (holding_back_) return stay(key, holder, family);
   if (const auto requested = of_family(holder.claim.requested, family)) {
     auto problem = take(key, holder, *requested);
     if (problem) drop(key, holder, family);

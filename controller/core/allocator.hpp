@@ -72,6 +72,15 @@ class Allocator {
   // Gives everything of `key` back; its addresses are used again only when no other is free, until
   // end_quarantine().
   void release(const std::string& key);
+  // Makes `key`, that nobody plans any more, the holder of what it serves still, as far as that is
+  // in a pool and no one else's. Nothing for a key that holds or claims already.
+  void reserve(const std::string& key, const std::vector<IpAddress>& addresses);
+  bool held_by_other(const std::string& key, const IpAddress& address) const;
+
+  // While it holds back, nobody gets an address that is not in its status, held or served, and
+  // nobody moves away from one: a data plane that was not heard yet may serve any.
+  void hold_back(bool hold);
+  bool holding_back() const { return holding_back_; }
 
   void end_quarantine(const IpAddress& address);
   std::set<IpAddress> quarantined() const;
@@ -112,6 +121,8 @@ class Allocator {
   std::set<std::string> interested(const IpAddress& address) const;
   std::vector<std::string> winners(const std::string& key, const IpAddress& address) const;
   std::optional<Problem> settle_family(const std::string& key, Holder& holder, Family family);
+  std::optional<Problem> stay(const std::string& key, Holder& holder, Family family);
+  bool spoken_for(const IpAddress& address) const;
   std::optional<Problem> take(const std::string& key, Holder& holder, const IpAddress& address);
   std::optional<Problem> pick(const std::string& key, Holder& holder, Family family);
   std::optional<IpAddress> shared(const std::string& key, const Holder& holder, Family family,
@@ -141,6 +152,7 @@ class Allocator {
   std::set<std::string> waiting_;  // want more than they hold
   std::set<std::string> changed_;
   uint64_t releases_ = 0;
+  bool holding_back_ = false;
 };
 
 }  // namespace lb::plan

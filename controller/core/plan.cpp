@@ -113,7 +113,8 @@ class Planner {
 
   // The object is gone for good: what it held is free once nothing serves it any more.
   ServicePlan gone() {
-    if (!served()) allocator_.release(key_);
+    claim_held(world_, allocator_, key_);
+    if (!served() && !allocator_.holding_back()) allocator_.release(key_);
     return std::move(plan_);
   }
 
@@ -149,8 +150,12 @@ class Planner {
     trim(desired, world_.features, plan_.problems);
     normalise(desired);
     if (desired.ports.empty()) block_all();
+    if (allocation.problem && allocator_.holding_back()) return hold();
     if (allocation.problem || blocked()) return refuse(meta);
     plan_.desired = desired;
+    if (allocator_.holding_back() && gives_up_any(meta, allocation.addresses)) {
+      return std::move(plan_);
+    }
     report(meta, allocation.addresses, desired);
     return std::move(plan_);
   }
@@ -185,6 +190,24 @@ class Planner {
     if (still) plan_.desired = now;
   }
 
+  // Until every data plane was heard nothing is refused for want of an address.
+  ServicePlan hold() {
+    if (publication() == nullptr) return std::move(plan_);
+    const Service& now = *publication()->service;
+    const bool lost =
+        std::any_of(now.addresses.begin(), now.addresses.end(),
+                    [&](const IpAddress& each) { return allocator_.held_by_other(key_, each); });
+    if (!lost) plan_.desired = now;
+    return std::move(plan_);
+  }
+
+  static bool gives_up_any(const KubeMeta& meta, const std::vector<IpAddress>& kept) {
+    return std::any_of(meta.ingress.begin(), meta.ingress.end(), [&](const Ingress& ingress) {
+      const auto address = IpAddress::parse(ingress.ip);
+      return address && std::find(kept.begin(), kept.end(), *address) == kept.end();
+    });
+  }
+
   // An address that somebody else on the network answers for is left, unless clients know it.
   void give_up_conflicts(const KubeMeta& meta) {
     const auto failed = world_.failed.find(key_);
@@ -202,7 +225,7 @@ class Planner {
   ServicePlan refuse(const KubeMeta& meta) {
     StatusWish wish = refused_status(plan_.problems);
     // The old address stays in the status until nothing answers on it any more.
-    if (!served()) wish.ingress = std::vector<Ingress>{};
+    if (!served() && !allocator_.holding_back()) wish.ingress = std::vector<Ingress>{};
     add_patch(meta, wish);
     return std::move(plan_);
   }
@@ -240,7 +263,12 @@ class Planner {
 
   // Not ours (any more): nothing is served, and once nothing is, our marks come off.
   ServicePlan tear_down(const KubeMeta& meta) {
-    if (served()) {
+    claim_held(world_, allocator_, key_);
+    const bool unheard = allocator_.holding_back() && marked(meta);
+    if (served() || unheard) {
+      if (!served()) {
+        plan_.problems = {{"DataPlaneNotHeard", "a data plane was not heard yet: it may serve it"}};
+      }
       if (marked(meta)) {
         plan_.events.push_back({false, "DeletingLoadBalancer", "Deleting load balancer"});
       }
@@ -311,6 +339,24 @@ bool owned(const KubeMeta& meta, const Settings& settings) {
   return *meta.load_balancer_class == settings.load_balancer_class;
 }
 
+void claim_held(const World& world, Allocator& allocator, const std::string& key) {
+  const auto found = world.services.find(key);
+  auto held = served_of(world, key);
+  if (found != world.services.end()) {
+    const auto& service = found->second;
+    if (!service.kube) return;
+    if (owned(*service.kube, world.settings)) {
+      return allocator.claim(key, claim_of(world, service, allocator));
+    }
+    // A teardown that was begun before us: only the status says what it is about.
+    if (has(service.kube->finalizers, world.settings.finalizer)) {
+      const auto assigned = assigned_of(*service.kube, key, held, allocator);
+      held.insert(held.end(), assigned.begin(), assigned.end());
+    }
+  }
+  allocator.reserve(key, held);
+}
+
 ServicePlan plan_service(const World& world, Allocator& allocator, const std::string& key) {
   return Planner(world, allocator, key).run();
 }
@@ -318,13 +364,20 @@ ServicePlan plan_service(const World& world, Allocator& allocator, const std::st
 std::map<std::string, ServicePlan> plan_all(const World& world, Allocator& allocator,
                                             const Ready& ready) {
   const auto skipped = [&](const std::string& key) { return ready && !ready(key); };
-  for (const auto& [key, service] : world.services) {
-    if (service.kube && owned(*service.kube, world.settings) && !skipped(key)) {
-      allocator.claim(key, claim_of(world, service, allocator));
+  const auto mine = [&](const std::string& key) {
+    const auto found = world.services.find(key);
+    return found != world.services.end() && found->second.kube &&
+           owned(*found->second.kube, world.settings);
+  };
+  const auto order = oldest_first(world);
+  // What is ours first: whoever is known by an address keeps it against what only lingers.
+  for (const bool ours : {true, false}) {
+    for (const auto& key : order) {
+      if (mine(key) == ours && !skipped(key)) claim_held(world, allocator, key);
     }
   }
   std::map<std::string, ServicePlan> out;
-  for (const auto& key : oldest_first(world)) {
+  for (const auto& key : order) {
     if (!skipped(key)) out[key] = plan_service(world, allocator, key);
   }
   // Each round settles at least one contested address, so this ends; the bound is a seat belt.

@@ -110,6 +110,9 @@ using Ready = std::function<bool(const std::string& key)>;
 std::map<std::string, ServicePlan> plan_all(const World& world, Allocator& allocator,
                                             const Ready& ready = {});
 
+// Before a key is planned: makes what it claims, or serves still without being ours, nobody else's.
+void claim_held(const World& world, Allocator& allocator, const std::string& key);
+
 // Whether this controller is the one that answers for the Service.
 bool owned(const KubeMeta& meta, const Settings& settings);
 

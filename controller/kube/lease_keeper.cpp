@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <iterator>
 #include <sstream>
 
 #include "common/ops/log.hpp"
@@ -75,11 +76,12 @@ void LeaseKeeper::run() {
   for (;;) {
     try_once();
     tell();
+    answer_rechecks();
     const Woken woken = wait();
     if (woken == Woken::kToStop) break;
     // A pause that was longer than it should have been counts too.
     tell();
-    if (woken == Woken::kToRecheck) answer_recheck();
+    if (woken == Woken::kToRecheck) begin_recheck();
   }
   resign();
 }
@@ -87,22 +89,24 @@ void LeaseKeeper::run() {
 void LeaseKeeper::recheck(std::function<void(bool leading)> done) {
   {
     const std::lock_guard lock(mutex_);
-    recheck_ = std::move(done);
+    asked_.push_back(std::move(done));
   }
   wake_.notify_all();
 }
 
-void LeaseKeeper::answer_recheck() {
-  std::function<void(bool)> done;
-  {
-    const std::lock_guard lock(mutex_);
-    done = std::exchange(recheck_, nullptr);
-  }
+void LeaseKeeper::begin_recheck() {
+  const std::lock_guard lock(mutex_);
+  std::move(asked_.begin(), asked_.end(), std::back_inserter(rechecks_));
+  asked_.clear();
   election_.refused();
-  try_once();
-  tell();
-  // An answer that did not come proves nothing.
-  if (done) done(told_leading_ && !election_.must_read());
+}
+
+// An answer that did not come proves nothing: neither that we lead, nor that somebody else does.
+void LeaseKeeper::answer_rechecks() {
+  if (told_leading_ && election_.must_read()) return;
+  for (const auto& done : std::exchange(rechecks_, {})) {
+    if (done) done(told_leading_);
+  }
 }
 
 // Whoever waits looks a little later each time than the others do.
@@ -111,9 +115,9 @@ LeaseKeeper::Woken LeaseKeeper::wait() {
   const auto pause = std::chrono::milliseconds(
       static_cast<int64_t>(static_cast<double>(options_.election.retry_ms) * (1 + jitter)));
   std::unique_lock lock(mutex_);
-  wake_.wait_for(lock, pause, [this] { return stopping_ || recheck_; });
+  wake_.wait_for(lock, pause, [this] { return stopping_ || !asked_.empty(); });
   if (stopping_) return Woken::kToStop;
-  return recheck_ ? Woken::kToRecheck : Woken::kInTime;
+  return asked_.empty() ? Woken::kInTime : Woken::kToRecheck;
 }
 
 void LeaseKeeper::try_once() {

@@ -16,6 +16,7 @@
 #include <random>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "controller/core/election.hpp"
 #include "controller/kube/http_client.hpp"
@@ -48,7 +49,8 @@ class LeaseKeeper {
   // Idempotent; `give_up` false leaves the Lease to run out, as a crash would.
   void stop(bool give_up = true);
 
-  // Reads the Lease now, and says on this object's thread whether we still lead.
+  // Reads the Lease now, and says on this object's thread whether we still lead. A server that does
+  // not answer is asked again, until it does or the leadership has run out.
   void recheck(std::function<void(bool leading)> done);
 
   const LeaseCounters& counters() const { return counters_; }
@@ -64,7 +66,8 @@ class LeaseKeeper {
   void tell();
   enum class Woken : uint8_t { kInTime, kToRecheck, kToStop };
   Woken wait();
-  void answer_recheck();
+  void begin_recheck();
+  void answer_rechecks();
   void resign();
   HttpClient& client();
   std::string path() const;
@@ -75,11 +78,12 @@ class LeaseKeeper {
   std::mt19937_64 random_{std::random_device{}()};
   bool told_leading_ = false;
   bool complained_ = false;
+  std::vector<std::function<void(bool)>> rechecks_;  // under way
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::string holder_;  // guarded by mutex_, as are the next four
-  std::function<void(bool)> recheck_;
+  std::vector<std::function<void(bool)>> asked_;
   std::unique_ptr<HttpClient> client_;
   bool stopping_ = false;
   bool give_up_ = true;

@@ -12,11 +12,12 @@ using testing::HasSubstr;
 
 class Candidate {
  public:
-  Candidate(FakeLeaseServer& server, std::string name)
+  Candidate(FakeLeaseServer& server, std::string name, uint32_t lease_s = 1,
+            uint64_t renew_ms = 400)
       : keeper({.make_client = [&server] { return std::make_unique<FakeLeaseClient>(server); },
                 .ns = "ns",
                 .name = "lease",
-                .election = {std::move(name), 1, 400, 20},
+                .election = {std::move(name), lease_s, renew_ms, 20},
                 .on_leading = [this](std::optional<uint64_t> epoch) { note(epoch); }}) {}
 
   std::vector<std::optional<uint64_t>> heard() {
@@ -136,6 +137,37 @@ TEST_F(LeaseKeeperTest, ARecheckReadsTheLeaseAtOnce) {
   one.keeper.recheck([&](bool leading) { answer = leading; });
   ASSERT_TRUE(one.waits_for([&] { return answer == 1; }));
   server.put({"thief", 60, 9, "a", "r"});
+  one.keeper.recheck([&](bool leading) { answer = leading; });
+  ASSERT_TRUE(one.waits_for([&] { return answer == 0; }));
+}
+
+TEST_F(LeaseKeeperTest, ARecheckGoesOnUntilTheServerAnswers) {
+  Candidate patient{server, "patient", 120, 60'000};
+  patient.keeper.start();
+  ASSERT_TRUE(patient.waits_for([&] { return patient.leads(); }));
+  server.set_mood(FakeLeaseServer::Mood::kRefuses);
+  std::atomic<int> answer{-1};
+  patient.keeper.recheck([&](bool leading) { answer = leading; });
+  ASSERT_TRUE(patient.waits_for([&] { return patient.keeper.counters().failures > 3; }));
+  EXPECT_EQ(answer, -1) << "nothing is proved yet";
+  server.set_mood(FakeLeaseServer::Mood::kWell);
+  ASSERT_TRUE(patient.waits_for([&] { return answer == 1; }));
+}
+
+TEST_F(LeaseKeeperTest, EveryRecheckIsAnswered) {
+  Candidate patient{server, "patient", 120, 60'000};
+  patient.keeper.start();
+  ASSERT_TRUE(patient.waits_for([&] { return patient.leads(); }));
+  std::atomic<int> answers{0};
+  for (int i = 0; i < 20; ++i) patient.keeper.recheck([&](bool leading) { answers += leading; });
+  ASSERT_TRUE(patient.waits_for([&] { return answers == 20; })) << answers;
+}
+
+TEST_F(LeaseKeeperTest, ARecheckEndsWithTheLeadership) {
+  one.keeper.start();
+  ASSERT_TRUE(one.waits_for([&] { return one.leads(); }));
+  server.set_mood(FakeLeaseServer::Mood::kRefuses);
+  std::atomic<int> answer{-1};
   one.keeper.recheck([&](bool leading) { answer = leading; });
   ASSERT_TRUE(one.waits_for([&] { return answer == 0; }));
 }

@@ -23,6 +23,7 @@ class Observer : public FleetObserver {
   void features(std::set<std::string> all) override { common = std::move(all); }
   void failed(std::vector<Failure> all) override { failures = std::move(all); }
   void health(const std::set<std::string>& keys) override { sick.insert(keys.begin(), keys.end()); }
+  void unheard(bool any) override { unheards.push_back(any); }
   void lost(bool lost) override { losses.push_back(lost); }
 
   std::vector<DesiredState> found;
@@ -30,6 +31,7 @@ class Observer : public FleetObserver {
   std::set<std::string> common;
   std::vector<Failure> failures;
   std::vector<bool> losses;
+  std::vector<bool> unheards;
   std::set<std::string> sick;
 };
 
@@ -148,6 +150,27 @@ TEST_F(FleetTest, HealthIsThatOfTheMemberThatSeesItWorst) {
       << "another life of it knows nothing yet";
 }
 
+TEST_F(FleetTest, HealthOfALostMemberCountsNoMoreUntilItAnswers) {
+  const std::string head = R"({"key":"a","ports":[{"backends":[{"state":"ready","health":)";
+  second.services = head + R"("down","backend":"10.0.0.1:80","reason":"Refused"}]}]})";
+  fleet.list({at("one", first), at("two", second)});
+  fleet.start();
+  ASSERT_TRUE(until([&] { return fleet.health("a") && fleet.health("a")->hopeless(); }));
+  observer.sick.clear();
+  first.features += R"(,"protocol=udp")";
+  const auto reach = [&] { return fleet.members().at("two")->reach(); };
+  ASSERT_TRUE(until([&] {
+    first.tell_polls();
+    return reach() == plan::Reach::kLost;
+  }));
+  EXPECT_FALSE(fleet.health("a"));
+  EXPECT_THAT(observer.sick, ElementsAre("a"));
+  observer.sick.clear();
+  second.tell_polls();
+  ASSERT_TRUE(until([&] { return reach() == plan::Reach::kAnswers && fleet.health("a"); }));
+  EXPECT_THAT(observer.sick, ElementsAre("a"));
+}
+
 TEST_F(FleetTest, IsLostOnlyWhenAllAre) {
   fleet.list({nowhere("one"), nowhere("two")});
   fleet.start();
@@ -156,6 +179,19 @@ TEST_F(FleetTest, IsLostOnlyWhenAllAre) {
   fleet.list({nowhere("one"), at("two", second)});
   ASSERT_TRUE(until([&] { return observer.losses.size() == 2; }));
   EXPECT_FALSE(observer.losses.back());
+}
+
+TEST_F(FleetTest, AMemberIsUnheardUntilItAnswersOrIsGivenUp) {
+  fleet.list({at("one", first), nowhere("two")});
+  fleet.start();
+  EXPECT_THAT(observer.unheards, ElementsAre(true));
+  ASSERT_TRUE(until([&] { return fleet.contacted(); }));
+  EXPECT_THAT(observer.unheards, SizeIs(1)) << "one of two was heard";
+  ASSERT_TRUE(until([&] { return observer.unheards.size() == 2; }));
+  EXPECT_EQ(fleet.members().at("two")->reach(), plan::Reach::kLost);
+  fleet.list({at("one", first), at("two", second)});
+  ASSERT_TRUE(until([&] { return observer.unheards.size() == 4; }));
+  EXPECT_THAT(observer.unheards, ElementsAre(true, false, true, false));
 }
 
 TEST_F(FleetTest, AnEmptyFleetIsLostInTheEnd) {
@@ -191,6 +227,16 @@ TEST_F(FleetTest, AskedOncePublisherIsOutbidAllGoOnUnderTheHigherEpoch) {
   ASSERT_TRUE(
       until([&] { return first.held.version.epoch == 51 && second.held.version.epoch == 51; }));
   EXPECT_EQ(higher, 50u);
+}
+
+TEST_F(FleetTest, ALowerEpochThanOursIsNotGoneBackTo) {
+  fleet.list({at("one", first), at("two", second)});
+  fleet.start(7);
+  ASSERT_TRUE(until([&] { return first.writes.size() == 1 && second.writes.size() == 1; }));
+  fleet.raise(90);
+  fleet.raise(60);
+  ASSERT_TRUE(
+      until([&] { return first.held.version.epoch == 90 && second.held.version.epoch == 90; }));
 }
 
 TEST_F(FleetTest, BeginsAnewAfterAStop) {
