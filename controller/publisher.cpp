@@ -75,14 +75,14 @@ ServicePtr Publisher::held(const std::string& key) const { return find(held_, ke
 void Publisher::note_error(const Error& error) {
   ++counters_.errors;
   last_error_ = error.message;
-  if (std::exchange(complained_, true)) return;
+  if (std::exchange(complaint_, error.code) == error.code) return;
   ops::log(ops::Level::kWarning, "a data plane cannot be reached: " + error.message,
            {{"dataplane", name()}, {"reason", error.code}});
 }
 
 void Publisher::heard() {
   last_heard_ = Clock::now();
-  if (std::exchange(complained_, false)) {
+  if (!std::exchange(complaint_, {}).empty()) {
     ops::log(ops::Level::kInfo, "the data plane answers again", {{"dataplane", name()}});
   }
   set_reach(Reach::kAnswers);

@@ -169,7 +169,7 @@ class Publisher {
   bool whole_ = true;  // the next change must be a PUT
   bool scheduled_ = false;
   bool in_flight_ = false;
-  bool complained_ = false;
+  std::string complaint_;  // the reason that was logged last; empty: it answers
   bool stopped_ = false;
   const std::shared_ptr<bool> gone_ = std::make_shared<bool>(false);
 };
