@@ -6,7 +6,7 @@ LOG: the API server's audit log, JSON lines (audit_policy.yaml). OBJECTS: `kubec
 roles, cluster roles and their bindings. Exit 1 for a right that nobody used, for a refusal (403) while
 the rights were there, and for a log in which nobody asked anything; --unused lists rights that a run
 need not use. Rights go before the pods that use them when a manifest is deleted: refusals between a
-deletion and the creation that follows are no fault.
+deletion and the creation that follows are no fault, nor those of an API server that has just started.
 """
 import argparse
 import json
@@ -86,6 +86,11 @@ def excused(at, gaps):
     return any(begin <= at and (end is None or at <= end) for begin, end in gaps)
 
 
+def server_is_starting(event):
+    """An API server that has not read its own roles yet refuses everybody."""
+    return '"system:discovery" not found' in event.get("responseStatus", {}).get("message", "")
+
+
 def judge(events, rights, namespace, unused=()):
     """Sentences about what is wrong, and a line of figures."""
     prefix = f"system:serviceaccount:{namespace}:"
@@ -96,7 +101,7 @@ def judge(events, rights, namespace, unused=()):
         reference = event["objectRef"]
         what = (reference.get("apiGroup", ""), resource_of(reference), event["verb"])
         code = event.get("responseStatus", {}).get("code", 0)
-        if code == 403 and not excused(moment(event), gaps):
+        if code == 403 and not excused(moment(event), gaps) and not server_is_starting(event):
             refused.add((event["user"]["username"].removeprefix(prefix), *what[1:], event["requestReceivedTimestamp"]))
         elif code < 400:
             used[what] = used.get(what, 0) + 1

@@ -86,6 +86,11 @@ class AuditTest(unittest.TestCase):
                       changed("create", "clusterrolebindings", 90, code=201), asked("list", "services", 96, code=403)]
         self.assertEqual(len(judged(log)), 2)
 
+    def test_refusals_of_a_server_that_has_not_read_its_own_roles_are_no_fault(self):
+        early = asked("list", "services", 65, code=403)
+        early["responseStatus"]["message"] = 'RBAC: [clusterrole.rbac.authorization.k8s.io "system:discovery" not found]'
+        self.assertEqual(judged(USED + [early]), [])
+
     def test_a_deletion_that_did_not_happen_excuses_nothing(self):
         log = USED + [changed("delete", "clusterroles", 60, code=404), asked("list", "services", 65, code=403)]
         self.assertEqual(len(judged(log)), 1)
