@@ -26,7 +26,8 @@ std::string service_of(std::string_view target) {
 }  // namespace
 
 net::HttpResponse answer_admin(const net::HttpRequest& request, const Reconciler& reconciler,
-                               const Fleet& fleet, const Observe& observe) {
+                               const Fleet& fleet, const Observe& observe,
+                               const Leader& elsewhere) {
   const std::string_view target = request.target;
   if (target.substr(0, target.find('?')) != kExplain) return observe(request);
   if (request.method != "GET") return refuse(405, "Method", "GET only");
@@ -34,7 +35,7 @@ net::HttpResponse answer_admin(const net::HttpRequest& request, const Reconciler
   if (name.empty()) return refuse(400, "Query", "name a service: /v1/explain?service=NAME");
   const auto key = find_service(name, reconciler);
   if (!key) return refuse(404, "NotFound", "no service is called " + name);
-  return net::json_response(200, explain(*key, reconciler, fleet));
+  return net::json_response(200, explain(*key, reconciler, fleet, elsewhere));
 }
 
 }  // namespace lb::controller

@@ -15,8 +15,12 @@ constexpr char kExamples[] =
     "  empalme-controller --source kubernetes --pool 192.0.2.10-192.0.2.20\n"
     "  empalme-controller --source kubernetes --pool auto --claim-unclassed\n"
     "  empalme-controller --source file:lb.yaml --dataplane unix:/run/empalme/dataplane.sock\n"
+    "  empalme-controller --source docker      containers that ask for it by label\n"
+    "  empalme-controller --source consul      instances that ask for it by tag\n"
     "  empalme-controller validate lb.yaml     say what is wrong with a file, and where\n"
     "  empalme-controller uninstall            free every Service of a cluster from our marks\n";
+
+constexpr char kDockerSocket[] = "unix:/var/run/docker.sock";
 
 // The flags as typed, before they are judged.
 struct Typed {
@@ -26,7 +30,7 @@ struct Typed {
   std::string observe;
   std::string admin;
   std::string lease;
-  std::string file;
+  Validate validate;
   Config config;
 };
 
@@ -37,7 +41,11 @@ std::string default_dataplane() {
 void add_service_flags(CLI::App& app, Typed& typed) {
   Config& config = typed.config;
   config.load_balancer_class = plan::kDefaultClass;
-  app.add_option("--source", typed.sources, "kubernetes or file:PATH; may be repeated")
+  app.add_option("--source", typed.sources,
+                 "kubernetes, file:PATH, docker (docker:unix:/PATH, docker:tcp:HOST:PORT; "
+                 "default: /var/run/docker.sock) or consul (consul:HOST:PORT, "
+                 "consul:https:HOST:PORT, consul:unix:/PATH; default: 127.0.0.1:8500); may be "
+                 "repeated, and a file changes services of those before it")
       ->envname("EMPALME_SOURCE")
       ->delimiter(',')
       ->take_all()
@@ -62,6 +70,10 @@ void add_service_flags(CLI::App& app, Typed& typed) {
       ->delimiter(',')
       ->take_all()
       ->allow_extra_args(false);
+  app.add_flag("--strict-endpoints", config.strict_endpoints,
+               "Send connections only to addresses of Pods of the Service's namespace, whatever "
+               "its EndpointSlices say; needs list and watch on pods")
+      ->envname("EMPALME_STRICT_ENDPOINTS");
 }
 
 void add_dataplane_flags(CLI::App& app, Typed& typed) {
@@ -94,6 +106,44 @@ void add_dataplane_flags(CLI::App& app, Typed& typed) {
       ->envname("EMPALME_TLS_SECRET");
 }
 
+void add_docker_flags(CLI::App& app, Typed& typed) {
+  Config& config = typed.config;
+  app.add_option("--docker-tls-cert", config.docker_tls.certificate,
+                 "Our certificate (PEM), for --source docker:tcp:HOST:PORT")
+      ->envname("EMPALME_DOCKER_TLS_CERT");
+  app.add_option("--docker-tls-key", config.docker_tls.key, "Its key (PEM)")
+      ->envname("EMPALME_DOCKER_TLS_KEY");
+  app.add_option("--docker-tls-ca", config.docker_tls.authority,
+                 "Who signs the Docker daemon's certificate (PEM)")
+      ->envname("EMPALME_DOCKER_TLS_CA");
+  app.add_option("--docker-tls-server-name", config.docker_tls_server_name,
+                 "The DNS name that the daemon's certificate must be for; default: its address")
+      ->envname("EMPALME_DOCKER_TLS_SERVER_NAME");
+}
+
+void add_consul_flags(CLI::App& app, ConsulFlags& consul) {
+  const auto flag = [&app](const char* name, auto& value, const char* help, const char* variable) {
+    app.add_option(name, value, help)->envname(variable);
+  };
+  flag("--consul-ca", consul.tls.authority,
+       "Who signs the agent's certificate (PEM), for --source consul:https:HOST:PORT",
+       "EMPALME_CONSUL_CA");
+  flag("--consul-cert", consul.tls.certificate,
+       "Our certificate (PEM), where the agent wants to see one", "EMPALME_CONSUL_CERT");
+  flag("--consul-key", consul.tls.key, "Its key (PEM)", "EMPALME_CONSUL_KEY");
+  flag("--consul-server-name", consul.server_name,
+       "The DNS name that the agent's certificate must be for; default: its address",
+       "EMPALME_CONSUL_SERVER_NAME");
+  flag("--consul-token-file", consul.token_file,
+       "A file with the ACL token; it needs service:read and node:read",
+       "EMPALME_CONSUL_TOKEN_FILE");
+  flag("--consul-datacenter", consul.datacenter, "Default: the agent's own",
+       "EMPALME_CONSUL_DATACENTER");
+  app.add_flag("--consul-token-in-clear", consul.token_in_clear,
+               "Send the token over plain TCP to an address that is not loopback")
+      ->envname("EMPALME_CONSUL_TOKEN_IN_CLEAR");
+}
+
 void add_own_flags(CLI::App& app, Typed& typed) {
   Config& config = typed.config;
   app.add_option("--kubeconfig", config.kubeconfig,
@@ -118,32 +168,67 @@ void add_own_flags(CLI::App& app, Typed& typed) {
       ->capture_default_str();
 }
 
+Status judge_docker_source(Config& config, const std::string& source) {
+  if (config.docker) return Error{"Flag", "--source docker may be given once"};
+  const std::string where =
+      source == "docker" ? kDockerSocket : source.substr(std::string_view("docker:").size());
+  auto address = net::parse_socket_address(where);
+  if (!address) return Error{"Flag", "--source " + source + ": " + address.error().message};
+  config.docker = std::move(address).value();
+  return Done{};
+}
+
+Status judge_docker(const Config& config) {
+  const auto* tcp = config.docker ? std::get_if<Endpoint>(&*config.docker) : nullptr;
+  const bool tls = config.docker_tls.any();
+  if (tls && !config.docker_tls.all()) {
+    return Error{"Flag", "--docker-tls-cert, --docker-tls-key and --docker-tls-ca belong together"};
+  }
+  if (tls && tcp == nullptr) {
+    return Error{"Flag", "--docker-tls-cert is for --source docker:tcp:HOST:PORT"};
+  }
+  if (tls || tcp == nullptr || tcp->address.is_loopback()) return Done{};
+  return Error{"Flag",
+               "--source docker:tcp: needs --docker-tls-cert, --docker-tls-key and "
+               "--docker-tls-ca, but for a loopback address"};
+}
+
 Status judge_sources(Typed& typed) {
   for (const auto& source : typed.sources) {
     if (source == "kubernetes") {
       typed.config.kubernetes = true;
     } else if (source.starts_with("file:") && source.size() > 5) {
-      typed.config.files.push_back(source.substr(5));
+      auto& files = typed.config.files;
+      if (std::find(files.begin(), files.end(), source.substr(5)) != files.end()) {
+        return Error{"Flag", "--source " + source + " is given twice"};
+      }
+      files.push_back(source.substr(5));
+    } else if (source == "docker" || source.starts_with("docker:")) {
+      if (const auto sound = judge_docker_source(typed.config, source); !sound) return sound;
+    } else if (source == "consul" || source.starts_with("consul:")) {
+      if (const auto sound = read_consul_source(source, typed.config.consul); !sound) return sound;
     } else {
-      return Error{"Flag", "--source takes kubernetes or file:PATH, not '" + source + "'"};
+      return Error{"Flag",
+                   "--source takes kubernetes, docker, consul or file:PATH, not '" + source + "'"};
     }
   }
-  if (typed.config.files.size() > 1) {
-    return Error{"Flag", "--source file: may be given once; put all services into that file"};
+  if (typed.config.strict_endpoints && !typed.config.kubernetes) {
+    return Error{"Flag", "--strict-endpoints needs --source kubernetes"};
   }
   if (typed.sources.empty()) {
-    return Error{"Flag", "--source is needed: kubernetes or file:PATH (see --help)"};
+    return Error{"Flag",
+                 "--source is needed: kubernetes, docker, consul or file:PATH (see --help)"};
   }
-  return Done{};
+  if (const auto sound = judge_consul(typed.config.consul); !sound) return sound;
+  return judge_docker(typed.config);
 }
 
 Status judge_pools(Typed& typed) {
   for (const auto& text : typed.pools) {
     auto range = text == "auto" ? auto_pool() : AddressRange::parse(text);
     if (!range) return Error{"Flag", "--pool " + text + ": " + range.error().message};
-    for (const auto& end : {range->first, range->last}) {
-      const auto why = refuse_address(end, AddressUse::kListener, true);
-      if (why) return Error{"Flag", "--pool " + text + ": " + *why};
+    if (const auto why = plan::refuse_range(*range)) {
+      return Error{"Flag", "--pool " + text + ": " + *why};
     }
     typed.config.pools.push_back(*range);
   }
@@ -261,9 +346,15 @@ Command parse_command_line(int argc, const char* const* argv) {
   Typed typed;
   add_service_flags(app, typed);
   add_dataplane_flags(app, typed);
+  add_docker_flags(app, typed);
+  add_consul_flags(app, typed.config.consul);
   add_own_flags(app, typed);
   auto* validate = app.add_subcommand("validate", "check a configuration file");
-  validate->add_option("FILE", typed.file, "YAML or JSON, '-' for standard input")->required();
+  validate
+      ->add_option("FILE", typed.validate.files,
+                   "YAML or JSON, '-' for standard input; each is laid over those before it")
+      ->required();
+  validate->add_flag("--show", typed.validate.show, "Print what would be served");
   auto* uninstall =
       app.add_subcommand("uninstall", "take our finalizers and status off every Service");
   uninstall->add_option("--kubeconfig", typed.config.kubeconfig, "How to reach the cluster");
@@ -274,7 +365,7 @@ Command parse_command_line(int argc, const char* const* argv) {
     const int code = app.exit(stop, out, err);
     return Exit{code == 0 ? 0 : 2, out.str() + err.str()};
   }
-  if (validate->parsed()) return Validate{typed.file};
+  if (validate->parsed()) return typed.validate;
   if (uninstall->parsed()) return Uninstall{typed.config.kubeconfig};
   if (const auto sound = judge(typed); !sound) return Exit{2, sound.error().message + "\n"};
   return typed.config;

@@ -13,16 +13,22 @@
 #include "common/model/result.hpp"
 #include "common/net/socket_address.hpp"
 #include "common/net/tls.hpp"
+#include "controller/consul_flags.hpp"
 
 namespace lb::controller {
 
 struct Config {
-  std::vector<std::string> files;  // of file sources
+  std::vector<std::string> files;  // laid over one another, the first lowest
   bool kubernetes = false;
+  std::optional<net::SocketAddress> docker;  // nullopt: no source
+  net::TlsFiles docker_tls;                  // for a daemon over TCP
+  std::string docker_tls_server_name;        // empty: its address
+  ConsulFlags consul;
   std::vector<AddressRange> pools;
   std::string load_balancer_class;
   bool claim_unclassed = false;
   std::set<std::string> privileged;  // namespaces
+  bool strict_endpoints = false;     // only addresses of Pods are backends
   std::vector<net::SocketAddress> dataplanes;
   std::string dataplane_service;                      // NAMESPACE/NAME; empty: none are looked for
   net::TlsFiles tls;                                  // for a data plane over TCP
@@ -39,7 +45,8 @@ struct Config {
 };
 
 struct Validate {
-  std::string file;
+  std::vector<std::string> files;  // laid over one another, the first lowest
+  bool show = false;               // print what they make together
 };
 struct Uninstall {
   std::string kubeconfig;

@@ -1,7 +1,6 @@
 #include "controller/dataplane_json.hpp"
 
-#include <nlohmann/json.hpp>
-
+#include "common/model/json.hpp"
 #include "common/model/json_lookup.hpp"
 
 namespace lb::controller {

@@ -1,7 +1,8 @@
 #include "controller/explain.hpp"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
+
+#include "common/model/json.hpp"
 
 namespace lb::controller {
 namespace {
@@ -125,16 +126,18 @@ Json conditions_of(const KubeMeta& meta) {
 
 std::optional<std::string> find_service(const std::string& name, const Reconciler& reconciler) {
   const auto& world = reconciler.world();
-  for (const std::string& key :
-       {name, "kubernetes/" + name, "kubernetes/default/" + name, "file/" + name}) {
+  for (const std::string& key : {name, "kubernetes/" + name, "kubernetes/default/" + name,
+                                 "file/" + name, "docker/" + name, "consul/" + name}) {
     if (world.services.contains(key) || world.published.contains(key)) return key;
   }
   return std::nullopt;
 }
 
-std::string explain(const std::string& key, const Reconciler& reconciler, const Fleet& fleet) {
+std::string explain(const std::string& key, const Reconciler& reconciler, const Fleet& fleet,
+                    const std::optional<std::string>& elsewhere) {
   const auto& world = reconciler.world();
-  Json out{{"service", key}};
+  Json out{{"service", key}, {"leading", !elsewhere}};
+  if (elsewhere) out["leader"] = *elsewhere;
   const auto found = world.services.find(key);
   out["exists"] = found != world.services.end();
   if (found != world.services.end()) {

@@ -16,7 +16,9 @@ namespace lb::controller {
 // The key that `name` means; nullopt: nothing known or held has it.
 std::optional<std::string> find_service(const std::string& name, const Reconciler& reconciler);
 
-// JSON; `key` from find_service().
-std::string explain(const std::string& key, const Reconciler& reconciler, const Fleet& fleet);
+// JSON; `key` from find_service(). `elsewhere` is who leads where this controller does not: it
+// knows what the sources say, and nothing of what has become of it.
+std::string explain(const std::string& key, const Reconciler& reconciler, const Fleet& fleet,
+                    const std::optional<std::string>& elsewhere = {});
 
 }  // namespace lb::controller

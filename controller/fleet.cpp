@@ -32,6 +32,7 @@ void Fleet::list(std::vector<Publisher::Target> members) {
   tell_features();
   tell_failed();
   tell_unheard();
+  tell_some_lost();
   watch_emptiness();
 }
 
@@ -52,7 +53,7 @@ void Fleet::stop() {
   heard_.clear();
   features_.clear();
   failed_.clear();
-  contacted_ = empty_for_long_ = lost_ = unheard_ = false;
+  contacted_ = empty_for_long_ = lost_ = unheard_ = some_lost_ = false;
 }
 
 // Its last callbacks come first, and may come when we are gone.
@@ -217,6 +218,7 @@ void Fleet::reached(Publisher& by) {
   observer_.published(keys_of(by));
   observer_.health(health_of(by.name()));
   tell_unheard();
+  tell_some_lost();
   judge_loss();
 }
 
@@ -258,6 +260,13 @@ void Fleet::tell_unheard() {
     return !each.second->contacted() && each.second->reach() != Reach::kLost;
   });
   if (std::exchange(unheard_, unheard) != unheard) observer_.unheard(unheard);
+}
+
+void Fleet::tell_some_lost() {
+  const bool any = std::any_of(members_.begin(), members_.end(), [](const auto& each) {
+    return each.second->reach() == Reach::kLost;
+  });
+  if (std::exchange(some_lost_, any) != any) observer_.some_lost(any);
 }
 
 void Fleet::judge_loss() {

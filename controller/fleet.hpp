@@ -36,6 +36,8 @@ class FleetObserver {
   // Whether there is one that was not heard yet and is not given up: it may serve anything. Told
   // after what the one that was heard last holds.
   virtual void unheard(bool any) = 0;
+  // Whether one is given up: it may serve still what it held.
+  virtual void some_lost(bool any) = 0;
   // No data plane answers any more, nor did for long (true), or one does again (false).
   virtual void lost(bool lost) = 0;
 };
@@ -99,6 +101,7 @@ class Fleet : public PublisherObserver {
   void tell_features();
   void tell_failed();
   void tell_unheard();
+  void tell_some_lost();
   void judge_loss();
   void watch_emptiness();
   void touch(const std::string& key);
@@ -120,6 +123,7 @@ class Fleet : public PublisherObserver {
   bool empty_for_long_ = false;
   bool lost_ = false;
   bool unheard_ = false;
+  bool some_lost_ = false;
 };
 
 }  // namespace lb::controller

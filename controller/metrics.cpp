@@ -32,6 +32,7 @@ void add_reconciler_metrics(Metrics& out, const Reconciler& reconciler) {
   counter(out, "patch_failures_total", "Writes that were refused", counters.patch_failures);
   counter(out, "events_total", "Events sent", counters.events);
   gauge(out, "services", "Services known", reconciler.world().services.size());
+  gauge(out, "services_pending", "Services that wait to be planned", reconciler.pending());
   gauge(out, "sources_stale", "Sources that cannot be followed now", reconciler.stale_sources());
   gauge(out, "addresses_assigned", "Addresses in use", usage.assigned);
   gauge(out, "addresses_quarantined", "Addresses that rest after use", usage.quarantined);
@@ -152,6 +153,8 @@ void add_secret_metrics(Metrics& out, const kube::SecretCounters& counters,
           counters.conflicts);
   counter(out, "tls_secret_failures_total", "Reads and writes of them that failed",
           counters.failures);
+  gauge(out, "tls_authority_lost", "1: the Secret that signs is gone, and nothing is renewed",
+        counters.authority_lost ? 1 : 0);
   counter(out, "tls_reloads_total", "Certificates taken into use", identity.reloads());
   counter(out, "tls_reload_failures_total", "Certificates that could not be used",
           identity.reload_failures());
@@ -165,6 +168,17 @@ void add_writer_metrics(Metrics& out, const kube::ApiWriterCounters& counters) {
   counter(out, "api_writes_dropped_total",
           "Writes dropped: events of which too many waited, or what a leadership that ended left",
           counters.dropped);
+}
+
+void add_api_error_metrics(Metrics& out, const kube::ApiErrors& errors) {
+  ops::Metric metric{std::string(kPrefix) + "api_errors_total",
+                     "Requests to the API server without the answer that was hoped for, by kind.",
+                     ops::MetricType::kCounter,
+                     {}};
+  for (size_t kind = 0; kind < kube::ApiErrors::kKinds.size(); ++kind) {
+    metric.samples.push_back({number(errors.of(kind)), {{"kind", kube::ApiErrors::kKinds[kind]}}});
+  }
+  out.push_back(std::move(metric));
 }
 
 void add_server_metrics(Metrics& out, const net::HttpServerCounters& observe) {
@@ -186,6 +200,33 @@ void add_file_metrics(Metrics& out, const std::vector<const sources::FileSource*
   counter(out, "file_errors_total", "Times a file could not be read or was wrong", errors);
   counter(out, "name_failures_total", "Questions for a backend's name that failed", failures);
   gauge(out, "names_unresolved", "Names of backends without an answer now", unresolved);
+}
+
+void add_consul_metrics(Metrics& out, const sources::ConsulSource& consul) {
+  const auto& counters = consul.counters();
+  gauge(out, "consul_services", "Services of Consul that are followed", consul.services());
+  gauge(out, "consul_instances", "Instances of these", consul.instances());
+  counter(out, "consul_catalogues_total", "Catalogues read", counters.catalogues);
+  counter(out, "consul_reads_total", "Answers about one service", counters.reads);
+  counter(out, "consul_index_resets_total", "Indexes of Consul's that went backwards",
+          counters.resets);
+  counter(out, "consul_errors_total", "Times Consul could not be followed", counters.errors);
+  counter(out, "consul_unread_total", "Instances that could not be read, each time",
+          counters.unread);
+  counter(out, "consul_doubts_total", "Times losses were not believed for a while",
+          counters.doubts);
+}
+
+void add_docker_metrics(Metrics& out, const sources::DockerSource& docker) {
+  const auto& counters = docker.counters();
+  gauge(out, "docker_containers", "Containers that ask to be served", docker.containers());
+  counter(out, "docker_events_total", "Events about containers", counters.events);
+  counter(out, "docker_lists_total", "Lists of all containers taken", counters.lists);
+  counter(out, "docker_reads_total", "Single containers asked for", counters.reads);
+  counter(out, "docker_errors_total", "Times the Docker daemon could not be followed",
+          counters.errors);
+  counter(out, "docker_unread_total", "Containers that could not be read, each time",
+          counters.unread);
 }
 
 void add_pool_status_metrics(Metrics& out, const PoolReporterCounters& counters) {

@@ -6,12 +6,15 @@
 #include "common/net/http_server.hpp"
 #include "common/ops/metrics.hpp"
 #include "controller/fleet.hpp"
+#include "controller/kube/api_errors.hpp"
 #include "controller/kube/api_writer.hpp"
 #include "controller/kube/lease_keeper.hpp"
 #include "controller/kube/reflector.hpp"
 #include "controller/kube/secret_keeper.hpp"
 #include "controller/pool_reporter.hpp"
 #include "controller/reconciler.hpp"
+#include "controller/sources/consul_source.hpp"
+#include "controller/sources/docker_source.hpp"
 #include "controller/sources/file_source.hpp"
 
 namespace lb::controller {
@@ -24,8 +27,11 @@ void add_lease_metrics(Metrics& out, const kube::LeaseCounters& counters);
 void add_secret_metrics(Metrics& out, const kube::SecretCounters& counters,
                         const net::TlsIdentity& identity);
 void add_writer_metrics(Metrics& out, const kube::ApiWriterCounters& counters);
+void add_api_error_metrics(Metrics& out, const kube::ApiErrors& errors);
 void add_server_metrics(Metrics& out, const net::HttpServerCounters& observe);
 void add_file_metrics(Metrics& out, const std::vector<const sources::FileSource*>& files);
+void add_consul_metrics(Metrics& out, const sources::ConsulSource& consul);
+void add_docker_metrics(Metrics& out, const sources::DockerSource& docker);
 // Of the reflectors of every source.
 using Reflectors = std::vector<std::unique_ptr<kube::Reflector>>;
 void add_reflector_metrics(Metrics& out, const std::vector<const Reflectors*>& sources);

@@ -34,6 +34,9 @@ class PoolReporter {
 
   void start();
   void stop();
+  // What was written is anybody's guess now: a leadership has ended, and with it writes on their
+  // way. Between two looks it may have begun again.
+  void forget() { written_.clear(); }
   const PoolReporterCounters& counters() const { return counters_; }
 
  private:

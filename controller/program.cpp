@@ -53,13 +53,11 @@ void Program::start() {
 }
 
 int Program::check() const {
-  for (const auto& file : config_.files) {
-    const auto sound = sources::FileSource::check(file);
-    if (sound) continue;
-    ops::log_error(sound.error());
-    return kBadInput;
-  }
-  return 0;
+  if (config_.files.empty()) return 0;
+  const auto sound = sources::FileSource::check(config_.files);
+  if (sound) return 0;
+  ops::log_error(sound.error());
+  return kBadInput;
 }
 
 Status Program::prepare() {
@@ -73,12 +71,16 @@ Status Program::prepare() {
   options.await_pools = config_.kubernetes;
   if (config_.kubernetes) options.sources.insert("kubernetes/");
   if (!config_.files.empty()) options.sources.insert("file/");
+  if (config_.docker) options.sources.insert("docker/");
+  if (config_.consul.server) options.sources.insert("consul/");
   options.leading = config_.lease_name.empty();
   options.on_held = [this](const DesiredState& state) {
     for (auto& source : sources_) source->held(state);
   };
   reconciler_ = std::make_unique<Reconciler>(io_, std::move(options), writer_.get());
   if (const auto made = make_fleet(); !made) return made;
+  if (const auto known = load_docker_identity(); !known) return known;
+  if (const auto known = load_consul_identity(); !known) return known;
   make_sources();
   make_lease();
   if (const auto open = open_admin(); !open) return open;
@@ -142,47 +144,90 @@ Status Program::connect_to_cluster() {
   if (!access) return access.error();
   if (const auto usable = kube::check_server(access->server); !usable) return usable;
   credentials_ = std::make_shared<kube::Credentials>(std::move(access).value());
-  make_client_ = [credentials = credentials_] {
-    return kube::make_cpprest_client(credentials, {});
-  };
+  make_client_ = kube::counting(
+      [credentials = credentials_] { return kube::make_cpprest_client(credentials, {}); },
+      api_errors_);
   writer_ = std::make_unique<kube::ApiWriter>(
       kube::ApiWriter::Options{make_client_, [c = credentials_] { c->refused(); }});
   return Done{};
 }
 
 void Program::make_sources() {
-  if (config_.kubernetes) {
-    sources::KubernetesSource::Options options{make_client_, [c = credentials_] { c->refused(); },
-                                               /*watch_list=*/true};
-    if (const auto& service = config_.dataplane_service; !service.empty()) {
-      options.followed = "kubernetes/" + service;
-      options.on_followed = [this](const auto& slices) { follow(slices); };
-    }
-    auto source =
-        std::make_unique<sources::KubernetesSource>(io_, std::move(options), *reconciler_);
-    kubernetes_ = source.get();
-    sources_.push_back(std::move(source));
-    pools_ = std::make_unique<sources::AddressPoolSource>(
-        io_,
-        sources::AddressPoolSource::Options{make_client_, [c = credentials_] { c->refused(); }},
-        *reconciler_);
-    pool_reporter_ = std::make_unique<PoolReporter>(
-        io_, PoolReporter::Options{[this] { return reconciler_->pool_statuses(); }}, *writer_);
-  }
-  for (const auto& file : config_.files) {
+  if (config_.kubernetes) make_kubernetes_source();
+  if (config_.docker) make_docker_source();
+  if (config_.consul.server) make_consul_source();
+  if (!config_.files.empty()) {
     auto source = std::make_unique<sources::FileSource>(
-        io_, sources::FileSource::Options{.path = file}, *reconciler_);
+        io_, sources::FileSource::Options{.paths = config_.files}, *reconciler_);
     files_.push_back(source.get());
     sources_.push_back(std::move(source));
   }
 }
 
+void Program::make_kubernetes_source() {
+  sources::KubernetesSource::Options options{make_client_, [c = credentials_] { c->refused(); },
+                                             /*watch_list=*/true};
+  options.strict_endpoints = config_.strict_endpoints;
+  if (const auto& service = config_.dataplane_service; !service.empty()) {
+    options.followed = "kubernetes/" + service;
+    options.on_followed = [this](const auto& slices) { follow(slices); };
+  }
+  auto source = std::make_unique<sources::KubernetesSource>(io_, std::move(options), *reconciler_);
+  kubernetes_ = source.get();
+  sources_.push_back(std::move(source));
+  pools_ = std::make_unique<sources::AddressPoolSource>(
+      io_, sources::AddressPoolSource::Options{make_client_, [c = credentials_] { c->refused(); }},
+      *reconciler_);
+  pool_reporter_ = std::make_unique<PoolReporter>(
+      io_, PoolReporter::Options{[this] { return reconciler_->pool_statuses(); }}, *writer_);
+}
+
+Status Program::load_docker_identity() {
+  if (!config_.docker_tls.all()) return Done{};
+  auto tls = net::TlsIdentity::load(config_.docker_tls, net::TlsRole::kClient,
+                                    config_.docker_tls_server_name);
+  if (!tls) return tls.error();
+  docker_identity_ = std::move(tls).value();
+  return Done{};
+}
+
+void Program::make_docker_source() {
+  auto source = std::make_unique<sources::DockerSource>(
+      io_, sources::DockerSource::Options{.server = {*config_.docker, docker_identity_}},
+      *reconciler_);
+  docker_ = source.get();
+  sources_.push_back(std::move(source));
+}
+
+Status Program::load_consul_identity() {
+  const ConsulFlags& consul = config_.consul;
+  if (!consul.https) return Done{};
+  auto tls = net::TlsIdentity::load(consul.tls, net::TlsRole::kClient, consul.server_name);
+  if (!tls) return tls.error();
+  consul_identity_ = std::move(tls).value();
+  return Done{};
+}
+
+void Program::make_consul_source() {
+  const ConsulFlags& consul = config_.consul;
+  auto source = std::make_unique<sources::ConsulSource>(
+      io_,
+      sources::ConsulSource::Options{.server = {*consul.server, consul_identity_},
+                                     .token_file = consul.token_file,
+                                     .datacenter = consul.datacenter},
+      *reconciler_);
+  consul_ = source.get();
+  sources_.push_back(std::move(source));
+}
+
 void Program::make_lease() {
   if (config_.lease_name.empty()) return;
   kube::LeaseKeeper::Options options;
-  options.make_client = [credentials = credentials_] {
-    return kube::make_cpprest_client(credentials, {.request = kube::kLeaseRequest});
-  };
+  options.make_client = kube::counting(
+      [credentials = credentials_] {
+        return kube::make_cpprest_client(credentials, {.request = kube::kLeaseRequest});
+      },
+      api_errors_);
   options.on_unauthorized = [c = credentials_] { c->refused(); };
   options.ns = config_.lease_namespace;
   options.name = config_.lease_name;
@@ -198,6 +243,7 @@ void Program::make_lease() {
 void Program::lead(std::optional<uint64_t> epoch) {
   leading_ = epoch.has_value();
   if (secrets_) secrets_->lead(leading_);
+  if (pool_reporter_) pool_reporter_->forget();
   if (epoch) {
     ops::log(ops::Level::kInfo, "leading", {{"epoch", *epoch}});
     reconciler_->lead(true);
@@ -236,8 +282,11 @@ Status Program::open_observe() {
 Status Program::open_admin() {
   auto server = net::HttpServer::start(
       io_, {.listen = config_.admin, .body_limit = {}}, [this](const auto& request, auto respond) {
-        respond(answer_admin(request, *reconciler_, *fleet_,
-                             [this](const net::HttpRequest& asked) { return observe(asked); }));
+        const Leader elsewhere =
+            lease_ && !leading_ ? Leader(lease_->other_holder()) : std::nullopt;
+        respond(answer_admin(
+            request, *reconciler_, *fleet_,
+            [this](const net::HttpRequest& asked) { return observe(asked); }, elsewhere));
       });
   if (server) {
     admin_server_ = std::move(server).value();
@@ -265,7 +314,7 @@ net::HttpResponse Program::observe(const net::HttpRequest& request) const {
 
 net::HttpResponse Program::readiness() const {
   if (lease_ && !leading_) {
-    return net::text_response(200, "ok, standing by for " + lease_->holder() + "\n");
+    return net::text_response(200, "ok, standing by for " + lease_->other_holder() + "\n");
   }
   if (fleet_->superseded()) {
     return net::text_response(503, "another controller publishes to this data plane\n");
@@ -288,12 +337,15 @@ std::string Program::metrics() const {
   if (lease_) add_lease_metrics(out, lease_->counters());
   if (secrets_) add_secret_metrics(out, secrets_->counters(), *identity_);
   if (writer_) add_writer_metrics(out, writer_->counters());
+  if (writer_) add_api_error_metrics(out, *api_errors_);
   if (kubernetes_ != nullptr) {
     add_reflector_metrics(out, {&kubernetes_->reflectors(), &pools_->reflectors()});
   }
   add_pool_metrics(out, reconciler_->allocator());
   if (pool_reporter_) add_pool_status_metrics(out, pool_reporter_->counters());
   if (!files_.empty()) add_file_metrics(out, files_);
+  if (docker_ != nullptr) add_docker_metrics(out, *docker_);
+  if (consul_ != nullptr) add_consul_metrics(out, *consul_);
   if (observe_server_) add_server_metrics(out, observe_server_->counters());
   return ops::metrics_text(out);
 }

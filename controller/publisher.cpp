@@ -259,7 +259,7 @@ void Publisher::answered(const net::HttpResponse& response, Version offered,
   acknowledged_at_ = ops::utc_milliseconds();
   last_error_.clear();
   whole_ = false;
-  version_ = offered;
+  overtaken_.insert(std::exchange(version_, offered));
   const auto result = decode_apply_result(response.body);
   observer_.acknowledged(*this, done(), result ? result->failed : std::vector<Failure>{});
   if (!dirty_.empty() || whole_) schedule();
@@ -295,16 +295,17 @@ void Publisher::conflict(const net::HttpResponse& response) {
 void Publisher::poll() {
   if (stopped_) return;
   asked_ = Clock::now();
+  overtaken_.clear();
   const std::string target =
       rev_.empty() ? "/v1/status"
                    : "/v1/status?since=" + rev_ + "&wait=" + std::to_string(options_.poll.count());
   reader_.request({"GET", target, {}, {}}, options_.poll + kPollGrace,
-                  [this, gone = gone_](Result<net::HttpResponse> answer) {
+                  [this, at_once = rev_.empty(), gone = gone_](Result<net::HttpResponse> answer) {
                     if (*gone || stopped_) return;
                     if (answer && answer->status == 200) {
                       if (!polled(*answer)) return poll_later(std::chrono::seconds(1));
                       poll_backoff_.reset();
-                      return poll();
+                      return at_once ? poll() : poll_in_time();
                     }
                     note_error(answer ? Error{"Refused", "HTTP " + std::to_string(answer->status)}
                                       : answer.error());
@@ -312,6 +313,13 @@ void Publisher::poll() {
                     if (!answer) rev_.clear();
                     poll_later(poll_backoff_.next(kNoJitter));
                   });
+}
+
+// Where much is new, several news come as one.
+void Publisher::poll_in_time() {
+  const auto left = asked_ + options_.poll_pause - Clock::now();
+  if (left <= left.zero()) return poll();
+  poll_later(std::chrono::ceil<std::chrono::milliseconds>(left));
 }
 
 void Publisher::poll_later(std::chrono::milliseconds pause) {
@@ -334,8 +342,10 @@ bool Publisher::polled(const net::HttpResponse& response) {
   rev_ = status->rev;
   const bool restarted = !instance_.empty() && instance_ != status->instance;
   instance_ = status->instance;
-  // Another pair than ours is only news while nothing of ours is on its way.
-  const bool foreign = !in_flight_ && !whole_ && status->version != version_;
+  // Another pair than ours is only news while nothing of ours is on its way, and where the answer
+  // is not an older one than that to a change.
+  const bool foreign = !in_flight_ && !whole_ && status->version != version_ &&
+                       !overtaken_.contains(status->version);
   const bool sound = !restarted && !foreign;
   const bool repaired = sound || repair(restarted);
   observer_.status(*this, *status);

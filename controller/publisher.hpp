@@ -3,10 +3,10 @@
 // Lives on the io_context's thread. Reads what is held before it first writes; changes are gathered
 // for 20 ms and one request is in flight. A patch goes when the data plane is known to hold what
 // was acknowledged last, the whole state otherwise; a patch costs what has changed, not what there
-// is. A second connection waits for news (status long poll): another instance or another pair there
-// leads to a whole state. The epoch is that of the leadership, or the held one + 1 where there is
-// none; a higher one held by the data plane means that somebody else publishes: this one stops and
-// says so, until restart() gives it a higher one.
+// is. A second connection waits for news (status long poll, ten a second at most): another instance
+// or another pair there leads to a whole state. The epoch is that of the leadership, or the held
+// one + 1 where there is none; a higher one held by the data plane means that somebody else
+// publishes: this one stops and says so, until restart() gives it a higher one.
 #pragma once
 
 #include <map>
@@ -65,8 +65,9 @@ class Publisher {
   struct Options {
     std::chrono::milliseconds coalesce{20};
     std::chrono::milliseconds request_timeout{30'000};
-    std::chrono::seconds poll{4};          // how long the data plane may wait for news
-    std::chrono::seconds silent_after{8};  // longer than a poll takes
+    std::chrono::seconds poll{4};               // how long the data plane may wait for news
+    std::chrono::milliseconds poll_pause{100};  // at least, from one question for news to the next
+    std::chrono::seconds silent_after{8};       // longer than a poll takes
     std::chrono::seconds lost_after{60};
     std::chrono::milliseconds repair_pause{1'000};  // at least, between two for another pair
   };
@@ -126,6 +127,7 @@ class Publisher {
   void conflict(const net::HttpResponse& response);
   void retry_later();
   void poll();
+  void poll_in_time();
   void poll_later(std::chrono::milliseconds pause);
   bool polled(const net::HttpResponse& response);
   bool repair(bool restarted);
@@ -151,7 +153,8 @@ class Publisher {
   ApplyTimes times_;
 
   WantedServices held_;
-  Version version_;  // of what is held
+  Version version_;              // of what is held
+  std::set<Version> overtaken_;  // held since the poll under way was asked, and no more
   std::set<std::string> dirty_;
   std::optional<uint64_t> leadership_;
   uint64_t epoch_ = 0;

@@ -191,6 +191,11 @@ void Reconciler::unheard(bool any) {
   touch_all();
 }
 
+void Reconciler::some_lost(bool any) {
+  allocator_.keep_resting(any);
+  schedule();
+}
+
 void Reconciler::lost(bool lost) {
   ops::log(
       lost ? ops::Level::kError : ops::Level::kInfo,
@@ -215,12 +220,15 @@ bool Reconciler::ready() const {
                      [this](const auto& prefix) { return planned_sources_.contains(prefix); });
 }
 
+// Whoever begins to lead plans everything: what is remembered before that would only grow.
 void Reconciler::touch(const std::string& key) {
+  if (!leading_) return;
   dirty_.insert(key);
   schedule();
 }
 
 void Reconciler::touch_all() {
+  if (!leading_) return;
   for (const auto& [key, service] : world_.services) dirty_.insert(key);
   for (const auto& [key, service] : world_.published) dirty_.insert(key);
   schedule();
@@ -302,6 +310,7 @@ void Reconciler::age() {
        overdue(resting_, allocator_.quarantined(),
                [this](const IpAddress& each) { return quarantine_of(each); })) {
     allocator_.end_quarantine(address);
+    schedule();
   }
   for (const auto& address : overdue(conflicting_, allocator_.conflicts(),
                                      [this](const IpAddress&) { return options_.conflict; })) {

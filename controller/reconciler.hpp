@@ -71,6 +71,7 @@ class Reconciler : public sources::SourceSink, public sources::PoolSink, public 
   void failed(std::vector<Failure> all) override;
   void health(const std::set<std::string>& keys) override;
   void unheard(bool any) override;
+  void some_lost(bool any) override;
   void lost(bool lost) override;
 
   // Every source has synced, and all is planned.
@@ -78,6 +79,8 @@ class Reconciler : public sources::SourceSink, public sources::PoolSink, public 
   const plan::World& world() const { return world_; }
   plan::Allocator::Usage usage() const { return allocator_.usage(); }
   ReconcilerCounters counters() const { return {writes_.counters(), plans_}; }
+  // Services that wait to be planned; none while somebody else leads.
+  size_t pending() const { return dirty_.size(); }
   size_t stale_sources() const { return stale_.size(); }
   const plan::Allocator& allocator() const { return allocator_; }
   std::vector<plan::Problem> problems_of(const std::string& key) const;

@@ -1,10 +1,10 @@
 #include "controller/uninstall.hpp"
 
 #include <chrono>
-#include <nlohmann/json.hpp>
 #include <ostream>
 #include <thread>
 
+#include "common/model/json.hpp"
 #include "common/ops/utc_time.hpp"
 #include "controller/core/plan.hpp"
 #include "controller/kube/api_requests.hpp"

@@ -3,6 +3,8 @@
 #include <ostream>
 
 #include "common/model/admission.hpp"
+#include "common/model/json.hpp"
+#include "common/model/state_json.hpp"
 #include "common/model/support.hpp"
 #include "controller/sources/file_document.hpp"
 #include "controller/sources/read_file.hpp"
@@ -51,24 +53,46 @@ void summarise(const sources::FileDocument& document, std::ostream& out) {
       << " by name\n";
 }
 
+// Backends by name stand where the file has them: as NAME:PORT.
+std::string shown(const sources::FileDocument& document) {
+  DesiredState state;
+  state.services = document.services;
+  auto out = nlohmann::ordered_json::parse(encode_state(state));
+  for (const char* field : {"schema", "epoch", "generation"}) out.erase(field);
+  for (const auto& named : document.named) {
+    for (auto& service : out["services"]) {
+      if (service["key"] != named.key) continue;
+      for (auto& port : service["ports"]) {
+        if (port["port"] != named.service_port) continue;
+        port["backends"].push_back(named.host + ":" + std::to_string(named.port));
+      }
+    }
+  }
+  return out.dump(2) + "\n";
+}
+
 }  // namespace
 
-int validate_file(const std::string& path, std::ostream& out, std::ostream& problems) {
-  const auto text = sources::read_file(path);
-  if (!text) {
-    problems << path << ": " << text.error().message << "\n";
+int validate_files(const Validate& wish, std::ostream& out, std::ostream& problems) {
+  const auto layers = sources::read_layers(wish.files);
+  if (!layers) {
+    problems << layers.error().message << "\n";
     return kUnreadable;
   }
-  const auto document = sources::parse_file_document(*text);
+  const auto document = sources::parse_file_layers(*layers, sources::from_process);
   if (!document) {
-    problems << path << ": " << document.error().message;
+    problems << document.error().message;
     if (!document.error().pointer.empty()) problems << " (" << document.error().pointer << ")";
     problems << "\n";
     return kRefused;
   }
   const size_t refused = left_out(document->services, problems);
-  out << path << ": ";
-  summarise(*document, out);
+  if (wish.show) {
+    out << shown(*document);
+  } else {
+    out << wish.files.back() << ": ";
+    summarise(*document, out);
+  }
   return refused == 0 ? kGood : kRefused;
 }
 

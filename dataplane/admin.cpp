@@ -2,7 +2,12 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
+#include <new>
+#include <set>
+#include <utility>
 
+#include "common/model/diff.hpp"
 #include "common/model/state_json.hpp"
 #include "dataplane/flows_json.hpp"
 #include "dataplane/status_json.hpp"
@@ -13,6 +18,8 @@ namespace {
 constexpr size_t kSmallBody = 64 * 1024;
 constexpr unsigned kMaxWaitSeconds = 300;
 constexpr size_t kMaxWaiters = 64;
+constexpr std::chrono::seconds kAgain{1};  // after want of memory
+constexpr std::chrono::seconds kLookAgain{60};
 constexpr std::string_view kFlowPath = "/v1/flows/";
 
 std::pair<std::string_view, std::string_view> split(std::string_view text, char at) {
@@ -61,6 +68,16 @@ net::HttpResponse not_allowed(const char* allowed) {
 
 bool reads(const net::HttpRequest& request) {
   return request.method == "GET" || request.method == "HEAD";
+}
+
+// Those that have failures now and had none or others before, or the other way round.
+std::set<std::string> keys_of_others(const std::vector<Failure>& before,
+                                     const std::vector<Failure>& now) {
+  std::set<std::string> out;
+  if (before == now) return out;
+  for (const auto& each : before) out.insert(each.key);
+  for (const auto& each : now) out.insert(each.key);
+  return out;
 }
 
 }  // namespace
@@ -168,9 +185,12 @@ void Admin::change(Result<Decoded> decoded,
   if (!decoded) return respond(refusal(decoded.error()));
   (parts_.coordinator.*apply)(std::move(decoded).value(),
                               [this, respond = std::move(respond)](Result<ApplyResult> answer) {
-                                if (!answer) return respond(refusal(answer.error()));
+                                if (!answer) {
+                                  whole_due_ = true;  // it may be served in part
+                                  return respond(refusal(answer.error()));
+                                }
                                 respond(net::json_response(200, encode_apply_result(*answer)));
-                                notify();
+                                tell_waiting();
                               });
 }
 
@@ -183,9 +203,43 @@ void Admin::patch(const net::HttpRequest& request, Respond respond) {
 }
 
 void Admin::refresh() {
-  const auto& held = *parts_.coordinator.held();
-  const auto failed = parts_.coordinator.failed();
-  board_.update(held.version, failed, report(held, parts_.path.status(), failed));
+  const Coordinator::Held held = parts_.coordinator.held();
+  auto failed = parts_.coordinator.failed();
+  if (whole_due_) {
+    looked_ = asio::steady_timer::clock_type::now();
+    auto services = report(*held, parts_.path.status(), failed);
+    board_.update(held->version, std::move(failed), std::move(services));
+    whole_due_ = !parts_.coordinator.settled();
+  } else {
+    refresh_changed(*held, std::move(failed));
+  }
+  if (parts_.coordinator.settled()) {
+    reported_ = held;
+    unsettled_.clear();
+  }
+}
+
+// A change to one of very many services must not cost a look at all of them.
+void Admin::refresh_changed(const DesiredState& held, std::vector<Failure> failed) {
+  const StateDiff change = diff(*reported_, held);
+  std::set<std::string>& keys = unsettled_;
+  for (const auto& service : change.changed) keys.insert(service.key);
+  for (auto& key : keys_of_others(board_.failed(), failed)) keys.insert(std::move(key));
+  for (const auto& key : change.removed) keys.insert(key);
+  DesiredState part;
+  std::vector<std::string> gone;
+  for (const auto& key : keys) {
+    const auto found =
+        std::lower_bound(held.services.begin(), held.services.end(), key,
+                         [](const Service& s, const std::string& k) { return s.key < k; });
+    if (found != held.services.end() && found->key == key) {
+      part.services.share_back(found.element());
+    } else {
+      gone.push_back(key);
+    }
+  }
+  auto services = report(part, parts_.path.status_of(keys), failed);
+  board_.update_some(held.version, std::move(failed), std::move(services), gone);
 }
 
 std::string Admin::render(const StatusView& view) const {
@@ -195,6 +249,7 @@ std::string Admin::render(const StatusView& view) const {
 void Admin::status(std::string_view query, Respond respond) {
   const auto asked = parse_status_query(query);
   if (!asked) return respond(net::json_response(400, encode_error(asked.error())));
+  if (!asked->since || !board_.knows(*asked->since)) whole_due_ = true;
   refresh();
   const StatusView view = board_.view(asked->since);
   // An answer without news would have the reader ask again at once.
@@ -215,20 +270,45 @@ void Admin::watch() {
   const auto first =
       std::min_element(waiters_.begin(), waiters_.end(),
                        [](const Waiter& a, const Waiter& b) { return a.until < b.until; });
-  tick_.expires_at(first->until);
+  look_at(first->until);
+}
+
+void Admin::look_at(asio::steady_timer::time_point when) {
+  tick_.expires_at(when);
   tick_.async_wait([this](const boost::system::error_code& error) {
-    if (!error) notify();
+    if (!error) look();
   });
 }
 
+void Admin::look() {
+  // Whatever changes is told of; what somebody forgot to tell is found all the same.
+  whole_due_ = whole_due_ || asio::steady_timer::clock_type::now() - looked_ >= kLookAgain;
+  try {
+    tell_waiting();
+  } catch (const std::bad_alloc&) {
+    look_at(asio::steady_timer::clock_type::now() + kAgain);
+    throw;
+  }
+}
+
 void Admin::notify() {
+  whole_due_ = true;
+  tell_waiting();
+}
+
+void Admin::notify(const std::string& service) {
+  unsettled_.insert(service);
+  tell_waiting();
+}
+
+void Admin::tell_waiting() {
   if (waiters_.empty()) return;
   refresh();
   const auto now = asio::steady_timer::clock_type::now();
   std::list<Waiter> due;
   for (auto each = waiters_.begin(); each != waiters_.end();) {
     const auto next = std::next(each);
-    const bool over = stopped_ || now >= each->until || board_.view(each->since).news;
+    const bool over = stopped_ || now >= each->until || board_.has_news(each->since);
     if (over) due.splice(due.end(), waiters_, each);
     each = next;
   }

@@ -10,6 +10,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,8 +51,10 @@ class Admin {
 
   static size_t body_limit(const std::string& method, const std::string& target);
 
-  // Something may have changed: wakes the readers that wait for it.
+  // Something beside the state may have changed, in any service: wakes readers that wait for it.
   void notify();
+  // The same in this service only.
+  void notify(const std::string& service);
 
   // Answers every waiting reader; no new one waits.
   void stop();
@@ -77,11 +80,20 @@ class Admin {
               Respond respond);
   net::HttpResponse refusal(const Error& error);
   void refresh();
+  void refresh_changed(const DesiredState& held, std::vector<Failure> failed);
+  void tell_waiting();
   std::string render(const StatusView& view) const;
   void watch();
+  void look_at(asio::steady_timer::time_point when);
+  void look();
 
   AdminParts parts_;
   StatusBoard board_;
+  // What the board tells of, whole; what is being applied is told of again when it is.
+  Coordinator::Held reported_ = std::make_shared<const DesiredState>();
+  std::set<std::string> unsettled_;          // told of since, or about to be
+  bool whole_due_ = true;                    // more may be new than what has changed in the state
+  asio::steady_timer::time_point looked_{};  // at all of them
   std::list<Waiter> waiters_;
   asio::steady_timer tick_;
   bool stopped_ = false;

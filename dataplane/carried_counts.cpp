@@ -37,6 +37,7 @@ constexpr Row<Path> kPathRows[] = {
     {"dead_peers", &Path::dead_peers},
     {"idle_timeouts", &Path::idle_timeouts},
     {"accept_paused", &Path::accept_paused},
+    {"stalls", &Path::stalls},
     {"pipe_fallbacks", &Path::pipe_fallbacks},
     {"client_gone_while_dialling", &Path::client_gone_while_dialling},
     {"passed_on", &Path::passed_on},
@@ -65,6 +66,7 @@ constexpr Row<Path> kPathRows[] = {
     {"udp_moved", &Path::udp_moved},
     {"udp_refused", &Path::udp_refused},
     {"udp_idle_timeouts", &Path::udp_idle_timeouts},
+    {"udp_evicted", &Path::udp_evicted},
     {"udp_no_backend", &Path::udp_no_backend},
     {"udp_source_refused", &Path::udp_source_refused},
     {"udp_session_limit", &Path::udp_session_limit},
@@ -85,14 +87,38 @@ constexpr Row<PortTotals> kPortRows[] = {
     {"no_backend", &PortTotals::no_backend},
     {"source_refused", &PortTotals::source_refused},
     {"limit_refused", &PortTotals::limit_refused},
+    {"replays", &PortTotals::replays},
+    {"keep_overflows", &PortTotals::keep_overflows},
+    {"hedges", &PortTotals::hedges},
+    {"hedges_won", &PortTotals::hedges_won},
+    {"waits", &PortTotals::waits},
+    {"wait_timeouts", &PortTotals::wait_timeouts},
+    {"wait_overflows", &PortTotals::wait_overflows},
+    {"clients_gone_while_waiting", &PortTotals::clients_gone_while_waiting},
+    {"drains", &PortTotals::drains},
+    {"drain_resets", &PortTotals::drain_resets},
 };
 
 using BackendTotals = proxy::BackendTotals;
 constexpr Row<BackendTotals> kBackendRows[] = {
-    {"connections", &BackendTotals::connections}, {"bytes_in", &BackendTotals::bytes_in},
-    {"bytes_out", &BackendTotals::bytes_out},     {"refused", &BackendTotals::refused},
-    {"timeouts", &BackendTotals::timeouts},       {"errors", &BackendTotals::errors},
+    {"connections", &BackendTotals::connections},
+    {"bytes_in", &BackendTotals::bytes_in},
+    {"bytes_out", &BackendTotals::bytes_out},
+    {"refused", &BackendTotals::refused},
+    {"timeouts", &BackendTotals::timeouts},
+    {"errors", &BackendTotals::errors},
     {"ejections", &BackendTotals::ejections},
+    {"instant_resets", &BackendTotals::instant_resets},
+    {"turned_up", &BackendTotals::turned_up},
+    {"turned_down", &BackendTotals::turned_down},
+};
+
+using Checks = health::ProberCounters;
+constexpr Row<Checks> kCheckRows[] = {
+    {"probes", &Checks::probes},       {"successes", &Checks::successes},
+    {"failures", &Checks::failures},   {"timeouts", &Checks::timeouts},
+    {"own_wants", &Checks::own_wants}, {"transitions", &Checks::transitions},
+    {"delayed", &Checks::delayed},     {"cut", &Checks::cut},
 };
 
 constexpr char kConnect[] = "connect_", kLife[] = "life_", kSum[] = "sum";
@@ -198,6 +224,10 @@ void encode_totals(const proxy::DataPathCounters& path, const std::vector<proxy:
   }
 }
 
+void encode_checks(const health::ProberCounters& checks, handoff::Counters& out) {
+  for (const auto& row : kCheckRows) put(out, std::string("check|") + row.name, checks.*row.value);
+}
+
 void encode_down(const std::vector<proxy::ServiceStatus>& status, handoff::Counters& out) {
   for (const auto& service : status) {
     for (const auto& port : service.ports) {
@@ -262,6 +292,7 @@ void CarriedCounts::take_one(const std::vector<std::string>& words, const std::s
                              uint64_t value) {
   if (words.size() == 1) {
     if (words[0] == "path") set(path_, kPathRows, key, value);
+    if (words[0] == "check") set(checks_, kCheckRows, key, value);
     if (words[0] == "left") (key == "udp" ? left_udp_ : left_tcp_) = value;
     if (words[0] == "handoffs") taken_ = value;
     return;
@@ -303,6 +334,11 @@ void CarriedCounts::keep_only(const DesiredState& state) {
 proxy::DataPathCounters CarriedCounts::with(proxy::DataPathCounters path) const {
   add(path, kPathRows, path_);
   return path;
+}
+
+health::ProberCounters CarriedCounts::with(health::ProberCounters checks) const {
+  add(checks, kCheckRows, checks_);
+  return checks;
 }
 
 std::vector<proxy::PortTotals> CarriedCounts::with(std::vector<proxy::PortTotals> ports) const {

@@ -2,7 +2,7 @@
 // makes of it: totals that go on from where they were, backends that are known to be down, and
 // what operators have drained.
 //
-// A name is words joined by '|', the key of a service last: "path|accepted",
+// A name is words joined by '|', the key of a service last: "path|accepted", "check|probes",
 // "port|80|tcp|accepted|KEY", "backend|80|tcp|10.0.0.1:80|refused|KEY";
 // "down|80|tcp|10.0.0.1:80|KEY" and "drain|10.0.0.1:80|KEY" say that something holds. Counts of
 // what is open now are not told: the process that leaves keeps its connections, and counts their
@@ -19,6 +19,7 @@
 
 #include "common/model/state.hpp"
 #include "dataplane/handoff/handoff_message.hpp"
+#include "dataplane/health/prober.hpp"
 #include "dataplane/proxy/data_path.hpp"
 
 namespace lb::dataplane {
@@ -27,6 +28,7 @@ namespace lb::dataplane {
 // are shown, with those of earlier processes.
 void encode_totals(const proxy::DataPathCounters& path, const std::vector<proxy::PortTotals>& ports,
                    handoff::Counters& out);
+void encode_checks(const health::ProberCounters& checks, handoff::Counters& out);
 void encode_down(const std::vector<proxy::ServiceStatus>& status, handoff::Counters& out);
 std::vector<proxy::BackendId> decode_down(const handoff::Counters& from);
 void encode_drained(const std::set<proxy::Drain>& drains, handoff::Counters& out);
@@ -41,6 +43,7 @@ class CarriedCounts {
 
   // Our own numbers, and on top of them what was carried.
   proxy::DataPathCounters with(proxy::DataPathCounters path) const;
+  health::ProberCounters with(health::ProberCounters checks) const;
   std::vector<proxy::PortTotals> with(std::vector<proxy::PortTotals> ports) const;
 
   // Over all processes since the first.
@@ -59,6 +62,7 @@ class CarriedCounts {
   void take_one(const std::vector<std::string>& words, const std::string& key, uint64_t value);
 
   proxy::DataPathCounters path_;
+  health::ProberCounters checks_;
   std::map<PortKey, Port> ports_;
   uint64_t taken_ = 0, left_tcp_ = 0, left_udp_ = 0;
 };

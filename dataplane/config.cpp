@@ -59,7 +59,7 @@ void add_vrrp_flags(CLI::App& app, Typed& typed) {
       ->capture_default_str();
 }
 
-void add_flags(CLI::App& app, Typed& typed) {
+void add_admin_flags(CLI::App& app, Typed& typed) {
   Config& config = typed.config;
   app.add_option("--admin", typed.admin, "Admin API: unix:/path or tcp:HOST:PORT")
       ->envname("EMPALME_ADMIN")
@@ -77,31 +77,16 @@ void add_flags(CLI::App& app, Typed& typed) {
   app.add_flag("--insecure-loopback", typed.insecure_loopback,
                "Allow a TCP admin address on loopback without authentication")
       ->envname("EMPALME_INSECURE_LOOPBACK");
+  app.add_option("--observe", typed.observe, "HOST:PORT for /healthz, /readyz and /metrics")
+      ->envname("EMPALME_OBSERVE");
+}
+
+void add_state_flags(CLI::App& app, Typed& typed) {
+  Config& config = typed.config;
   app.add_option("--state-dir", config.state_dir, "Folder that keeps the state over restarts")
       ->envname("EMPALME_STATE_DIR");
   app.add_option("--state", config.state_file, "Load this document at start, not the saved one")
       ->envname("EMPALME_STATE");
-  app.add_option("--workers", config.workers, "Worker threads")
-      ->envname("EMPALME_WORKERS")
-      ->check(CLI::Range(1u, 1024u))
-      ->capture_default_str();
-  app.add_option("--announce", typed.announce,
-                 "How addresses are announced: none, auto (the interface with the node's own "
-                 "address), interface:NAME, or vrrp:NAME (shared with other data planes by "
-                 "keepalived)")
-      ->envname("EMPALME_ANNOUNCE")
-      ->capture_default_str();
-  add_vrrp_flags(app, typed);
-  app.add_option("--zone", config.zone,
-                 "Our zone: services with prefer_zone use the backends of the same zone first")
-      ->envname("EMPALME_ZONE");
-  app.add_option("--observe", typed.observe, "HOST:PORT for /healthz, /readyz and /metrics")
-      ->envname("EMPALME_OBSERVE");
-  app.add_option("--spare-sources", typed.spare_sources,
-                 "Local addresses, separated by commas, to dial backends from when the one that "
-                 "routes choose has no port left; never one that is announced")
-      ->envname("EMPALME_SPARE_SOURCES")
-      ->delimiter(',');
   app.add_option("--drain", config.drain_s,
                  "Seconds that open connections may go on after SIGTERM before they are reset")
       ->envname("EMPALME_DRAIN")
@@ -116,6 +101,33 @@ void add_flags(CLI::App& app, Typed& typed) {
       ->envname("EMPALME_HANDOFF_DRAIN")
       ->check(CLI::Range(0u, 86400u))
       ->capture_default_str();
+}
+
+void add_traffic_flags(CLI::App& app, Typed& typed) {
+  Config& config = typed.config;
+  app.add_option("--workers", config.workers, "Worker threads")
+      ->envname("EMPALME_WORKERS")
+      ->check(CLI::Range(1u, 1024u))
+      ->capture_default_str();
+  app.add_option("--zone", config.zone,
+                 "Our zone: services with prefer_zone use the backends of the same zone first")
+      ->envname("EMPALME_ZONE");
+  app.add_option("--announce", typed.announce,
+                 "How addresses are announced: none, auto (the interface with the node's own "
+                 "address), interface:NAME, or vrrp:NAME (shared with other data planes by "
+                 "keepalived)")
+      ->envname("EMPALME_ANNOUNCE")
+      ->capture_default_str();
+  app.add_option("--spare-sources", typed.spare_sources,
+                 "Local addresses, separated by commas, to dial backends from when the one that "
+                 "routes choose has no port left; never one that is announced")
+      ->envname("EMPALME_SPARE_SOURCES")
+      ->delimiter(',');
+  add_vrrp_flags(app, typed);
+}
+
+void add_log_flags(CLI::App& app, Typed& typed) {
+  Config& config = typed.config;
   app.add_option("--log-connections", config.log_connections,
                  "Write every N-th ended connection to standard output as a JSON line; 0: none")
       ->envname("EMPALME_LOG_CONNECTIONS")
@@ -218,7 +230,10 @@ std::variant<Config, Exit> parse_command_line(int argc, const char* const* argv)
   app.footer(kExamples);
   Typed typed;
   typed.config.workers = std::max(1u, std::thread::hardware_concurrency());
-  add_flags(app, typed);
+  add_admin_flags(app, typed);
+  add_state_flags(app, typed);
+  add_traffic_flags(app, typed);
+  add_log_flags(app, typed);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& stop) {

@@ -1,12 +1,47 @@
 #include "dataplane/coordinator.hpp"
 
-#include <iterator>
+#include <algorithm>
+#include <new>
 #include <utility>
 
 namespace lb::dataplane {
 
-Coordinator::Coordinator(proxy::DataPath& path, OwnSockets own, std::function<void(Held)> on_held)
-    : path_(path), admitter_(std::move(own)), on_held_(std::move(on_held)) {}
+// Held by whatever may still tell the end of an apply: when all of it is gone, for want of memory
+// on the way, nobody will, and the coordinator is told instead.
+class Coordinator::Applying {
+ public:
+  Applying(Coordinator& owner, std::vector<Failure> refused, Answer answer)
+      : owner_(owner),
+        alive_(owner.alive_),
+        version_(owner.held_->version),
+        refused_(std::move(refused)),
+        answer_(std::move(answer)) {}
+  Applying(const Applying&) = delete;
+  Applying& operator=(const Applying&) = delete;
+  ~Applying() {
+    if (!told_ && !alive_.expired()) owner_.lost(answer_);
+  }
+
+  void tell(std::vector<Failure> unbound) {
+    if (std::exchange(told_, true)) return;
+    owner_.finish(version_, std::move(refused_), std::move(unbound), answer_);
+  }
+
+ private:
+  Coordinator& owner_;
+  const std::weak_ptr<bool> alive_;
+  const Version version_;
+  std::vector<Failure> refused_;
+  const Answer answer_;
+  bool told_ = false;
+};
+
+Coordinator::Coordinator(proxy::DataPath& path, OwnSockets own, std::function<void(Held)> on_held,
+                         LocalHosts local_hosts)
+    : path_(path),
+      admitter_(std::move(own)),
+      on_held_(std::move(on_held)),
+      local_hosts_(std::move(local_hosts)) {}
 
 void Coordinator::put(DesiredState offered, Answer answer) {
   enqueue({std::move(offered), std::move(answer)});
@@ -14,6 +49,10 @@ void Coordinator::put(DesiredState offered, Answer answer) {
 
 void Coordinator::patch(StatePatch offered, Answer answer) {
   enqueue({std::move(offered), std::move(answer)});
+}
+
+void Coordinator::addresses_changed() {
+  enqueue({SameState{}, [](const auto&) {}});
 }
 
 void Coordinator::enqueue(Change change) {
@@ -40,33 +79,107 @@ Result<DesiredState> Coordinator::judge(Change& change) const {
   return std::move(state);
 }
 
+// What has not begun for want of memory is not held either: its publisher offers it again.
 void Coordinator::begin(Change change) {
-  auto judged = judge(change);
-  if (!judged.ok()) {
-    change.answer(judged.error());
+  before_ = held_;
+  try {
+    attempt(change);
+  } catch (const std::bad_alloc&) {
+    if (change.answer) lost(change.answer);
+    tell_held();
+  }
+  before_.reset();
+}
+
+void Coordinator::attempt(Change& change) {
+  if (std::holds_alternative<SameState>(change.offered)) {
+    if (look_at_addresses()) apply(held_, change);
     return;
   }
-  held_ = std::make_shared<const DesiredState>(std::move(judged).value());
-  if (on_held_) on_held_(held_);
-  busy_ = true;
-  Admission admission = admitter_.admit(*held_);
+  note_wildcards(change);
+  auto judged = judge(change);
+  if (!judged.ok()) return change.answer(judged.error());
+  auto next = std::make_shared<const DesiredState>(std::move(judged).value());
+  look_at_addresses();
+  apply(std::move(next), change);
+}
+
+// What a change brings is looked at, not what is held: a wildcard that has gone is remembered, and
+// costs a look at addresses that nothing needs.
+void Coordinator::note_wildcards(const Change& change) {
+  const auto wild = [](const Service& service) {
+    return std::any_of(service.addresses.begin(), service.addresses.end(),
+                       [](const IpAddress& address) { return address.is_wildcard(); });
+  };
+  const auto any = [&](const ServiceList& services) {
+    return std::any_of(services.begin(), services.end(), wild);
+  };
+  if (const auto* patch = std::get_if<StatePatch>(&change.offered)) {
+    wildcards_ = wildcards_ || any(patch->changed);
+  } else if (const auto* state = std::get_if<DesiredState>(&change.offered)) {
+    wildcards_ = wildcards_ || any(state->services);
+  }
+}
+
+// Only a listener on a wildcard answers on whatever address this host has. True: it has others than
+// when a state was last judged.
+bool Coordinator::look_at_addresses() {
+  return wildcards_ && local_hosts_ && admitter_.set_local_hosts(local_hosts_());
+}
+
+void Coordinator::apply(std::shared_ptr<const DesiredState> next, Change& change) {
+  Admission admission = admitter_.admit(*next);
   auto admitted = std::make_shared<const DesiredState>(std::move(admission.admitted));
-  path_.apply(std::move(admitted),
-              [this, version = held_->version, answer = change.answer,
-               refused = std::move(admission.failed)](std::vector<Failure> unbound) mutable {
-                finish(version, std::move(refused), std::move(unbound), answer);
-              });
+  const bool is_new = held_ != next;
+  held_ = std::move(next);
+  if (is_new && on_held_) on_held_(held_);
+  auto applying =
+      std::make_shared<Applying>(*this, std::move(admission.failed), std::move(change.answer));
+  change.answer = nullptr;
+  busy_ = true;
+  path_.apply(std::move(admitted), [applying = std::move(applying)](std::vector<Failure> unbound) {
+    applying->tell(std::move(unbound));
+  });
+}
+
+void Coordinator::tell_held() {
+  try {
+    if (on_held_) on_held_(held_);
+  } catch (const std::bad_alloc&) {
+    ++memory_wants_;
+  }
 }
 
 void Coordinator::finish(Version version, std::vector<Failure> refused,
                          std::vector<Failure> unbound, const Answer& answer) {
-  refused_ = refused;
+  refused_ = std::move(refused);
   applied_ = true;
   busy_ = false;
-  refused.insert(refused.end(), std::make_move_iterator(unbound.begin()),
-                 std::make_move_iterator(unbound.end()));
-  answer(ApplyResult{version, std::move(refused)});
+  try {
+    std::vector<Failure> failed = refused_;
+    failed.insert(failed.end(), unbound.begin(), unbound.end());
+    answer(ApplyResult{version, std::move(failed)});
+  } catch (const std::bad_alloc&) {
+    refuse(answer);
+  }
   pump();
+}
+
+// Once it has begun, what is held is not what is served; the next change puts that right.
+void Coordinator::lost(const Answer& answer) {
+  busy_ = false;
+  if (before_) held_ = before_;
+  refuse(answer);
+  pump();
+}
+
+void Coordinator::refuse(const Answer& answer) {
+  ++memory_wants_;
+  try {
+    answer(Error{"OutOfMemory", "this host is short of memory; offer it again"});
+  } catch (const std::bad_alloc&) {
+    return;  // who drops an answer says so itself
+  }
 }
 
 std::vector<Failure> Coordinator::failed() const {

@@ -4,8 +4,8 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <nlohmann/json.hpp>
 
+#include "common/model/json.hpp"
 #include "common/model/json_reader.hpp"
 #include "common/net/write_file.hpp"
 
@@ -24,6 +24,11 @@ proxy::Drain read_drain(const nlohmann::json& value, const std::string& pointer)
   std::string backend;
   reader.text("backend", backend);
   reader.finish();
+  // An empty variable of a script is not meant to be everything.
+  for (const char* name : {"service", "backend"}) {
+    const auto found = value.find(name);
+    if (found != value.end() && *found == "") wire::refuse(pointer + "/" + name, "is empty");
+  }
   if (backend.empty()) return out;
   const auto endpoint = parse_endpoint(backend);
   if (!endpoint) wire::refuse(pointer + "/backend", endpoint.error().message);
@@ -82,11 +87,13 @@ Drains::Drains(std::string folder, Report report)
 }
 
 void Drains::add(proxy::Drain drain) {
-  if (drains_.insert(std::move(drain)).second) save();
+  drains_.insert(std::move(drain));
+  save();
 }
 
 void Drains::lift(const proxy::Drain& drain) {
-  if (drains_.erase(drain) > 0) save();
+  drains_.erase(drain);
+  save();
 }
 
 void Drains::load() {

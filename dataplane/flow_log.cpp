@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <chrono>
 #include <climits>
+#include <new>
 #include <utility>
 
 namespace lb::dataplane {
@@ -23,15 +24,18 @@ FlowLog::FlowLog(int fd) : fd_(fd), thread_([this] { run(); }) {}
 
 FlowLog::~FlowLog() { stop(); }
 
-void FlowLog::write(const std::string& line) {
+void FlowLog::write(const std::string& line) noexcept {
   const std::lock_guard lock(mutex_);
-  if (waiting_.size() + line.size() > kMaxWaiting) {
-    ++dropped_;
-    return;
+  const size_t before = waiting_.size();
+  if (before + line.size() > kMaxWaiting) return drop();
+  try {
+    waiting_ += line;
+    waiting_ += '\n';
+    ++lines_;
+  } catch (const std::bad_alloc&) {
+    waiting_.resize(before);
+    drop();
   }
-  ++lines_;
-  waiting_ += line;
-  waiting_ += '\n';
 }
 
 void FlowLog::stop() {

@@ -4,7 +4,7 @@
 // write() may be called from any worker; it locks for as long as a line takes to append. When the
 // reader of the log is so slow that more than 8 MiB wait, lines are dropped and counted: a log
 // never holds up a byte. Nor does it hold up the end: what is not read within a second of stop()
-// is dropped and counted.
+// is dropped and counted. So is a line for which there is no memory; the thread asks for none.
 #pragma once
 
 #include <atomic>
@@ -24,7 +24,9 @@ class FlowLog {
   FlowLog(const FlowLog&) = delete;
   FlowLog& operator=(const FlowLog&) = delete;
 
-  void write(const std::string& line);
+  void write(const std::string& line) noexcept;
+  // A line that could not even be made.
+  void drop() { ++dropped_; }
   // Writes what waits and ends. Idempotent.
   void stop();
 

@@ -1,8 +1,8 @@
 #include "dataplane/flows_json.hpp"
 
 #include <charconv>
-#include <nlohmann/json.hpp>
 
+#include "common/model/json.hpp"
 #include "common/net/query.hpp"
 
 namespace lb::dataplane {
@@ -16,11 +16,6 @@ std::string text_of(const std::optional<Endpoint>& endpoint) {
   return endpoint ? endpoint->to_string() : std::string{};
 }
 
-const char* phase_of(const proxy::Flow& flow) {
-  if (flow.waiting) return "waiting";
-  return flow.dialling ? "dialling" : "relaying";
-}
-
 Json to_json(const proxy::Flow& flow) {
   return {{"id", std::to_string(flow.id)},
           {"service", flow.service},
@@ -28,7 +23,7 @@ Json to_json(const proxy::Flow& flow) {
           {"listener", flow.listener.to_string()},
           {"client", text_of(flow.client)},
           {"backend", text_of(flow.backend)},
-          {"phase", phase_of(flow)},
+          {"phase", to_string(flow.phase)},
           {"bytes_in", flow.bytes_in},
           {"bytes_out", flow.bytes_out},
           {"age_ms", flow.age_ms},

@@ -19,6 +19,9 @@ class ForwardingPath : public proxy::DataPath {
     path_->apply(std::move(state), std::move(done));
   }
   std::vector<proxy::ServiceStatus> status() const override { return path_->status(); }
+  std::vector<proxy::ServiceStatus> status_of(const std::set<std::string>& keys) const override {
+    return path_->status_of(keys);
+  }
   proxy::DataPathCounters counters() const override { return path_->counters(); }
   std::vector<Failure> failures() const override { return path_->failures(); }
   std::set<proxy::ListenerId> listening() const override { return path_->listening(); }

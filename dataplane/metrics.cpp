@@ -39,7 +39,8 @@ constexpr PathRow kPathRows[] = {
      &proxy::DataPathCounters::source_refused},
     {"readmissions_total", "Backends taken back after an ejection",
      &proxy::DataPathCounters::readmissions},
-    {"readmissions_put_off_total", "Asking an ejected backend had to wait for descriptors",
+    {"readmissions_put_off_total",
+     "Asking an ejected backend had to wait for descriptors or its turn",
      &proxy::DataPathCounters::readmissions_put_off},
     {"ejections_total", "Backends left out after failures", &proxy::DataPathCounters::ejections},
     {"drain_resets_total", "Connections reset when their drain ended",
@@ -76,6 +77,9 @@ constexpr PathRow kPathRows[] = {
     {"accept_pauses_total", "Times accepting was paused", &proxy::DataPathCounters::accept_paused},
     {"sockets_untuned_total", "Sockets without the congestion control or busy polling asked for",
      &proxy::DataPathCounters::untuned},
+    {"stalls_total",
+     "Times a side was not read from, since the other did not take what it had sent",
+     &proxy::DataPathCounters::stalls},
     {"pipe_fallbacks_total", "Times bytes were copied for want of a pipe",
      &proxy::DataPathCounters::pipe_fallbacks},
     {"no_port_total", "Dials for which no local port was left", &proxy::DataPathCounters::no_port},
@@ -104,6 +108,8 @@ constexpr PathRow kUdpRows[] = {
      &proxy::DataPathCounters::udp_refused},
     {"udp_idle_timeouts_total", "UDP sessions ended for being idle",
      &proxy::DataPathCounters::udp_idle_timeouts},
+    {"udp_sessions_evicted_total", "UDP sessions without any answer that made room for new ones",
+     &proxy::DataPathCounters::udp_evicted},
 };
 
 // Datagrams that were not passed on, by cause.
@@ -133,6 +139,8 @@ constexpr CheckRow kCheckRows[] = {
      &health::ProberCounters::own_wants},
     {"check_delays_total", "Health checks that had to wait for their turn",
      &health::ProberCounters::delayed},
+    {"check_cuts_total", "Health checks put off so that other services' could be made",
+     &health::ProberCounters::cut},
     {"health_transitions_total", "Times a backend became up or down",
      &health::ProberCounters::transitions},
 };
@@ -172,6 +180,9 @@ void add_gauge(Metrics& out, const char* name, const char* help, uint64_t value)
 void add_path_metrics(Metrics& out, const proxy::DataPathCounters& counters) {
   add_gauge(out, "connections", "Connections open now", counters.active);
   add_gauge(out, "pipes", "Pipes open now", counters.pipes);
+  add_gauge(out, "spare_sources_avoided",
+            "Spare sources that are not dialled from, since they are announced",
+            counters.spare_sources_avoided);
   for (const auto& row : kPathRows) add_counter(out, row.name, row.help, counters.*row.value);
   add_gauge(out, "udp_sessions", "UDP sessions now", counters.udp_active);
   for (const auto& row : kUdpRows) add_counter(out, row.name, row.help, counters.*row.value);

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -16,6 +17,7 @@
 #include "common/net/interfaces.hpp"
 #include "common/ops/log.hpp"
 #include "common/ops/utc_time.hpp"
+#include "dataplane/event_log.hpp"
 #include "dataplane/flows_json.hpp"
 #include "dataplane/listen_queue.hpp"
 #include "dataplane/service_metrics.hpp"
@@ -46,12 +48,21 @@ std::string new_instance() {
   return out.str();
 }
 
-void log_panic(const std::string& key, const proxy::ListenerId& id, bool panic) {
-  ops::log(
-      panic ? ops::Level::kWarning : ops::Level::kInfo,
-      panic ? "too few backends are usable: all of them are used"
-            : "enough backends are usable again",
-      {{"service", key}, {"listener", id.at.to_string()}, {"protocol", to_string(id.protocol)}});
+// For the state that comes with the flags only: one that was saved, or taken over, may be out of
+// date and is no reason not to start.
+Status check_spare_sources(const Config& config, const DesiredState& state) {
+  if (config.announce == Announce::kNone) return Done{};
+  for (const auto& service : state.services) {
+    for (const auto& address : service.addresses) {
+      if (std::count(config.spare_sources.begin(), config.spare_sources.end(), address) == 0) {
+        continue;
+      }
+      return Error{"SpareSources", "--spare-sources has " + address.to_string() +
+                                       ", which is announced for " + service.key + ": see " +
+                                       config.state_file};
+    }
+  }
+  return Done{};
 }
 
 }  // namespace
@@ -103,10 +114,14 @@ Status Program::prepare() {
   drains_ = std::make_unique<Drains>(config_.state_dir, ops::log_error);
   use_taken_drains();
   path_->set_drains(drains_->all(), [] {});
-  coordinator_ = std::make_unique<Coordinator>(*path_, own_sockets(config_), [this](auto held) {
-    carried_.keep_only(*held);
-    if (store_ && !taken_) store_->save(std::move(held));
-  });
+  coordinator_ = std::make_unique<Coordinator>(
+      *path_, own_sockets(config_),
+      [this](auto held) {
+        carried_.keep_only(*held);
+        if (store_ && !taken_) store_->save(std::move(held));
+      },
+      local_addresses);
+  watch_addresses();
   admin_ = std::make_unique<Admin>(
       AdminParts{io_, *coordinator_, *path_, [this] { return metrics(); }, served_features(),
                  new_instance(), *drains_, [this] { return handoff_ && handoff_->busy(); }});
@@ -118,6 +133,15 @@ Status Program::prepare() {
   }
   // Those of a process that hands over to us stand in the way until it has.
   return taken_ ? Status(Done{}) : open_servers();
+}
+
+// Without it addresses are looked at only when the state changes.
+void Program::watch_addresses() {
+  auto watch = AddressWatch::open(io_, [this] {
+    if (!ending_ && !handed_over_) coordinator_->addresses_changed();
+  });
+  if (!watch) return ops::log_error(watch.error());
+  address_watch_ = std::move(watch).value();
 }
 
 Status Program::open_store() {
@@ -139,31 +163,20 @@ Status Program::open_path() {
        .descriptors = descriptors_,
        .spare_sources = config_.spare_sources,
        .post = [this](std::function<void()> task) { asio::post(io_, std::move(task)); },
-       .on_close =
-           [this](const proxy::FlowRecord& record) {
-             flow_log_->write(encode_flow_record(record, ops::utc_milliseconds()));
-           },
+       .on_close = [this](const proxy::FlowRecord& record) { log_flow(record); },
        .log_each = config_.log_connections,
-       .on_ejection =
-           [](const Endpoint& backend, const std::string& reason) {
-             const bool out = !reason.empty();
-             ops::log(out ? ops::Level::kWarning : ops::Level::kInfo,
-                      out ? "backend is left out after failed connects" : "backend is taken back",
-                      {{"backend", backend.to_string()}, {"reason", reason}});
-           },
+       .on_ejection = log_ejection,
        .on_panic = log_panic,
-       .on_change = [this] { path_changed(); }});
+       .on_source = log_source,
+       .on_change = [this] { path_changed(); },
+       .on_pulse = [this] { on_pulse(); }});
   handover_ = path_->handover();
   use_taken_sockets();
   auto checked = std::make_unique<CheckedPath>(
       io_, std::move(path_),
       [this](const auto& backend, const auto& verdict) {
-        ops::log(verdict.health == health::Health::kDown ? ops::Level::kWarning : ops::Level::kInfo,
-                 std::string("backend is ") + health::to_string(verdict.health),
-                 {{"service", backend.key},
-                  {"backend", backend.backend.to_string()},
-                  {"reason", verdict.reason}});
-        path_changed();
+        log_health(backend, verdict);
+        if (admin_) admin_->notify(backend.key);
       },
       descriptors_.upkeep);
   checked_ = checked.get();
@@ -176,6 +189,15 @@ Status Program::open_path() {
   announced_ = announced.get();
   path_ = std::move(announced);
   return Done{};
+}
+
+// On a worker's thread, in the middle of the end of a connection.
+void Program::log_flow(const proxy::FlowRecord& record) noexcept {
+  try {
+    flow_log_->write(encode_flow_record(record, ops::utc_milliseconds()));
+  } catch (const std::bad_alloc&) {
+    flow_log_->drop();
+  }
 }
 
 void Program::path_changed() {
@@ -250,7 +272,10 @@ Result<DesiredState> Program::first_state() {
   std::ifstream file(config_.state_file, std::ios::binary);
   if (!file) return Error{"StateFile", config_.state_file + ": " + std::strerror(errno)};
   auto state = decode_state(std::string(std::istreambuf_iterator<char>(file), {}));
-  if (state) return state;
+  if (state) {
+    if (const auto apart = check_spare_sources(config_, *state); !apart) return apart.error();
+    return state;
+  }
   Error error = state.error();
   error.message = config_.state_file + ": " + error.message;
   return error;
@@ -296,7 +321,12 @@ void Program::begin_end() {
   ops::log(ops::Level::kInfo, "stopping", {{"drain_seconds", config_.drain_s}});
   // Then only the connections' time gets shorter.
   if (handed_over_) return path_->drain(config_.drain_s * 1000, [] {});
-  ending_ = true;
+  if (!end_due_ && handoff_ && handoff_->busy()) return end_after_handoff();
+  end_unless_handed_over();
+}
+
+void Program::end_unless_handed_over() {
+  if (std::exchange(ending_, true)) return;
   retry_.cancel();
   handoff_.reset();
   if (taken_) {
@@ -319,7 +349,11 @@ void Program::end() {
 
 proxy::DataPathCounters Program::own_counters() const {
   auto out = path_->counters();
-  out.no_memory += memory_wants_;
+  out.no_memory += memory_wants_ + coordinator_->memory_wants();
+  if (filter_) out.no_memory += filter_->memory_wants();
+  for (const auto* server : {admin_server_.get(), observe_server_.get()}) {
+    if (server != nullptr) out.no_memory += server->counters().no_memory;
+  }
   return out;
 }
 
@@ -334,7 +368,7 @@ std::string Program::metrics() const {
   add_descriptor_metrics(out, descriptors_, net::open_descriptors());
   add_service_metrics(out, carried_.with(path_->totals()));
   add_handoff_metrics(out);
-  add_check_metrics(out, checked_->check_counters());
+  add_check_metrics(out, carried_.with(checked_->check_counters()));
   add_message_metrics(out, ops::lost_messages());
   if (flow_log_) add_log_metrics(out, *flow_log_);
   add_state_metrics(out, *coordinator_, admin_->refusals());

@@ -12,6 +12,7 @@
 #include "common/net/asio.hpp"
 #include "common/net/http_server.hpp"
 #include "common/ops/shutdown.hpp"
+#include "dataplane/address_watch.hpp"
 #include "dataplane/admin.hpp"
 #include "dataplane/announce/link_announcer.hpp"
 #include "dataplane/announce/packet_filter.hpp"
@@ -43,9 +44,11 @@ class Program {
  private:
   Status start(std::optional<ops::Shutdown>& shutdown);
   Status prepare();
+  void watch_addresses();
   Status open_store();
   Status open_path();
   void path_changed();
+  void log_flow(const proxy::FlowRecord& record) noexcept;
   Result<std::unique_ptr<announce::Announcer>> make_announcer();
   std::unique_ptr<announce::Announcer> make_link_announcer();
   void make_filter();
@@ -56,6 +59,8 @@ class Program {
   void first_applied(const Result<ApplyResult>& answer);
   void run_handlers();
   void begin_end();
+  void end_after_handoff();
+  void end_unless_handed_over();
   void end();
   proxy::DataPathCounters own_counters() const;
   std::string metrics() const;
@@ -74,7 +79,18 @@ class Program {
   // Handing over.
   Status open_handoff();
   Result<handoff::Offer> offer();
+  std::vector<handoff::OfferedSocket> offered_sockets() const;
   void released(handoff::FinalReport& report);
+  unsigned drain_after_handoff() const;
+  void leave_further();
+  void leave_folder();
+  void tell_of_leaving();
+  void leave_network_to_it();
+  void leave_admin();
+  void leave_observers();
+  void leave_admin_server();
+  void word_is_out();
+  void on_pulse();
   void handoff_reported(const Error& error);
   void leaving_part_over();
   void leave_network(std::function<void()> gone);
@@ -96,6 +112,7 @@ class Program {
   std::unique_ptr<Drains> drains_;
   std::unique_ptr<FlowLog> flow_log_;
   std::unique_ptr<Coordinator> coordinator_;
+  std::unique_ptr<AddressWatch> address_watch_;  // tells it
   std::unique_ptr<Admin> admin_;
   std::shared_ptr<net::TlsIdentity> tls_;
   std::unique_ptr<net::HttpServer> admin_server_;
@@ -109,9 +126,12 @@ class Program {
   std::string trouble_;  // in opening our own servers, told already
   uint64_t unopened_sockets_ = 0;
   unsigned leaving_parts_ = 0;  // that are not over yet
+  size_t leaving_step_ = 0;     // the next of what is left to be done
+  bool word_is_out_ = false;    // the new process has the last counters, or will not hear them
   bool handed_over_ = false;
   bool left_network_ = false;
   bool ending_ = false;
+  bool end_due_ = false;  // once the handoff that is under way is over
   int exit_code_ = 0;
 };
 

@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <iterator>
+#include <new>
 #include <thread>
 #include <utility>
 
@@ -13,7 +15,8 @@ namespace {
 constexpr std::chrono::seconds kTakeTimeout{20};
 constexpr std::chrono::milliseconds kAskAgain{100};
 constexpr std::chrono::seconds kRetry{1};
-constexpr char kNotNow[] = "HandoffNotNow";  // a change is being applied: ask again soon
+constexpr std::chrono::seconds kPatienceWithTaker{10};  // at SIGTERM
+constexpr char kNotNow[] = "HandoffNotNow";             // a change is being applied: ask again soon
 
 // Until the running process has applied what it is busy with.
 Result<std::optional<handoff::Taken>> take_patiently(const std::string& path) {
@@ -159,6 +162,7 @@ Status Program::open_handoff() {
   if (config_.handoff.empty() || handoff_) return Done{};
   handoff::Callbacks callbacks;
   callbacks.offer = [this] { return offer(); };
+  callbacks.sockets = [this] { return offered_sockets(); };
   callbacks.released = [this](handoff::FinalReport& report) { released(report); };
   callbacks.report = [this](const Error& error) { handoff_reported(error); };
   auto opened = handoff::HandoffServer::open(io_, config_.handoff, std::move(callbacks));
@@ -167,17 +171,33 @@ Status Program::open_handoff() {
   return Done{};
 }
 
+// Whoever is taking over needs us for a moment more: without us the addresses would be given up
+// before it serves them.
+void Program::end_after_handoff() {
+  end_due_ = true;
+  retry_.expires_after(kPatienceWithTaker);
+  retry_.async_wait([this](const boost::system::error_code& cancelled) {
+    if (!cancelled) end_unless_handed_over();
+  });
+}
+
 Result<handoff::Offer> Program::offer() {
   if (!coordinator_->settled()) return Error{kNotNow, "a change is being applied"};
   handoff::Offer out;
   out.version = EMPALME_VERSION;
   out.workers = std::max(1U, config_.workers);
   out.counters = counts_to_carry();
-  for (const auto& socket : handover_->sockets()) {
-    out.listeners.push_back({{socket.listener, socket.worker, socket.shared}, socket.fd});
-  }
+  out.listeners = offered_sockets();
   out.state = encode_state(*coordinator_->held());
   if (store_) out.lock = store_->lock();
+  return out;
+}
+
+std::vector<handoff::OfferedSocket> Program::offered_sockets() const {
+  std::vector<handoff::OfferedSocket> out;
+  for (const auto& socket : handover_->sockets()) {
+    out.push_back({{socket.listener, socket.worker, socket.shared}, socket.fd});
+  }
   return out;
 }
 
@@ -185,44 +205,97 @@ handoff::Counters Program::counts_to_carry() const {
   const auto own = own_counters();
   handoff::Counters out;
   carried_.encode_own(out, own);
+  encode_checks(carried_.with(checked_->check_counters()), out);
   encode_drained(drains_->all(), out);
   encode_down(path_->status(), out);
   encode_totals(carried_.with(own), carried_.with(path_->totals()), out);
   return out;
 }
 
-// From here on another process serves. The folder's lock is closed too: it must be free when that
-// process ends, although we may still be draining.
+unsigned Program::drain_after_handoff() const {
+  return end_due_ ? config_.drain_s : config_.handoff_drain_s;
+}
+
+// From here on another process serves, so the sockets come first. What want of memory interrupts
+// is gone on with each second.
 void Program::released(handoff::FinalReport& report) {
-  ops::log(ops::Level::kInfo, "another process serves, connections go on here",
-           {{"drain_seconds", config_.handoff_drain_s}, {"connections", path_->counters().active}});
+  const unsigned drain_s = drain_after_handoff();
   ending_ = true;
   handed_over_ = true;
-  const auto part_over = [this] { leaving_part_over(); };
-  leaving_parts_ = 4;  // connections, addresses, the word to the new process, the admin server
-  leave_network(part_over);
+  // Connections, addresses, the word to the new process, one or two servers.
+  leaving_parts_ = observe_server_ ? 5 : 4;
+  handover_->release_sockets(
+      [this, drain_s] { path_->drain(drain_s * 1000, [this] { leaving_part_over(); }); });
+  leave_further();
+  report.counters = counts_to_carry();
+}
+
+void Program::leave_further() {
+  using Step = void (Program::*)();
+  static constexpr Step kSteps[] = {&Program::leave_folder,    &Program::leave_network_to_it,
+                                    &Program::tell_of_leaving, &Program::leave_admin,
+                                    &Program::leave_observers, &Program::leave_admin_server};
+  try {
+    for (; leaving_step_ < std::size(kSteps); ++leaving_step_) (this->*kSteps[leaving_step_])();
+  } catch (const std::bad_alloc&) {
+    ++memory_wants_;
+  }
+}
+
+// The lock is closed too: it must be free when that process ends, although we may still be
+// draining.
+void Program::leave_folder() {
   if (store_) store_->abandon();
   store_.reset();
   retry_.cancel();
-  admin_->stop();
-  report.counters = counts_to_carry();
-  handover_->release_sockets(
-      [this, part_over] { path_->drain(config_.handoff_drain_s * 1000, part_over); });
-  if (observe_server_) {
-    ++leaving_parts_;
-    observe_server_->drain(part_over);
-  }
-  if (!admin_server_) return part_over();
-  admin_server_->drain(part_over);
+}
+
+void Program::leave_network_to_it() {
+  leave_network([this] { leaving_part_over(); });
+}
+
+void Program::tell_of_leaving() {
+  ops::log(ops::Level::kInfo, "another process serves, connections go on here",
+           {{"drain_seconds", drain_after_handoff()}, {"connections", path_->counters().active}});
+}
+
+void Program::leave_admin() { admin_->stop(); }
+
+void Program::leave_observers() {
+  if (observe_server_) observe_server_->drain([this] { leaving_part_over(); });
+}
+
+void Program::leave_admin_server() {
+  if (!admin_server_) return leaving_part_over();
+  admin_server_->drain([this] { leaving_part_over(); });
 }
 
 void Program::leaving_part_over() {
-  if (--leaving_parts_ == 0) asio::post(io_, [this] { io_.stop(); });
+  if (--leaving_parts_ != 0) return;
+  try {
+    asio::post(io_, [this] { io_.stop(); });
+  } catch (const std::bad_alloc&) {
+    ++memory_wants_;  // the pulse ends it
+  }
 }
 
 void Program::handoff_reported(const Error& error) {
-  if (error.code != "HandedOver") return ops::log_error(error);
-  leaving_part_over();
+  if (error.code == "HandedOver") return word_is_out();
+  ops::log_error(error);
+  if (end_due_ && !handoff_->busy()) asio::post(io_, [this] { end_unless_handed_over(); });
+}
+
+void Program::word_is_out() {
+  if (!std::exchange(word_is_out_, true)) leaving_part_over();
+}
+
+void Program::on_pulse() {
+  if (checked_ != nullptr && !handed_over_) checked_->look();
+  if (handoff_) handoff_->look();
+  if (!handed_over_) return;
+  leave_further();
+  if (handoff_ && !handoff_->busy()) word_is_out();
+  if (leaving_parts_ == 0) io_.stop();
 }
 
 void Program::add_handoff_metrics(Metrics& out) const {

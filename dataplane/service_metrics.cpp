@@ -1,6 +1,10 @@
 #include "dataplane/service_metrics.hpp"
 
+#include <algorithm>
+#include <iterator>
+#include <map>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace lb::dataplane {
@@ -60,6 +64,10 @@ constexpr Row<proxy::PortTotals> kPortRows[] = {
     {"empalme_service_clients_gone_while_waiting_total",
      "Clients that left while they waited for a backend.", MetricType::kCounter,
      &proxy::PortTotals::clients_gone_while_waiting},
+    {"empalme_service_drains_total", "Backends that were used and are so no longer: gone, drained.",
+     MetricType::kCounter, &proxy::PortTotals::drains},
+    {"empalme_service_drain_resets_total", "Connections ended because their drain was over.",
+     MetricType::kCounter, &proxy::PortTotals::drain_resets},
 };
 
 constexpr Row<proxy::BackendTotals> kBackendRows[] = {
@@ -81,6 +89,8 @@ struct Cause {
   const char* name;
   uint64_t proxy::BackendTotals::*value;
 };
+constexpr Cause kTurns[] = {{"up", &proxy::BackendTotals::turned_up},
+                            {"down", &proxy::BackendTotals::turned_down}};
 constexpr Cause kCauses[] = {{"refused", &proxy::BackendTotals::refused},
                              {"timeout", &proxy::BackendTotals::timeouts},
                              {"other", &proxy::BackendTotals::errors}};
@@ -112,17 +122,19 @@ ops::HistogramSample histogram(const proxy::HistogramTotals<kBounds>& from,
   return out;
 }
 
-void add_histograms(std::vector<Metric>& out, const std::vector<proxy::PortTotals>& ports) {
+using Ports = std::vector<const proxy::PortTotals*>;
+
+void add_histograms(std::vector<Metric>& out, const Ports& ports) {
   Metric connect{"empalme_service_connect_seconds",
                  "From accept until a backend was connected.",
                  MetricType::kHistogram,
                  {}};
   Metric life{
       "empalme_service_connection_seconds", "From accept to the end.", MetricType::kHistogram, {}};
-  for (const auto& port : ports) {
-    if (port.protocol != Protocol::kTcp) continue;
-    connect.histograms.push_back(histogram(port.connect, proxy::kConnectBounds, labels_of(port)));
-    life.histograms.push_back(histogram(port.life, proxy::kLifeBounds, labels_of(port)));
+  for (const auto* port : ports) {
+    if (port->protocol != Protocol::kTcp) continue;
+    connect.histograms.push_back(histogram(port->connect, proxy::kConnectBounds, labels_of(*port)));
+    life.histograms.push_back(histogram(port->life, proxy::kLifeBounds, labels_of(*port)));
   }
   if (connect.histograms.empty()) return;
   out.push_back(std::move(connect));
@@ -148,8 +160,16 @@ void add_backends(std::vector<Metric>& out, const std::vector<Shown>& shown) {
                   "Connects that failed, by cause.",
                   MetricType::kCounter,
                   {}};
+  Metric turns{"empalme_backend_health_transitions_total",
+               "Times its check has called it down, and up again.",
+               MetricType::kCounter,
+               {}};
   for (const auto& [port, backend] : shown) {
     const Labels labels = with(labels_of(*port), "backend", backend->backend.to_string());
+    for (const auto& turn : kTurns) {
+      turns.samples.push_back(
+          {static_cast<double>(backend->*turn.value), with(labels, "to", turn.name)});
+    }
     up.samples.push_back({backend->up ? 1.0 : 0.0, labels});
     for (const auto& cause : kCauses) {
       failures.samples.push_back(
@@ -158,34 +178,90 @@ void add_backends(std::vector<Metric>& out, const std::vector<Shown>& shown) {
   }
   out.push_back(std::move(up));
   out.push_back(std::move(failures));
+  out.push_back(std::move(turns));
 }
 
-}  // namespace
-
-void add_service_metrics(std::vector<Metric>& out, const std::vector<proxy::PortTotals>& ports,
-                         size_t max_backends) {
-  if (ports.empty()) return;
+void add_ports(std::vector<Metric>& out, const Ports& ports) {
   for (const auto& row : kPortRows) {
     Metric metric{row.name, row.help, row.type, {}};
-    for (const auto& port : ports) {
-      metric.samples.push_back({static_cast<double>(port.*row.value), labels_of(port)});
+    for (const auto* port : ports) {
+      metric.samples.push_back({static_cast<double>(port->*row.value), labels_of(*port)});
     }
     out.push_back(std::move(metric));
   }
   add_histograms(out, ports);
-  std::vector<Shown> shown;
-  size_t all = 0;
-  for (const auto& port : ports) {
-    all += port.backends.size();
-    for (const auto& backend : port.backends) {
-      if (shown.size() < max_backends) shown.push_back({&port, &backend});
+}
+
+using Shares = std::map<std::string_view, size_t>;
+
+// Takes `budget` apart: in each round every service that wants more gets the same, the first ones
+// one more at the end.
+Shares deal(const Shares& wanted, size_t budget) {
+  Shares out, open = wanted;
+  while (!open.empty() && budget > 0) {
+    const size_t each = std::max<size_t>(1, budget / open.size());
+    for (auto service = open.begin(); service != open.end();) {
+      const size_t given = std::min({each, service->second, budget});
+      out[service->first] += given;
+      budget -= given;
+      service->second -= given;
+      service = service->second == 0 ? open.erase(service) : std::next(service);
     }
   }
+  return out;
+}
+
+Ports ports_to_show(const std::vector<proxy::PortTotals>& ports, size_t budget) {
+  Shares wanted;
+  for (const auto& port : ports) ++wanted[port.key];
+  Shares shares = deal(wanted, budget);
+  Ports out;
+  for (const auto& port : ports) {
+    size_t& left = shares[port.key];
+    if (left == 0) continue;
+    --left;
+    out.push_back(&port);
+  }
+  return out;
+}
+
+std::vector<Shown> backends_to_show(const Ports& ports, size_t budget) {
+  Shares wanted;
+  for (const auto* port : ports) {
+    if (!port->backends.empty()) wanted[port->key] += port->backends.size();
+  }
+  Shares shares = deal(wanted, budget);
+  std::vector<Shown> out;
+  for (const auto* port : ports) {
+    size_t& left = shares[port->key];
+    const size_t shown = std::min(left, port->backends.size());
+    for (size_t i = 0; i < shown; ++i) out.push_back({port, &port->backends[i]});
+    left -= shown;
+  }
+  return out;
+}
+
+void add_left_out(std::vector<Metric>& out, const char* name, const char* help, size_t count) {
+  out.push_back({name, help, MetricType::kGauge, {{static_cast<double>(count)}}});
+}
+
+}  // namespace
+
+void add_service_metrics(std::vector<Metric>& out, const std::vector<proxy::PortTotals>& all,
+                         SeriesLimits limits) {
+  if (all.empty()) return;
+  const Ports ports = ports_to_show(all, limits.ports);
+  add_ports(out, ports);
+  size_t backends = 0;
+  for (const auto& port : all) backends += port.backends.size();
+  const auto shown = backends_to_show(ports, limits.backends);
   if (!shown.empty()) add_backends(out, shown);
-  out.push_back({"empalme_dataplane_backends_without_series",
-                 "Backends whose series are left out because there are too many.",
-                 MetricType::kGauge,
-                 {{static_cast<double>(all - shown.size())}}});
+  add_left_out(out, "empalme_dataplane_ports_without_series",
+               "Ports of services whose series are left out because there are too many.",
+               all.size() - ports.size());
+  add_left_out(out, "empalme_dataplane_backends_without_series",
+               "Backends whose series are left out because there are too many.",
+               backends - shown.size());
 }
 
 }  // namespace lb::dataplane

@@ -1,7 +1,8 @@
 // Metrics by service and backend. Pure; any thread.
 //
-// Series exist for what is served now and vanish with it. Those of backends are written for so many
-// backends at most; how many are left out is a metric itself.
+// Series exist for what is served now and vanish with it. They are written for so many ports and so
+// many backends at most, dealt out evenly by service, so that none takes those of the others; how
+// many are left out is a metric itself.
 #pragma once
 
 #include <cstddef>
@@ -12,9 +13,12 @@
 
 namespace lb::dataplane {
 
-inline constexpr size_t kMaxBackendSeries = 2'000;
+struct SeriesLimits {
+  size_t ports = 10'000;
+  size_t backends = 2'000;  // of those ports
+};
 
 void add_service_metrics(std::vector<ops::Metric>& out, const std::vector<proxy::PortTotals>& ports,
-                         size_t max_backends = kMaxBackendSeries);
+                         SeriesLimits limits = {});
 
 }  // namespace lb::dataplane

@@ -116,6 +116,8 @@ void add_vrrp_metrics(Metrics& out, const announce::VrrpAnnouncer& announcer) {
   add("keepalived_starts_total", "Starts of keepalived.", kCounter, counters.starts);
   add("keepalived_start_failures_total", "Times the system refused to start keepalived.", kCounter,
       counters.start_failures);
+  add("keepalived_silent_starts_total", "Starts of keepalived that never said they were complete.",
+      kCounter, counters.silent_starts);
   add("keepalived_deaths_total", "Times keepalived ended unasked.", kCounter, counters.deaths);
   add("keepalived_reloads_total", "Configurations handed to keepalived.", kCounter,
       counters.reloads);
@@ -123,6 +125,11 @@ void add_vrrp_metrics(Metrics& out, const announce::VrrpAnnouncer& announcer) {
       kCounter, counters.begin_failures);
   add("leftovers_removed_total", "Addresses removed behind keepalived.", kCounter,
       counters.leftovers_removed);
+  add("late_takeovers_total",
+      "Times a router was not yet ours when the process before gave it out of its hands.", kCounter,
+      counters.late_takeovers);
+  add("successors_lost_total", "Times the process that took over ended before we had left.",
+      kCounter, counters.successors_lost);
   add("peer_errors_total", "Times the file of peers could not be used.", kCounter,
       counters.peer_errors);
   add("write_failures_total", "Files for keepalived that could not be written.", kCounter,

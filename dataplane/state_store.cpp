@@ -4,9 +4,12 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <ctime>
 #include <fstream>
 #include <iterator>
+#include <new>
 #include <system_error>
 #include <utility>
 
@@ -16,6 +19,16 @@
 namespace lb::dataplane {
 namespace fs = std::filesystem;
 namespace {
+
+constexpr int kPausePerCost = 200;
+constexpr std::chrono::minutes kLongestPause{1};
+constexpr std::chrono::milliseconds kMemoryAgain{100};  // at the end
+
+std::chrono::nanoseconds cpu_of_this_thread() {
+  timespec now{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+}
 
 Error system_error(const std::string& code, const std::string& what, int number) {
   return {code, what + ": " + std::generic_category().message(number)};
@@ -92,21 +105,48 @@ void StateStore::abandon() {
   {
     const std::lock_guard lock(mutex_);
     next_ = nullptr;
+    abandoned_ = true;
   }
   stop();
+}
+
+std::chrono::nanoseconds StateStore::pause_after(std::chrono::nanoseconds cost,
+                                                 std::chrono::nanoseconds interval) {
+  const auto fair = std::min<std::chrono::nanoseconds>(cost * kPausePerCost, kLongestPause);
+  return std::max(interval, fair);
 }
 
 void StateStore::run() {
   std::unique_lock lock(mutex_);
   for (;;) {
     wake_.wait(lock, [this] { return stopping_ || next_; });
-    if (const auto state = std::exchange(next_, nullptr)) {
+    const auto before = cpu_of_this_thread();
+    bool lacking = false;
+    if (auto state = std::exchange(next_, nullptr)) {
       lock.unlock();
-      write(*state);
+      lacking = !write_or_count(*state);
       lock.lock();
+      // One that has come meanwhile is newer.
+      if (lacking && !next_ && !abandoned_) next_ = std::move(state);
     }
-    if (stopping_ && !next_) return;
-    wake_.wait_for(lock, options_.interval, [this] { return stopping_; });
+    if (stopping_ && (!next_ || --last_tries_ == 0)) return;
+    if (stopping_) {
+      if (lacking) wake_.wait_for(lock, kMemoryAgain, [this] { return abandoned_; });
+      continue;
+    }
+    const auto pause = pause_after(cpu_of_this_thread() - before, options_.interval);
+    wake_.wait_for(lock, pause, [this] { return stopping_; });
+  }
+}
+
+// False: for want of memory it is to be tried again.
+bool StateStore::write_or_count(const DesiredState& state) {
+  try {
+    write(state);
+    return true;
+  } catch (const std::bad_alloc&) {
+    ++save_failures_;
+    return false;
   }
 }
 

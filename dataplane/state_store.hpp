@@ -1,9 +1,12 @@
 // The saved state on disk: a restart serves at once what was held, before any controller is heard.
 //
 // Made and called by the control thread; a thread of its own does the writing, at most once a
-// second and at stop, so an acknowledgement never waits for the disk. The folder is locked for as
+// second (less often where the state is so large that saving costs much; see pause_after) and at
+// stop, so an acknowledgement never waits for the disk. The folder is locked for as
 // long as the store lives. Only taking the lock can fail; anything later (a full disk, a corrupt
 // file) is reported as an event and counted, since the copy on disk is a hint and not the truth.
+// What could not be saved for want of memory is counted too, and tried again after the pause; at
+// stop for a second.
 #pragma once
 
 #include <atomic>
@@ -46,7 +49,12 @@ class StateStore {
   // as state.json.bad for a person to look at.
   std::optional<DesiredState> load();
 
-  // Has `state` written soon; of several within one interval only the last is.
+  // Until the next save after one that has cost so much CPU: the interval, or longer where saving
+  // would otherwise take more than half a percent of a core; a minute at most.
+  static std::chrono::nanoseconds pause_after(std::chrono::nanoseconds cost,
+                                              std::chrono::nanoseconds interval);
+
+  // Has `state` written soon; of several within one pause only the last is.
   void save(std::shared_ptr<const DesiredState> state);
 
   // Writes what is still to be written and ends the thread. Idempotent.
@@ -70,6 +78,7 @@ class StateStore {
   StateStore(Options options, net::Fd lock);
 
   void run();
+  bool write_or_count(const DesiredState& state);
   void write(const DesiredState& state);
   void report(const Error& error) const;
   std::filesystem::path file() const { return options_.folder / "state.json"; }
@@ -84,6 +93,8 @@ class StateStore {
   std::condition_variable wake_;
   std::shared_ptr<const DesiredState> next_;  // guarded by mutex_, as is the next one
   bool stopping_ = false;
+  bool abandoned_ = false;
+  int last_tries_ = 10;  // once it is stopping; of the thread
   std::thread thread_;
 };
 

@@ -8,7 +8,9 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/model/state.hpp"
@@ -34,8 +36,16 @@ class StatusBoard {
 
   // Takes the present: everything that is held, whole.
   void update(Version version, std::vector<Failure> failed, std::vector<ServiceReport> services);
+  // The same where only these have changed, at the cost of these; keys that are in neither stay.
+  void update_some(Version version, std::vector<Failure> failed,
+                   std::vector<ServiceReport> services, const std::vector<std::string>& gone);
 
-  // nullopt: everything.
+  const std::vector<Failure>& failed() const { return failed_; }
+
+  // Whether this revision is one of ours, so that it can be told what is new since.
+  bool knows(const std::string& since) const { return known(since).has_value(); }
+  bool has_news(const std::string& since) const;
+  // nullopt: everything. Costs what has changed since.
   StatusView view(const std::optional<std::string>& since) const;
 
  private:
@@ -44,6 +54,9 @@ class StatusBoard {
     uint64_t rev = 0;
   };
 
+  bool note_header(Version version, std::vector<Failure> failed, uint64_t next);
+  bool note(ServiceReport report, uint64_t next);
+  bool forget(const std::string& key, uint64_t next);
   std::optional<uint64_t> known(const std::string& since) const;
   void forget_oldest();
 
@@ -53,6 +66,7 @@ class StatusBoard {
   Version version_;
   std::vector<Failure> failed_;
   std::map<std::string, Entry> services_;
+  std::set<std::pair<uint64_t, std::string>> by_rev_;  // of services_
   std::map<std::string, uint64_t> removed_;
   uint64_t oldest_ = 0;  // revisions below it have lost removals: such a reader gets everything
 };

@@ -1,67 +1,88 @@
 #include "dataplane/status_json.hpp"
 
-#include <nlohmann/json.hpp>
+#include "common/model/json_writer.hpp"
 
 namespace lb::dataplane {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using wire::JsonWriter;
 
-Json to_json(const PortReport& port);
-Json to_json(const ServiceReport& service);
+void write(JsonWriter& out, const PortReport& port);
+void write(JsonWriter& out, const ServiceReport& service);
 
-Json to_json(const Failure& failure) {
-  Json out{{"key", failure.key},
-           {"address", failure.address.to_string()},
-           {"port", failure.port},
-           {"protocol", to_string(failure.protocol)}};
-  if (!failure.backend.empty()) out["backend"] = failure.backend;
-  out["reason"] = failure.reason;
-  out["message"] = failure.message;
-  return out;
+void write(JsonWriter& out, const std::string& text) { out.text(text); }
+
+void write(JsonWriter& out, const Failure& failure) {
+  out.begin_object();
+  member(out, "key", failure.key);
+  member(out, "address", failure.address.to_string());
+  member(out, "port", failure.port);
+  member(out, "protocol", std::string(to_string(failure.protocol)));
+  if (!failure.backend.empty()) member(out, "backend", failure.backend);
+  member(out, "reason", failure.reason);
+  member(out, "message", failure.message);
+  out.end_object();
 }
 
-Json to_json(const BackendReport& backend) {
-  return {{"backend", backend.backend},
-          {"state", to_string(backend.state)},
-          {"health", backend.health},
-          {"reason", backend.reason},
-          {"connections", backend.connections}};
+void write(JsonWriter& out, const BackendReport& backend) {
+  out.begin_object();
+  member(out, "backend", backend.backend);
+  member(out, "state", std::string(to_string(backend.state)));
+  member(out, "health", backend.health);
+  member(out, "reason", backend.reason);
+  member(out, "connections", backend.connections);
+  out.end_object();
 }
 
 template <class T>
-Json list(const std::vector<T>& items) {
-  Json out = Json::array();
-  for (const auto& item : items) out.push_back(to_json(item));
-  return out;
+void list(JsonWriter& out, const char* name, const std::vector<T>& items) {
+  out.name(name);
+  out.begin_array();
+  for (const auto& item : items) write(out, item);
+  out.end_array();
 }
 
-Json to_json(const PortReport& port) {
-  Json out{{"address", port.address.to_string()},
-           {"port", port.port},
-           {"protocol", to_string(port.protocol)},
-           {"programmed", port.programmed},
-           {"reason", port.reason},
-           {"connections", port.connections}};
-  if (port.panic) out["panic"] = true;
-  out["backends"] = list(port.backends);
-  return out;
+void write(JsonWriter& out, const PortReport& port) {
+  out.begin_object();
+  member(out, "address", port.address.to_string());
+  member(out, "port", port.port);
+  member(out, "protocol", std::string(to_string(port.protocol)));
+  out.name("programmed");
+  out.flag(port.programmed);
+  member(out, "reason", port.reason);
+  member(out, "connections", port.connections);
+  if (port.panic) {
+    out.name("panic");
+    out.flag(true);
+  }
+  list(out, "backends", port.backends);
+  out.end_object();
 }
 
-Json to_json(const ServiceReport& service) {
-  return {{"key", service.key}, {"ports", list(service.ports)}};
+void write(JsonWriter& out, const ServiceReport& service) {
+  out.begin_object();
+  member(out, "key", service.key);
+  list(out, "ports", service.ports);
+  out.end_object();
 }
 
 }  // namespace
 
 std::string encode_status(const StatusView& view, const std::string& instance,
                           const std::vector<std::string>& features) {
-  const Json out{{"schema", kSchema},           {"features", features},
-                 {"instance", instance},        {"rev", view.rev},
-                 {"epoch", view.version.epoch}, {"generation", view.version.generation},
-                 {"failed", list(view.failed)}, {"services", list(view.services)},
-                 {"removed", view.removed}};
-  return out.dump(-1, ' ', false, Json::error_handler_t::replace);
+  JsonWriter out;
+  out.begin_object();
+  member(out, "schema", std::string(kSchema));
+  list(out, "features", features);
+  member(out, "instance", instance);
+  member(out, "rev", view.rev);
+  member(out, "epoch", view.version.epoch);
+  member(out, "generation", view.version.generation);
+  list(out, "failed", view.failed);
+  list(out, "services", view.services);
+  list(out, "removed", view.removed);
+  out.end_object();
+  return out.take();
 }
 
 }  // namespace lb::dataplane

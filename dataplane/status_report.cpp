@@ -1,5 +1,6 @@
 #include "dataplane/status_report.hpp"
 
+#include <algorithm>
 #include <map>
 #include <tuple>
 
@@ -78,15 +79,26 @@ std::vector<ServiceReport> report(const DesiredState& held,
   return out;
 }
 
+namespace {
+
+bool alike(const BackendReport& a, const BackendReport& b) {
+  return a.backend == b.backend && a.state == b.state && a.health == b.health &&
+         a.reason == b.reason;
+}
+
+bool alike(const PortReport& a, const PortReport& b) {
+  return a.address == b.address && a.port == b.port && a.protocol == b.protocol &&
+         a.programmed == b.programmed && a.reason == b.reason && a.panic == b.panic &&
+         std::equal(a.backends.begin(), a.backends.end(), b.backends.begin(), b.backends.end(),
+                    [](const auto& x, const auto& y) { return alike(x, y); });
+}
+
+}  // namespace
+
 bool same_but_for_connections(const ServiceReport& a, const ServiceReport& b) {
-  const auto stripped = [](ServiceReport service) {
-    for (auto& port : service.ports) {
-      port.connections = 0;
-      for (auto& backend : port.backends) backend.connections = 0;
-    }
-    return service;
-  };
-  return stripped(a) == stripped(b);
+  return a.key == b.key &&
+         std::equal(a.ports.begin(), a.ports.end(), b.ports.begin(), b.ports.end(),
+                    [](const auto& x, const auto& y) { return alike(x, y); });
 }
 
 }  // namespace lb::dataplane

@@ -1,8 +1,8 @@
 #include "empalme/explanation.hpp"
 
-#include <nlohmann/json.hpp>
 #include <vector>
 
+#include "common/model/json.hpp"
 #include "common/model/json_lookup.hpp"
 #include "empalme/table.hpp"
 
@@ -93,6 +93,15 @@ std::string conditions(const json& root) {
   return rows.size() == 1 ? "" : "\n" + render(rows);
 }
 
+// What it has planned and published it does not know: only what the sources say.
+std::string on_standby(const json& root) {
+  const std::string leader = text(root, "leader");
+  return "This controller stands by and does not act: " +
+         (leader.empty() ? "nobody is known to lead." : leader + " leads, ask that one.") +
+         "\nWhat the sources say:\n\n" + text(root, "service") + "\n" + backends(root) +
+         conditions(root);
+}
+
 }  // namespace
 
 Result<std::string> explanation(std::string_view body) {
@@ -100,6 +109,7 @@ Result<std::string> explanation(std::string_view body) {
   if (root.is_discarded() || !root.is_object()) {
     return Error{"Syntax", "the controller's answer is no JSON"};
   }
+  if (root.value("leading", json(true)) == false) return on_standby(root);
   return text(root, "service") + "\n" + verdict(root) + "\n" + reasons(root) + addresses(root) +
          backends(root) + dataplanes(root) + conditions(root);
 }

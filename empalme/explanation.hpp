@@ -8,7 +8,8 @@
 
 namespace lb::cli {
 
-// What stands in the way first, then addresses, backends, data planes, conditions.
+// What stands in the way first, then addresses, backends, data planes, conditions. Of a controller
+// that stands by first that it does, and for whom.
 Result<std::string> explanation(std::string_view json);
 
 }  // namespace lb::cli

@@ -1,7 +1,6 @@
 #include "empalme/flow_table.hpp"
 
-#include <nlohmann/json.hpp>
-
+#include "common/model/json.hpp"
 #include "common/model/json_lookup.hpp"
 #include "common/net/query.hpp"
 #include "empalme/table.hpp"

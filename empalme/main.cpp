@@ -21,6 +21,8 @@ constexpr char kExamples[] =
     "  empalme explain default/web            why this address, why these backends, what is wrong\n"
     "  empalme flows --service file/web       who is connected to whom\n"
     "  empalme drain --backend 10.0.0.7:80    nothing new goes there, until drain --lift\n"
+    "  empalme up --source docker             serve containers that ask for it by label\n"
+    "  empalme up --source consul             serve instances that ask for it by tag\n"
     "  empalme up --source kubernetes --pool 192.0.2.10-192.0.2.20 --announce auto\n"
     "  empalme uninstall                      free every Service of a cluster from our marks\n";
 
@@ -33,7 +35,8 @@ struct Typed {
   lb::cli::FlowWish flows;
   std::string id;
   bool lift = false;
-  std::string file;
+  std::vector<std::string> files;
+  bool show = false;
   std::string kubeconfig;
   std::string controller;
   std::string service;
@@ -46,7 +49,10 @@ void add_up(CLI::App& app, Typed& typed) {
   const auto flag = [out](const char* name, auto& value, const char* help, const char* variable) {
     return out->add_option(name, value, help)->envname(variable);
   };
-  flag("--source", up.sources, "kubernetes or file:PATH; may be repeated", "EMPALME_SOURCE")
+  flag("--source", up.sources,
+       "kubernetes, docker[:unix:/PATH], consul[:HOST:PORT] or file:PATH; may be repeated, and a "
+       "file changes services of those before it",
+       "EMPALME_SOURCE")
       ->delimiter(',')
       ->required();
   flag("--pool", up.pools, "Addresses to give: CIDR, FIRST-LAST or auto", "EMPALME_POOL");
@@ -212,9 +218,16 @@ void add_deeds(CLI::App& app, Typed& typed) {
   drained.add_flag("--all", typed.flows.all, "Of everything, where nothing is named");
   drained.add_flag("--json", typed.json, "As the data plane says it");
   auto& check = add(app, typed, "validate", "check a configuration file", [](const Typed& t) {
-    return lb::cli::become("empalme-controller", {"validate", t.file});
+    std::vector<std::string> arguments{"validate"};
+    if (t.show) arguments.push_back("--show");
+    arguments.insert(arguments.end(), t.files.begin(), t.files.end());
+    return lb::cli::become("empalme-controller", arguments);
   });
-  check.add_option("FILE", typed.file, "YAML or JSON, '-' for standard input")->required();
+  check
+      .add_option("FILE", typed.files,
+                  "YAML or JSON, '-' for standard input; each is laid over those before it")
+      ->required();
+  check.add_flag("--show", typed.show, "Print what would be served");
   auto& leave =
       add(app, typed, "uninstall", "take our finalizers and status off every Service", uninstall);
   leave.add_option("--kubeconfig", typed.kubeconfig, "How to reach the cluster")

@@ -29,12 +29,19 @@ std::vector<char*> argv_of(const std::string& program, const std::vector<std::st
   return out;
 }
 
+// How a source is reached, which `up` has no flags for.
+bool is_for_the_controller(std::string_view variable) {
+  return variable.starts_with("EMPALME_DOCKER_") || variable.starts_with("EMPALME_CONSUL_");
+}
+
 }  // namespace
 
 std::vector<char*> environment_for_children() {
   std::vector<char*> out;
   for (char** each = environ; *each != nullptr; ++each) {
-    if (!std::string_view(*each).starts_with("EMPALME_")) out.push_back(*each);
+    if (!std::string_view(*each).starts_with("EMPALME_") || is_for_the_controller(*each)) {
+      out.push_back(*each);
+    }
   }
   out.push_back(nullptr);
   return out;

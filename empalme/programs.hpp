@@ -10,7 +10,8 @@ namespace lb::cli {
 std::string find_program(const std::string& name);
 
 // For exec: this process's variables but EMPALME_*, which say what this program shall do; the flags
-// say it to the others. Points into the environment; null-terminated.
+// say it to the others. Those of Docker's and Consul's sources, which only the controller has flags
+// for, are among them. Points into the environment; null-terminated.
 std::vector<char*> environment_for_children();
 
 // Runs it to its end; the exit code, 127 when it cannot be run.

@@ -1,9 +1,9 @@
 #include "empalme/status_table.hpp"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <vector>
 
+#include "common/model/json.hpp"
 #include "common/model/json_lookup.hpp"
 #include "empalme/table.hpp"
 

@@ -1,8 +1,8 @@
 #include "empalme/table.hpp"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
+#include "common/model/json.hpp"
 #include "common/model/json_lookup.hpp"
 
 namespace lb::cli {

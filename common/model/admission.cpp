@@ -185,10 +185,17 @@ struct Admitter::Memory {
 Admitter::Admitter(OwnSockets own) : own_(std::move(own)), memory_(std::make_unique<Memory>()) {}
 Admitter::~Admitter() = default;
 
+bool Admitter::set_local_hosts(std::set<IpAddress> now) {
+  if (now == own_.local_hosts) return false;
+  own_.local_hosts = std::move(now);
+  anew_ = true;
+  return true;
+}
+
 Admission Admitter::admit(const DesiredState& offered) {
   const StateDiff change = diff(offered_, offered);
   // Where nobody's listeners are others than before, each service stands for itself.
-  const bool apart = change.removed.empty() &&
+  const bool apart = !anew_ && change.removed.empty() &&
                      std::all_of(change.changed.begin(), change.changed.end(),
                                  [&](const Service& service) { return stands_alone(service); });
   offered_ = offered;
@@ -202,6 +209,7 @@ Admission Admitter::admit(const DesiredState& offered) {
       admit_backends(at);
     }
   }
+  anew_ = false;
   admitted_.version = offered.version;
   return {admitted_, failures()};
 }

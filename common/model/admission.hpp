@@ -35,10 +35,14 @@ Admission admit(const DesiredState& offered, const OwnSockets& own = {});
 // left out, and with the answer before. One thread; `offered` is normalised.
 class Admitter {
  public:
-  explicit Admitter(OwnSockets own);
+  explicit Admitter(OwnSockets own = {});
   ~Admitter();
 
   Admission admit(const DesiredState& offered);
+
+  // The addresses of this host as they are now; the next admit() judges by them. True: they are
+  // others than before.
+  bool set_local_hosts(std::set<IpAddress> now);
 
  private:
   struct Memory;
@@ -48,7 +52,8 @@ class Admitter {
   void admit_backends(size_t at);
   std::vector<Failure> failures() const;
 
-  const OwnSockets own_;
+  OwnSockets own_;
+  bool anew_ = false;  // what was judged before was judged by other addresses
   DesiredState offered_, admitted_;
   std::unique_ptr<Memory> memory_;
 };

@@ -21,33 +21,44 @@ using Edits = std::map<std::string_view, ServiceList::Element>;
 Edits edits_of(const StatePatch& patch) {
   Edits out;
   for (const auto& key : patch.removed) out[key] = nullptr;
-  for (const auto& service : patch.changed) {
-    auto copy = std::make_shared<Service>(service);
-    normalise(*copy);
-    out[service.key] = std::move(copy);
+  for (auto each = patch.changed.begin(); each != patch.changed.end(); ++each) {
+    out[each->key] = each.element();
   }
   return out;
 }
 
-// Both sides are sorted by key.
-DesiredState merge(const DesiredState& held, const StatePatch& patch) {
-  DesiredState out;
-  out.version = {patch.epoch, patch.generation};
-  out.services.reserve(held.services.size() + patch.changed.size());
-  const auto add = [&](const ServiceList::Element& element) {
-    if (element) out.services.share_back(element);
-  };
-  auto old = held.services.begin();
-  for (const auto& [key, service] : edits_of(patch)) {
-    // Bisected, so that few keys are looked at of those that stay.
-    const auto upto =
-        std::lower_bound(old, held.services.end(), key,
-                         [](const Service& s, std::string_view k) { return s.key < k; });
-    for (; old != upto; ++old) add(old.element());
-    if (old != held.services.end() && old->key == key) ++old;
-    add(service);
+// The first service that does not sort before `key`.
+size_t position_of(const ServiceList& sorted, std::string_view key) {
+  const auto found =
+      std::lower_bound(sorted.begin(), sorted.end(), key,
+                       [](const Service& s, std::string_view k) { return s.key < k; });
+  return static_cast<size_t>(found - sorted.begin());
+}
+
+// False: some service comes or goes, and those behind it move.
+bool replace_all(ServiceList& services, const Edits& edits) {
+  for (const auto& [key, service] : edits) {
+    const size_t at = position_of(services, key);
+    const bool known = at < services.size() && services[at].key == key;
+    if (!known && !service) continue;
+    if (!known || !service) return false;
+    services.replace(at, service);
   }
-  for (; old != held.services.end(); ++old) add(old.element());
+  return true;
+}
+
+// Both sides are sorted by key.
+ServiceList merge(const ServiceList& held, const Edits& edits) {
+  ServiceList out;
+  out.reserve(held.size() + edits.size());
+  size_t old = 0;
+  for (const auto& [key, service] : edits) {
+    const size_t upto = position_of(held, key);
+    for (; old < upto; ++old) out.share_back(held.element(old));
+    if (old < held.size() && held[old].key == key) ++old;
+    if (service) out.share_back(service);
+  }
+  for (; old < held.size(); ++old) out.share_back(held.element(old));
   return out;
 }
 
@@ -55,21 +66,23 @@ DesiredState merge(const DesiredState& held, const StatePatch& patch) {
 
 StateDiff diff(const DesiredState& from, const DesiredState& to) {
   StateDiff out;
-  auto old = from.services.begin();
-  for (auto now = to.services.begin(); now != to.services.end(); ++now) {
-    if (old != from.services.end() && old.element() == now.element()) {
-      ++old;
-      continue;
+  const ServiceList &before = from.services, &after = to.services;
+  size_t old = 0;
+  for (size_t now = 0; now < after.size();) {
+    const size_t same = old < before.size() ? after.shared_run(now, before, old) : 0;
+    now += same;
+    old += same;
+    if (same != 0) continue;
+    const Service& service = after[now];
+    for (; old < before.size() && before[old].key < service.key; ++old) {
+      out.removed.push_back(before[old].key);
     }
-    const Service& service = *now;
-    for (; old != from.services.end() && old->key < service.key; ++old) {
-      out.removed.push_back(old->key);
-    }
-    const bool known = old != from.services.end() && old->key == service.key;
-    if (!known || !(*old == service)) out.changed.share_back(now.element());
+    const bool known = old < before.size() && before[old].key == service.key;
+    if (!known || !(before[old] == service)) out.changed.share_back(after.element(now));
     if (known) ++old;
+    ++now;
   }
-  for (; old != from.services.end(); ++old) out.removed.push_back(old->key);
+  for (; old < before.size(); ++old) out.removed.push_back(before[old].key);
   return out;
 }
 
@@ -105,7 +118,10 @@ Result<DesiredState> apply_patch(const DesiredState& held, const StatePatch& pat
     return order_error("generation must grow past " + std::to_string(patch.base_generation),
                        held.version);
   }
-  return merge(held, patch);
+  const Edits edits = edits_of(patch);
+  DesiredState out{{patch.epoch, patch.generation}, held.services};
+  if (!replace_all(out.services, edits)) out.services = merge(held.services, edits);
+  return out;
 }
 
 }  // namespace lb

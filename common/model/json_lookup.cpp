@@ -1,6 +1,6 @@
 #include "common/model/json_lookup.hpp"
 
-#include <nlohmann/json.hpp>
+#include "common/model/json.hpp"
 
 namespace lb::wire {
 

@@ -1,86 +1,13 @@
 #include "common/model/json_reader.hpp"
 
-#include <nlohmann/json.hpp>
+#include "common/model/dom_builder.hpp"
+#include "common/model/json.hpp"
 
 namespace lb::wire {
 namespace {
 
-using Event = nlohmann::json::parse_event_t;
-
-// Watches the parse from inside, so that depth and duplicates are refused before memory is spent.
-class Guard {
- public:
-  explicit Guard(size_t max_depth) : max_depth_(max_depth) {}
-
-  bool operator()(Event event, nlohmann::json& parsed) {
-    switch (event) {
-      case Event::object_start:
-      case Event::array_start:
-        open(event == Event::array_start);
-        break;
-      case Event::object_end:
-      case Event::array_end:
-        frames_.pop_back();
-        step();
-        break;
-      case Event::key:
-        key(parsed.get<std::string>());
-        break;
-      case Event::value:
-        step();
-        break;
-    }
-    return true;
-  }
-
- private:
-  struct Frame {
-    bool array = false;
-    size_t index = 0;
-    std::string key = {};
-    std::set<std::string> keys = {};
-  };
-
-  void open(bool array) {
-    if (frames_.size() >= max_depth_) {
-      throw Refused{
-          {"TooDeep", "nested deeper than " + std::to_string(max_depth_) + " levels", pointer()}};
-    }
-    frames_.push_back({array});
-  }
-
-  void step() {
-    if (!frames_.empty() && frames_.back().array) ++frames_.back().index;
-  }
-
-  void key(std::string name) {
-    Frame& frame = frames_.back();
-    frame.key = name;
-    if (!frame.keys.insert(std::move(name)).second) {
-      throw Refused{{"Syntax", "member appears twice", pointer()}};
-    }
-  }
-
-  std::string pointer() const {
-    std::string out;
-    for (const auto& frame : frames_) {
-      out = child(out, frame.array ? std::to_string(frame.index) : frame.key);
-    }
-    return out;
-  }
-
-  size_t max_depth_;
-  std::vector<Frame> frames_;
-};
-
-std::string line_and_column(std::string_view text, size_t byte) {
-  size_t line = 1, column = 1;
-  for (size_t i = 0; i + 1 < byte && i < text.size(); ++i) {
-    column = text[i] == '\n' ? 1 : column + 1;
-    line += text[i] == '\n';
-  }
-  return "line " + std::to_string(line) + ", column " + std::to_string(column);
-}
+// What a tree of so many values takes, some 200 MB, a host that serves has.
+constexpr size_t kMaxValues = 8'000'000;
 
 }  // namespace
 
@@ -92,15 +19,7 @@ nlohmann::json parse_strict(std::string_view text, size_t max_bytes, size_t max_
   if (text.size() > max_bytes) {
     throw Refused{{"TooLarge", "larger than " + std::to_string(max_bytes) + " bytes"}};
   }
-  Guard guard(max_depth);
-  try {
-    return nlohmann::json::parse(
-        text, [&](int, Event event, nlohmann::json& parsed) { return guard(event, parsed); });
-  } catch (const nlohmann::json::parse_error& error) {
-    throw Refused{{"Syntax", "not valid JSON at " + line_and_column(text, error.byte)}};
-  } catch (const nlohmann::json::out_of_range&) {
-    throw Refused{{"Syntax", "a number is too large to represent"}};
-  }
+  return build_dom(text, {max_depth, kMaxValues});
 }
 
 std::string child(const std::string& pointer, std::string_view token) {

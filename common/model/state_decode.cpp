@@ -1,8 +1,8 @@
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <tuple>
 
+#include "common/model/json.hpp"
 #include "common/model/json_reader.hpp"
 #include "common/model/state_json.hpp"
 
@@ -278,11 +278,21 @@ Result<T> decode(std::string_view text, Read read) {
   }
 }
 
+// nlohmann's own get<uint64_t>() takes 1e99 too, which no integer can hold.
+uint64_t whole_number(const Json& value, const char* name, uint64_t most) {
+  if (!value.is_number_unsigned() || value.get<uint64_t>() > most) {
+    refuse(child("", name), "must be a whole number up to " + std::to_string(most));
+  }
+  return value.get<uint64_t>();
+}
+
 Failure read_failure(const Json& value) {
   Failure out;
   out.key = value.value("key", "");
   if (const auto address = IpAddress::parse(value.value("address", ""))) out.address = *address;
-  out.port = static_cast<uint16_t>(value.value("port", 0U));
+  if (value.contains("port")) {
+    out.port = static_cast<uint16_t>(whole_number(value.at("port"), "port", UINT16_MAX));
+  }
   out.protocol = value.value("protocol", "tcp") == "udp" ? Protocol::kUdp : Protocol::kTcp;
   out.backend = value.value("backend", "");
   out.reason = value.value("reason", "");
@@ -342,7 +352,8 @@ Result<ApplyResult> decode_apply_result(std::string_view text) {
   try {
     const Json document = lb::wire::parse_strict(text, kMaxStateBytes, kMaxDepth);
     ApplyResult out;
-    out.version = {document.at("epoch").get<uint64_t>(), document.at("generation").get<uint64_t>()};
+    out.version = {whole_number(document.at("epoch"), "epoch", UINT64_MAX),
+                   whole_number(document.at("generation"), "generation", UINT64_MAX)};
     for (const auto& each : document.value("failed", Json::array())) {
       out.failed.push_back(read_failure(each));
     }

@@ -1,41 +1,67 @@
-#include <nlohmann/json.hpp>
-
+#include "common/model/json_writer.hpp"
 #include "common/model/state_json.hpp"
 
 namespace lb {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using wire::JsonWriter;
 
-std::string dump(const Json& document) {
-  // Names come from foreign systems; an invalid byte must never throw out of an answer.
-  return document.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-// Writes `name` when the value differs from what a reader would fill in.
-template <class T>
-void put(Json& out, const char* name, const T& value, const T& otherwise) {
-  if (!(value == otherwise)) out[name] = value;
-}
+void value(JsonWriter& out, const std::string& text) { out.text(text); }
+void value(JsonWriter& out, const Cidr& cidr) { out.text(cidr.to_string()); }
+void value(JsonWriter& out, const IpAddress& address) { out.text(address.to_string()); }
 
 template <class T>
-void put_name(Json& out, const char* name, T value, T otherwise) {
-  if (value != otherwise) out[name] = to_string(value);
+void list(JsonWriter& out, const char* name, const std::vector<T>& values) {
+  out.name(name);
+  out.begin_array();
+  for (const auto& each : values) value(out, each);
+  out.end_array();
 }
 
-Json texts(const std::vector<Cidr>& cidrs) {
-  Json out = Json::array();
-  for (const auto& cidr : cidrs) out.push_back(cidr.to_string());
-  return out;
+// Each put() writes `name` when the value differs from what a reader would fill in.
+template <class Number>
+void put(JsonWriter& out, const char* name, Number value, Number otherwise) {
+  if (value != otherwise) member(out, name, value);
 }
 
-void put_cidrs(Json& out, const char* name, const std::vector<Cidr>& value,
+void put(JsonWriter& out, const char* name, bool value, bool otherwise) {
+  if (value == otherwise) return;
+  out.name(name);
+  out.flag(value);
+}
+
+void put(JsonWriter& out, const char* name, const std::string& value,
+         const std::string& otherwise) {
+  if (value != otherwise) member(out, name, value);
+}
+
+void put_cidrs(JsonWriter& out, const char* name, const std::vector<Cidr>& value,
                const std::vector<Cidr>& otherwise) {
-  if (value != otherwise) out[name] = texts(value);
+  if (value != otherwise) list(out, name, value);
 }
 
-Json health_json(const HealthPolicy& value, const HealthPolicy& base) {
-  Json out = Json::object();
+template <class T>
+void put_name(JsonWriter& out, const char* name, T value, T otherwise) {
+  if (value != otherwise) member(out, name, std::string(to_string(value)));
+}
+
+void put_text(JsonWriter& out, const char* name, const std::string& value) {
+  if (!value.empty()) member(out, name, value);
+}
+
+// An object of what `fill` writes; nothing where it writes nothing.
+template <class Fill>
+void put_object(JsonWriter& out, const char* name, Fill fill) {
+  const size_t before = out.mark();
+  out.name(name);
+  out.begin_object();
+  const size_t empty = out.mark();
+  fill();
+  if (out.mark() == empty) return out.back_to(before);
+  out.end_object();
+}
+
+void write_health(JsonWriter& out, const HealthPolicy& value, const HealthPolicy& base) {
   put_name(out, "type", value.type, base.type);
   put(out, "interval_ms", value.interval_ms, base.interval_ms);
   put(out, "timeout_ms", value.timeout_ms, base.timeout_ms);
@@ -48,18 +74,15 @@ Json health_json(const HealthPolicy& value, const HealthPolicy& base) {
   put(out, "send", value.send, base.send);
   put(out, "expect", value.expect, base.expect);
   put(out, "panic_percent", value.panic_percent, base.panic_percent);
-  return out;
 }
 
-Json ejection_json(const EjectionPolicy& value, const EjectionPolicy& base) {
-  Json out = Json::object();
+void write_ejection(JsonWriter& out, const EjectionPolicy& value, const EjectionPolicy& base) {
   put(out, "refused", value.refused, base.refused);
   put(out, "timeouts", value.timeouts, base.timeouts);
   put(out, "seconds", value.seconds, base.seconds);
-  return out;
 }
 
-void put_timeouts(Json& out, const Policy& value, const Policy& base) {
+void put_timeouts(JsonWriter& out, const Policy& value, const Policy& base) {
   put(out, "connect_timeout_ms", value.connect_timeout_ms, base.connect_timeout_ms);
   put(out, "connect_attempts", value.connect_attempts, base.connect_attempts);
   put(out, "hedge_ms", value.hedge_ms, base.hedge_ms);
@@ -74,9 +97,7 @@ void put_timeouts(Json& out, const Policy& value, const Policy& base) {
   put(out, "slow_start_s", value.slow_start_s, base.slow_start_s);
 }
 
-// What a reader that starts from `base` needs to arrive at `value`.
-Json policy_json(const Policy& value, const Policy& base) {
-  Json out = Json::object();
+void write_policy(JsonWriter& out, const Policy& value, const Policy& base) {
   put_name(out, "balance", value.balance, base.balance);
   put(out, "affinity_seconds", value.affinity_seconds, base.affinity_seconds);
   put_cidrs(out, "source_ranges", value.source_ranges, base.source_ranges);
@@ -91,128 +112,163 @@ Json policy_json(const Policy& value, const Policy& base) {
   put(out, "prefer_zone", value.prefer_zone, base.prefer_zone);
   put(out, "busy_poll_us", value.busy_poll_us, base.busy_poll_us);
   put(out, "congestion", value.congestion, base.congestion);
-  put(out, "health", health_json(value.health, base.health), Json::object());
-  put(out, "ejection", ejection_json(value.ejection, base.ejection), Json::object());
+  put_object(out, "health", [&] { write_health(out, value.health, base.health); });
+  put_object(out, "ejection", [&] { write_ejection(out, value.ejection, base.ejection); });
   put_name(out, "mode", value.mode, base.mode);
-  return out;
 }
 
-void put_text(Json& out, const char* name, const std::string& value) {
-  if (!value.empty()) out[name] = value;
+// What a reader that starts from `base` needs to arrive at `value`.
+void put_policy(JsonWriter& out, const Policy& value, const Policy& base) {
+  if (value == base) return;
+  put_object(out, "policy", [&] { write_policy(out, value, base); });
 }
 
-Json backend_json(const Backend& backend) {
-  Json out = {{"address", backend.address.to_string()}, {"port", backend.port}};
+void write_backend(JsonWriter& out, const Backend& backend) {
+  out.begin_object();
+  member(out, "address", backend.address.to_string());
+  member(out, "port", backend.port);
   put(out, "weight", backend.weight, uint16_t{1});
   put_name(out, "state", backend.state, BackendState::kReady);
   put_text(out, "name", backend.name);
   put_text(out, "node", backend.node);
   put_text(out, "zone", backend.zone);
   put_text(out, "group", backend.group);
-  return out;
+  out.end_object();
 }
 
-void put_match(Json& out, const Match& match) {
-  if (match == Match{}) return;
-  Json value = Json::object();
-  if (!match.names.empty()) value["names"] = match.names;
-  if (!match.sources.empty()) value["sources"] = texts(match.sources);
-  out["match"] = value;
+void put_match(JsonWriter& out, const Match& match) {
+  put_object(out, "match", [&] {
+    if (!match.names.empty()) list(out, "names", match.names);
+    if (!match.sources.empty()) list(out, "sources", match.sources);
+  });
 }
 
-void put_tls(Json& out, const TlsPolicy& tls) {
-  if (tls.mode == TlsMode::kNone) return;
-  out["tls"] = {{"mode", to_string(tls.mode)}};
-  if (!tls.certificates.empty()) out["tls"]["certificates"] = tls.certificates;
-}
-
-Json port_json(const ServicePort& port, const Policy& service) {
-  Json out = Json::object();
-  put_text(out, "name", port.name);
-  out["port"] = port.port;
-  out["protocol"] = to_string(port.protocol);
-  out["backends"] = Json::array();
-  for (const auto& backend : port.backends) out["backends"].push_back(backend_json(backend));
-  put(out, "policy", policy_json(port.policy, service), Json::object());
-  put_match(out, port.match);
-  for (const auto& group : port.groups) {
-    out["groups"].push_back({{"name", group.name}, {"weight", group.weight}});
+void put_groups(JsonWriter& out, const std::vector<BackendGroup>& groups) {
+  if (groups.empty()) return;
+  out.name("groups");
+  out.begin_array();
+  for (const auto& group : groups) {
+    out.begin_object();
+    member(out, "name", group.name);
+    member(out, "weight", group.weight);
+    out.end_object();
   }
+  out.end_array();
+}
+
+void put_tls(JsonWriter& out, const TlsPolicy& tls) {
+  if (tls.mode == TlsMode::kNone) return;
+  put_object(out, "tls", [&] {
+    member(out, "mode", std::string(to_string(tls.mode)));
+    if (!tls.certificates.empty()) list(out, "certificates", tls.certificates);
+  });
+}
+
+void write_port(JsonWriter& out, const ServicePort& port, const Policy& service) {
+  out.begin_object();
+  put_text(out, "name", port.name);
+  member(out, "port", port.port);
+  member(out, "protocol", std::string(to_string(port.protocol)));
+  out.name("backends");
+  out.begin_array();
+  for (const auto& backend : port.backends) write_backend(out, backend);
+  out.end_array();
+  put_policy(out, port.policy, service);
+  put_match(out, port.match);
+  put_groups(out, port.groups);
   put_tls(out, port.tls);
-  return out;
+  out.end_object();
 }
 
-Json service_json(const Service& service) {
-  Json out = {{"key", service.key}, {"addresses", Json::array()}, {"ports", Json::array()}};
-  for (const auto& address : service.addresses) out["addresses"].push_back(address.to_string());
-  for (const auto& port : service.ports) out["ports"].push_back(port_json(port, service.policy));
-  put(out, "policy", policy_json(service.policy, Policy{}), Json::object());
-  return out;
+void write_service(JsonWriter& out, const Service& service) {
+  static const Policy kDefault;
+  out.begin_object();
+  member(out, "key", service.key);
+  list(out, "addresses", service.addresses);
+  out.name("ports");
+  out.begin_array();
+  for (const auto& port : service.ports) write_port(out, port, service.policy);
+  out.end_array();
+  put_policy(out, service.policy, kDefault);
+  out.end_object();
 }
 
-Json services_json(const ServiceList& services) {
-  Json out = Json::array();
-  for (const auto& service : services) out.push_back(service_json(service));
-  return out;
+void member(JsonWriter& out, const char* name, const ServiceList& services) {
+  out.name(name);
+  out.begin_array();
+  for (const auto& service : services) write_service(out, service);
+  out.end_array();
 }
 
-Json failure_json(const Failure& failure) {
-  Json out = {{"key", failure.key},
-              {"address", failure.address.to_string()},
-              {"port", failure.port},
-              {"protocol", to_string(failure.protocol)}};
+void write_failure(JsonWriter& out, const Failure& failure) {
+  out.begin_object();
+  member(out, "key", failure.key);
+  member(out, "address", failure.address.to_string());
+  member(out, "port", failure.port);
+  member(out, "protocol", std::string(to_string(failure.protocol)));
   put_text(out, "backend", failure.backend);
-  out["reason"] = failure.reason;
-  out["message"] = failure.message;
-  return out;
+  member(out, "reason", failure.reason);
+  member(out, "message", failure.message);
+  out.end_object();
 }
 
 }  // namespace
 
 std::string encode_state(const DesiredState& state) {
-  // One service after the other: a tree of all of them takes many times the room of the text.
-  std::string out = dump({{"schema", kSchema},
-                          {"epoch", state.version.epoch},
-                          {"generation", state.version.generation}});
-  out.pop_back();
-  out += ",\"services\":[";
-  for (const auto& service : state.services) out += dump(service_json(service)) + ",";
-  if (!state.services.empty()) out.pop_back();
-  return out += "]}";
+  JsonWriter out;
+  out.begin_object();
+  member(out, "schema", std::string(kSchema));
+  member(out, "epoch", state.version.epoch);
+  member(out, "generation", state.version.generation);
+  member(out, "services", state.services);
+  out.end_object();
+  return out.take();
 }
 
 std::string encode_patch(const StatePatch& patch) {
-  Json removed = Json::array();
-  for (const auto& key : patch.removed) removed.push_back(key);
-  return dump({{"schema", kSchema},
-               {"epoch", patch.epoch},
-               {"base_generation", patch.base_generation},
-               {"generation", patch.generation},
-               {"changed", services_json(patch.changed)},
-               {"removed", removed}});
+  JsonWriter out;
+  out.begin_object();
+  member(out, "schema", std::string(kSchema));
+  member(out, "epoch", patch.epoch);
+  member(out, "base_generation", patch.base_generation);
+  member(out, "generation", patch.generation);
+  member(out, "changed", patch.changed);
+  list(out, "removed", patch.removed);
+  out.end_object();
+  return out.take();
 }
 
 std::string encode_apply_result(const ApplyResult& result) {
-  Json failed = Json::array();
-  for (const auto& failure : result.failed) failed.push_back(failure_json(failure));
-  return dump({{"epoch", result.version.epoch},
-               {"generation", result.version.generation},
-               {"failed", failed}});
+  JsonWriter out;
+  out.begin_object();
+  member(out, "epoch", result.version.epoch);
+  member(out, "generation", result.version.generation);
+  out.name("failed");
+  out.begin_array();
+  for (const auto& failure : result.failed) write_failure(out, failure);
+  out.end_array();
+  out.end_object();
+  return out.take();
 }
 
 std::string encode_error(const Error& error, const Version* held) {
-  Json out = {{"reason", error.code}, {"message", error.message}};
+  JsonWriter out;
+  out.begin_object();
+  member(out, "reason", error.code);
+  member(out, "message", error.message);
   put_text(out, "pointer", error.pointer);
   if (held != nullptr) {
-    out["epoch"] = held->epoch;
-    out["generation"] = held->generation;
+    member(out, "epoch", held->epoch);
+    member(out, "generation", held->generation);
   }
-  return dump(out);
+  out.end_object();
+  return out.take();
 }
 
 int http_status(const Error& error) {
   if (error.code == "Syntax") return 400;
   if (error.code == "Order") return 409;
+  if (error.code == "OutOfMemory") return 503;
   if (error.code == "TooLarge" || error.code == "TooDeep") return 413;
   return 422;
 }

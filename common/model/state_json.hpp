@@ -32,7 +32,8 @@ std::string encode_apply_result(const ApplyResult& result);
 // {"reason", "message", "pointer"?, "epoch"?, "generation"?}; `held` is written when not null.
 std::string encode_error(const Error& error, const Version* held = nullptr);
 
-// The HTTP status that goes with an error of this codec or of the order rules ("Order": 409).
+// The HTTP status that goes with an error of this codec or of the order rules ("Order": 409,
+// "OutOfMemory": 503).
 int http_status(const Error& error);
 
 }  // namespace lb

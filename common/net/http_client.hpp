@@ -1,12 +1,18 @@
-// Asks an HTTP/1.1 server of ours over TCP, TLS or a unix socket; one connection for each request.
+// Asks an HTTP/1.1 server of ours over TCP, TLS or a unix socket.
+//
+// One connection stays open between requests, for a minute at most, so that neither side sets one
+// up for each; requests at the same time have one each. A kept connection that turns out to be over
+// before a byte of the answer is replaced and the request asked again, if it may be asked twice
+// (RFC 9110, 9.2.2); otherwise that is an error.
 //
 // The asynchronous form runs on the caller's io_context and calls back there, once, also when the
 // client is destroyed meanwhile (with "Cancelled"). The blocking form is for command-line tools.
 // Errors: "Connect" (nobody there), "Tls" (not whom we expect, or we are not), "Timeout",
-// "Cancelled", "Protocol" (no HTTP, or cut short).
+// "Cancelled", "Protocol" (no HTTP, or cut short), "TooLarge" (the body, by the caller's limit).
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 
@@ -30,19 +36,26 @@ class HttpClient {
  public:
   using Done = std::function<void(Result<HttpResponse>)>;
 
-  HttpClient(asio::io_context& io, HttpServerAddress server);
+  enum class Connections : uint8_t { kKept, kOneEach };
+  static constexpr size_t kMaxBody = 256u << 20;
+
+  // `most_body`: of an answer, in bytes.
+  HttpClient(asio::io_context& io, HttpServerAddress server,
+             Connections connections = Connections::kKept, size_t most_body = kMaxBody);
   ~HttpClient();
   HttpClient(const HttpClient&) = delete;
   HttpClient& operator=(const HttpClient&) = delete;
 
-  // `timeout` covers everything, from connecting to the last byte.
+  // `timeout` covers everything, from connecting to the last byte (for each of two connections,
+  // where the first was over).
   void request(HttpRequest request, std::chrono::milliseconds timeout, Done done);
+
+  // How often a connection was made.
+  uint64_t connects() const;
 
  private:
   struct Calls;
 
-  asio::io_context& io_;
-  const HttpServerAddress server_;
   std::shared_ptr<Calls> calls_;
 };
 

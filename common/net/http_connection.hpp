@@ -15,6 +15,7 @@
 #include <limits>
 #include <list>
 #include <memory>
+#include <new>
 #include <optional>
 #include <set>
 #include <type_traits>
@@ -65,6 +66,39 @@ inline http::response<http::string_body> to_beast(const HttpResponse& from, bool
 inline auto awaitable(error_code& error) {
   return asio::redirect_error(asio::use_awaitable, error);
 }
+
+inline HttpResponse out_of_memory() {
+  return problem(503, "OutOfMemory", "this host is short of memory; ask again");
+}
+
+// A request that waits for its answer; what it says for want of memory is made beforehand.
+struct Pending {
+  asio::steady_timer wake;
+  HttpResponse response;
+  bool answered = false;
+  bool dropped = false;
+
+  void answer(HttpResponse with) {
+    if (answered || dropped) return;
+    answered = true;
+    response = std::move(with);
+    wake.cancel();
+  }
+};
+
+// Held by what may still answer: when all of them are gone, nobody will.
+struct Answerer {
+  std::shared_ptr<Pending> pending;
+
+  explicit Answerer(std::shared_ptr<Pending> waits) : pending(std::move(waits)) {}
+  Answerer(const Answerer&) = delete;
+  Answerer& operator=(const Answerer&) = delete;
+  ~Answerer() {
+    if (pending->answered) return;
+    pending->dropped = true;
+    pending->wake.cancel();
+  }
+};
 
 // Lives as long as any connection does: the server object may go first.
 struct HttpShared {
@@ -149,7 +183,9 @@ class HttpConnection {
     shared_->reading.remove(&socket());
     shared_->reading.push_back(&socket());
     co_await http::async_read_header(stream_, buffer_, parser, awaitable(error));
-    shared_->idle.erase(&socket());
+    const bool unused = shared_->idle.erase(&socket()) > 0 && !parser.got_some();
+    // Whoever has nothing more to ask is not late.
+    if (error == beast::error::timeout && unused) co_return false;
     if (error) {
       const bool again = co_await refuse(error);
       co_return again;
@@ -159,6 +195,11 @@ class HttpConnection {
     const size_t limit = body_limit(method, target);
     if (parser.content_length().value_or(0) > limit || (limit == 0 && parser.chunked())) {
       error = http::error::body_limit;
+      const bool again = co_await refuse(error);
+      co_return again;
+    }
+    if (!make_room(parser)) {
+      error = make_error_code(boost::system::errc::not_enough_memory);
       const bool again = co_await refuse(error);
       co_return again;
     }
@@ -177,6 +218,14 @@ class HttpConnection {
   size_t body_limit(const std::string& method, const std::string& target) const {
     const auto& limit = shared_->options.body_limit;
     return limit ? limit(method, target) : 0;
+  }
+
+  // For the body that is announced, while there is still somebody to tell that there is none.
+  static bool make_room(Parser& parser) try {
+    parser.get().body().reserve(static_cast<size_t>(parser.content_length().value_or(0)));
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
   }
 
   asio::awaitable<bool> read_body(Parser& parser, error_code& error) {
@@ -203,21 +252,28 @@ class HttpConnection {
 
   // The handler may answer at once or later; a timer that never fires is what waits for it.
   asio::awaitable<HttpResponse> ask_handler(const HttpRequest& request) {
-    struct Pending {
-      asio::steady_timer wake;
-      HttpResponse response;
-      bool answered = false;
-    };
-    auto pending = std::make_shared<Pending>(Pending{
-        asio::steady_timer(stream_.get_executor(), asio::steady_timer::time_point::max()), {}});
-    shared_->handler(request, [pending](HttpResponse response) {
-      if (std::exchange(pending->answered, true)) return;
-      pending->response = std::move(response);
-      pending->wake.cancel();
-    });
+    const auto pending = ask(request);
     error_code ignored;
-    while (!pending->answered) co_await pending->wake.async_wait(awaitable(ignored));
+    while (!pending->answered && !pending->dropped) {
+      co_await pending->wake.async_wait(awaitable(ignored));
+    }
+    if (!pending->answered) ++shared_->counters.no_memory;
     co_return std::move(pending->response);
+  }
+
+  std::shared_ptr<Pending> ask(const HttpRequest& request) {
+    auto pending = std::make_shared<Pending>(
+        Pending{asio::steady_timer(stream_.get_executor(), asio::steady_timer::time_point::max()),
+                out_of_memory()});
+    try {
+      auto answerer = std::make_shared<Answerer>(pending);
+      shared_->handler(request, [answerer = std::move(answerer)](HttpResponse response) {
+        answerer->pending->answer(std::move(response));
+      });
+    } catch (const std::bad_alloc&) {
+      pending->dropped = !pending->answered;
+    }
+    return pending;
   }
 
   asio::awaitable<bool> write(const HttpResponse& from, bool keep, bool head = false) {
@@ -247,6 +303,10 @@ class HttpConnection {
     if (error == http::error::header_limit || error == http::error::buffer_overflow) {
       ++shared_->counters.too_large;
       return problem(431, "TooLarge", "the header is larger than 16 KiB");
+    }
+    if (error == boost::system::errc::not_enough_memory) {
+      ++shared_->counters.no_memory;
+      return out_of_memory();
     }
     const bool from_parser =
         error.category() == http::make_error_code(http::error::bad_method).category();

@@ -3,9 +3,9 @@
 #include <fcntl.h>
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <cerrno>
 #include <cstring>
+#include <exception>
 #include <new>
 
 #include "common/net/http_connection.hpp"
@@ -71,6 +71,7 @@ class Server : public HttpServer {
     try {
       accept_all();
     } catch (const std::bad_alloc&) {
+      ++shared_->counters.no_memory;
       pause();
     }
   }
@@ -146,14 +147,21 @@ class Server : public HttpServer {
     return true;
   }
 
+  // What ends a conversation from inside is want of memory.
+  auto over() const {
+    return [shared = shared_](const std::exception_ptr& error) {
+      if (error) ++shared->counters.no_memory;
+    };
+  }
+
   void converse(Generic::socket socket, bool once) {
     if (!shared_->options.tls) {
       auto plain = std::make_shared<HttpConnection<PlainStream>>(shared_, once, std::move(socket));
-      return asio::co_spawn(io_, serve(std::move(plain)), asio::detached);
+      return asio::co_spawn(io_, serve(std::move(plain)), over());
     }
     auto secure = std::make_shared<HttpConnection<TlsStream>>(shared_, once, std::move(socket),
                                                               *shared_->options.tls->current());
-    asio::co_spawn(io_, serve(std::move(secure)), asio::detached);
+    asio::co_spawn(io_, serve(std::move(secure)), over());
   }
 
   asio::io_context& io_;
@@ -190,6 +198,8 @@ std::span<const HttpServerMetric> http_server_metrics() {
       {"http_too_large_total", "Headers or bodies above the limit", &HttpServerCounters::too_large},
       {"http_tls_failures_total", "TLS handshakes that failed, those of strangers included",
        &HttpServerCounters::tls_failures},
+      {"http_no_memory_total", "Requests and connections given up for want of memory",
+       &HttpServerCounters::no_memory},
       {"http_accept_failures_total", "Times accepting was paused",
        &HttpServerCounters::accept_failures},
   };

@@ -1,12 +1,13 @@
 // A small HTTP/1.1 server (RFC 9112) over TCP, TLS or a unix socket, for admin, health and metrics.
 //
 // Owned by the thread that runs the io_context; the handler is called there and may answer later,
-// once, on that same thread. Limits come before any parser: 16 KiB of header (431), a body limit
-// per target (413), deadlines for slow senders and readers, a bound on connections (the oldest that
-// has no whole request makes room), a pause when descriptors run out; one is kept back, so that one
-// connection at a time, for one request, is answered even then. No exception leaves it. A unix
-// socket is made 0660, its folder 0700 when missing; a stale socket file of a dead process is
-// replaced, a live one is an error.
+// once, on that same thread; a handler that throws std::bad_alloc, or drops its `Respond`
+// unanswered, is answered 503 "OutOfMemory". Limits come before any parser: 16 KiB of header (431),
+// a body limit per target (413), deadlines for slow senders and readers, a bound on connections
+// (the oldest that has no whole request makes room), a pause when descriptors run out; one is kept
+// back, so that one connection at a time, for one request, is answered even then. No exception
+// leaves it. A unix socket is made 0660, its folder 0700 when missing; a stale socket file of a
+// dead process is replaced, a live one is an error.
 #pragma once
 
 #include <chrono>
@@ -42,6 +43,7 @@ struct HttpServerCounters {
   uint64_t timeouts = 0, bad_requests = 0, too_large = 0, accept_failures = 0;
   uint64_t displaced = 0;     // said nothing, and had to make room for another
   uint64_t tls_failures = 0;  // handshakes, strangers included
+  uint64_t no_memory = 0;     // requests and connections given up for want of memory
 };
 
 // One metric of a server: its name without a program's prefix, what it counts, and where it is.

@@ -46,8 +46,10 @@ Status TlsIdentity::read() {
   stamp_ = stamp();
   looked_ = std::chrono::steady_clock::now();
   TlsText text;
-  if (const auto read = read_file(files_.certificate, text.certificate); !read) return read;
-  if (const auto read = read_file(files_.key, text.key); !read) return read;
+  if (!anonymous(files_.certificate, files_.key)) {
+    if (const auto read = read_file(files_.certificate, text.certificate); !read) return read;
+    if (const auto read = read_file(files_.key, text.key); !read) return read;
+  }
   if (const auto read = read_file(files_.authority, text.authority); !read) return read;
   return use(text, files_);
 }
@@ -58,6 +60,21 @@ Status TlsIdentity::replace(const TlsText& text) {
   return used;
 }
 
+bool TlsIdentity::anonymous(const std::string& certificate, const std::string& key) const {
+  return role_ == TlsRole::kClient && certificate.empty() && key.empty();
+}
+
+Status TlsIdentity::show(const TlsText& text, const TlsFiles& names, Context& context) {
+  if (anonymous(text.certificate, text.key)) return Done{};
+  boost::system::error_code error;
+  context.use_certificate_chain(asio::buffer(text.certificate), error);
+  if (error) return tls_error(names.certificate, error);
+  context.use_private_key(asio::buffer(text.key), asio::ssl::context::pem, error);
+  if (error) return tls_error(names.key, error);
+  if (SSL_CTX_check_private_key(context.native_handle()) == 1) return Done{};
+  return Error{"Tls", names.key + " is not the key of " + names.certificate};
+}
+
 // `names` is what an error calls the parts by.
 Status TlsIdentity::use(const TlsText& text, const TlsFiles& names) {
   namespace ssl = asio::ssl;
@@ -65,13 +82,7 @@ Status TlsIdentity::use(const TlsText& text, const TlsFiles& names) {
                                                                      : ssl::context::tls_client);
   boost::system::error_code error;
   SSL_CTX_set_min_proto_version(context->native_handle(), TLS1_2_VERSION);
-  context->use_certificate_chain(asio::buffer(text.certificate), error);
-  if (error) return tls_error(names.certificate, error);
-  context->use_private_key(asio::buffer(text.key), ssl::context::pem, error);
-  if (error) return tls_error(names.key, error);
-  if (SSL_CTX_check_private_key(context->native_handle()) != 1) {
-    return Error{"Tls", names.key + " is not the key of " + names.certificate};
-  }
+  if (const auto shown = show(text, names, *context); !shown) return shown;
   context->add_certificate_authority(asio::buffer(text.authority), error);
   if (error) return tls_error(names.authority, error);
   context->set_verify_mode(ssl::verify_peer | ssl::verify_fail_if_no_peer_cert, error);

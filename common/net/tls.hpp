@@ -51,6 +51,7 @@ class TlsIdentity {
 
   // `peer_name` is a DNS name among the subject alternative names of the other side's certificate.
   // Empty: for a client the address that it connects to, for a server whoever the authority signed.
+  // A client may do without certificate and key, and is nobody then.
   static Result<std::shared_ptr<TlsIdentity>> load(TlsFiles files, TlsRole role,
                                                    std::string peer_name = {});
   // Nobody yet, until replace().
@@ -71,6 +72,8 @@ class TlsIdentity {
  private:
   Status read();
   Status use(const TlsText& text, const TlsFiles& names);
+  Status show(const TlsText& text, const TlsFiles& names, Context& context);
+  bool anonymous(const std::string& certificate, const std::string& key) const;
   std::string stamp() const;
 
   const TlsFiles files_;

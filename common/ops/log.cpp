@@ -8,8 +8,8 @@
 #include <atomic>
 #include <cerrno>
 #include <climits>
-#include <nlohmann/json.hpp>
 
+#include "common/model/json.hpp"
 #include "common/ops/utc_time.hpp"
 
 namespace lb::ops {

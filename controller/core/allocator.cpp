@@ -54,21 +54,9 @@ bool Allocator::usable(const IpAddress& address) const {
   return !conflicts_.contains(address) && !blocked_.contains(address);
 }
 
-// Whoever asks for another address, or for a pool that is there and has not got it, gives it up.
-bool Allocator::moves_away(const Claim& claim, const IpAddress& address) const {
-  const auto requested = of_family(claim.requested, address.family());
-  if (requested) return *requested != address;
-  const Pool* owner = pools_.owner(address);
-  if (claim.who.pool.empty() || owner == nullptr || owner->name == claim.who.pool) return false;
-  const auto& all = pools_.all();
-  return std::any_of(all.begin(), all.end(), [&](const Pool& pool) {
-    return pool.name == claim.who.pool && !pool.deleting && !pool.contains(address);
-  });
-}
-
 // An edit of pools or selectors takes no address from whom clients know by it.
 bool Allocator::keeps(const Holder& holder, const IpAddress& address) const {
-  if (moves_away(holder.claim, address)) return false;
+  if (moves_away(holder, address)) return false;
   const auto picked = holder.picked.find(address.family());
   const bool held = picked != holder.picked.end() && picked->second == address;
   const bool assigned = contains(holder.claim.assigned, address);
@@ -90,7 +78,7 @@ std::optional<Problem> Allocator::inadmissible(const Holder& holder,
 }
 
 Allocator::Rank Allocator::rank(const Holder& holder, const IpAddress& address) const {
-  if (contains(holder.claim.assigned, address) && !moves_away(holder.claim, address)) {
+  if (contains(holder.claim.assigned, address) && !moves_away(holder, address)) {
     return Rank::kAssigned;
   }
   if (contains(holder.claim.requested, address)) return Rank::kRequested;
@@ -243,19 +231,10 @@ Allocation Allocator::allocate(const std::string& key, Claim wanted) {
   const bool content = !holder.claim.every_family && holder.claim.requested.empty();
   if (content && !out.addresses.empty()) out.problem.reset();
   if (out.problem) out.addresses.clear();
+  note_pool(holder);
   out.degraded = outside(holder);
   changed_.erase(key);
   return out;
-}
-
-std::optional<Problem> Allocator::outside(const Holder& holder) const {
-  for (const auto& [family, address] : holder.picked) {
-    const Pool* pool = pools_.owner(address);
-    if (pool != nullptr && !pool->deleting) continue;
-    return Problem{"AddressOutsidePools",
-                   address.to_string() + " is kept, but no pool has it any more"};
-  }
-  return std::nullopt;
 }
 
 std::optional<Problem> Allocator::settle_family(const std::string& key, Holder& holder,
@@ -289,6 +268,10 @@ std::optional<Problem> Allocator::take(const std::string& key, Holder& holder,
   }
   if (blocked_.contains(address)) {
     return Problem{"AddressOfNode", text + " is the address of a node"};
+  }
+  if (keep_resting_ && quarantine_.contains(address) && !keeps(holder, address)) {
+    return Problem{"DataPlaneLost",
+                   text + " rests, and a data plane that is lost may serve it still"};
   }
   const auto winning = winners(key, address);
   if (std::find(winning.begin(), winning.end(), key) == winning.end()) {
@@ -356,6 +339,7 @@ void Allocator::wake_waiting() { changed_.insert(waiting_.begin(), waiting_.end(
 void Allocator::end_quarantine(const IpAddress& address) {
   quarantine_.erase(address);
   pools_.freed(address);
+  if (keep_resting_) wake_waiting();
 }
 
 void Allocator::mark_conflict(const IpAddress& address) {

@@ -56,7 +56,8 @@ class Allocator {
   explicit Allocator(std::vector<Pool> pools) : pools_(std::move(pools)) {}
 
   const PoolSet& pools() const { return pools_; }
-  // Nobody whose address stays in a pool is moved, nor whoever holds one that does not.
+  // Moves nobody: neither whose address stays in a pool, be it another than the one that it names,
+  // nor whoever holds one that does not.
   void set_pools(std::vector<Pool> pools);
   bool in_pool(const IpAddress& address) const { return pools_.owner(address) != nullptr; }
   // Whether `key` may go on with an address of its status.
@@ -82,6 +83,9 @@ class Allocator {
   void hold_back(bool hold);
   bool holding_back() const { return holding_back_; }
 
+  // While they keep resting, an address that rests is not given before its quarantine ends, not
+  // even as the last one: a data plane that is lost may serve it still.
+  void keep_resting(bool keep);
   void end_quarantine(const IpAddress& address);
   std::set<IpAddress> quarantined() const;
 
@@ -107,14 +111,18 @@ class Allocator {
  private:
   struct Holder {
     Claim claim;
-    std::map<Family, IpAddress> picked;  // what it holds, by family
+    std::map<Family, IpAddress> picked;     // what it holds, by family
+    std::optional<std::string> named = {};  // the pool that it named when it got that
   };
   enum class Rank { kAssigned, kRequested, kPicked, kServed, kNone };
   using Group = std::pair<std::string, std::string>;  // namespace and key of those who share
 
   Rank rank(const Holder& holder, const IpAddress& address) const;
   bool before(const std::string& a, const std::string& b, const IpAddress& address) const;
-  bool moves_away(const Claim& claim, const IpAddress& address) const;
+  std::optional<bool> named_has(const std::string& name, const IpAddress& address) const;
+  bool misses(const std::string& named, const IpAddress& address) const;
+  bool moves_away(const Holder& holder, const IpAddress& address) const;
+  void note_pool(Holder& holder) const;
   bool keeps(const Holder& holder, const IpAddress& address) const;
   std::optional<Problem> inadmissible(const Holder& holder, const IpAddress& address) const;
   bool can_share(const Claim& a, const Claim& b) const;
@@ -153,6 +161,7 @@ class Allocator {
   std::set<std::string> changed_;
   uint64_t releases_ = 0;
   bool holding_back_ = false;
+  bool keep_resting_ = false;
 };
 
 }  // namespace lb::plan

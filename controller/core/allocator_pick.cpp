@@ -32,8 +32,14 @@ std::optional<Problem> Allocator::pick(const std::string& key, Holder& holder, F
     address =
         pools_.next_free(*pools[i], family, [this](const IpAddress& each) { return free(each); });
   }
-  if (!address) address = oldest_quarantined(family, pools);
+  const auto resting = address ? std::nullopt : oldest_quarantined(family, pools);
+  if (!address && !keep_resting_) address = resting;
   if (address) return take(key, holder, *address);
+  if (resting) {
+    return Problem{"DataPlaneLost", "of " + which +
+                                        " only addresses that rest are left, and a data " +
+                                        "plane that is lost may serve them still"};
+  }
   return Problem{"PoolExhausted",
                  std::string("no ") + name(family) + " address is free in " + which};
 }

@@ -1,10 +1,10 @@
 #include "controller/core/annotations.hpp"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 
+#include "common/model/json.hpp"
 #include "common/model/state_json.hpp"
 #include "controller/core/text.hpp"
 

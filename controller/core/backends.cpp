@@ -1,5 +1,6 @@
 #include "controller/core/backends.hpp"
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <tuple>
@@ -43,7 +44,15 @@ void offer(Candidates& candidates, Candidate candidate) {
   if (!added && merit(candidate) < merit(held->second)) held->second = std::move(candidate);
 }
 
-Candidate make_candidate(const SliceEndpoint& endpoint, const IpAddress& address, uint16_t port) {
+// The zone that an endpoint serves: where it is, unless the hints of its slice send others to it.
+const std::string& zone_of(const SliceEndpoint& endpoint, bool hinted) {
+  const auto& zones = endpoint.hinted_zones;
+  const bool own = std::find(zones.begin(), zones.end(), endpoint.zone) != zones.end();
+  return hinted && !own && !zones.empty() ? zones.front() : endpoint.zone;
+}
+
+Candidate make_candidate(const SliceEndpoint& endpoint, const IpAddress& address, uint16_t port,
+                         bool hinted) {
   Candidate out;
   out.terminating = endpoint.terminating.value_or(false);
   out.backend.address = address;
@@ -52,14 +61,15 @@ Candidate make_candidate(const SliceEndpoint& endpoint, const IpAddress& address
   // Whoever may write slices chooses these, and they must not make a document that is refused.
   out.backend.name = shortened(endpoint.target_name, kMaxName);
   out.backend.node = shortened(endpoint.node_name, kMaxName);
-  out.backend.zone = shortened(endpoint.zone, kMaxName);
+  out.backend.zone = shortened(zone_of(endpoint, hinted), kMaxName);
   return out;
 }
 
 class Joiner {
  public:
-  Joiner(const ServiceObject& service, const std::vector<EndpointSliceObject>& slices)
-      : service_(service), slices_(slices) {}
+  Joiner(const ServiceObject& service, const std::vector<EndpointSliceObject>& slices,
+         const Pods* pods)
+      : service_(service), slices_(slices), pods_(pods), hinted_(hinted()) {}
 
   JoinedPorts run() {
     for (const PortObject& port : service_.ports) add_port(port);
@@ -110,21 +120,44 @@ class Joiner {
       const auto address = IpAddress::parse(endpoint.addresses.front());
       if (!address || address->family() != family) continue;
       if (const auto why = refuse_address(*address, AddressUse::kBackend, true)) {
-        report_refused(*address, *why);
+        report("AddressRefused", *address, "backend refused: " + *why);
         continue;
       }
-      offer(out, make_candidate(endpoint, *address, port));
+      if (pods_ != nullptr && !is_of_pod(*pods_, slice, endpoint, *address)) {
+        if (state_of(endpoint) == BackendState::kReady) report_stranger(slice, *address);
+        continue;
+      }
+      offer(out, make_candidate(endpoint, *address, port, hinted_));
     }
   }
 
-  void report_refused(const IpAddress& address, const std::string& why) {
-    if (!refused_.insert(address).second) return;
-    out_.problems.push_back({"AddressRefused", "backend refused: " + why});
+  // Hints are made for all endpoints together: where a ready one has none they are out of date.
+  bool hinted() const {
+    for (const EndpointSliceObject& slice : slices_) {
+      if (!belongs_to(slice, service_)) continue;
+      for (const SliceEndpoint& each : slice.endpoints) {
+        if (state_of(each) == BackendState::kReady && each.hinted_zones.empty()) return false;
+      }
+    }
+    return true;
+  }
+
+  void report_stranger(const EndpointSliceObject& slice, const IpAddress& address) {
+    report("EndpointNotAPod", address,
+           "no connections go to " + address.to_string() + " of EndpointSlice " + slice.meta.name +
+               ": it is not the address of a Pod of this namespace that it names");
+  }
+
+  void report(const char* reason, const IpAddress& address, std::string why) {
+    if (!refused_.insert({reason, address}).second) return;
+    out_.problems.push_back({reason, std::move(why)});
   }
 
   const ServiceObject& service_;
   const std::vector<EndpointSliceObject>& slices_;
-  std::set<IpAddress> refused_;
+  const Pods* const pods_;  // null: endpoints are believed
+  const bool hinted_;
+  std::set<std::pair<std::string, IpAddress>> refused_;
   std::set<std::pair<uint16_t, std::string>> seen_;
   JoinedPorts out_;
 };
@@ -139,8 +172,9 @@ BackendState state_of(const SliceEndpoint& endpoint) {
   return serving && terminating ? BackendState::kDraining : BackendState::kNotReady;
 }
 
-JoinedPorts join(const ServiceObject& service, const std::vector<EndpointSliceObject>& slices) {
-  return Joiner(service, slices).run();
+JoinedPorts join(const ServiceObject& service, const std::vector<EndpointSliceObject>& slices,
+                 const Pods* pods) {
+  return Joiner(service, slices, pods).run();
 }
 
 }  // namespace lb::plan

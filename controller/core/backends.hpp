@@ -9,6 +9,7 @@
 
 #include "common/model/state.hpp"
 #include "controller/core/objects.hpp"
+#include "controller/core/pods.hpp"
 
 namespace lb::plan {
 
@@ -31,8 +32,11 @@ struct JoinedPorts {
   bool operator==(const JoinedPorts&) const = default;
 };
 
-// Slices of other Services may be among `slices`; they are passed over.
-JoinedPorts join(const ServiceObject& service, const std::vector<EndpointSliceObject>& slices);
+// Slices of other Services may be among `slices`; they are passed over. With `pods` an endpoint
+// that is none of them is left out, and is a Problem if it would have got connections: a Pod that
+// comes or goes is known to one of the two before the other.
+JoinedPorts join(const ServiceObject& service, const std::vector<EndpointSliceObject>& slices,
+                 const Pods* pods = nullptr);
 
 // nil semantics of EndpointConditions: ready nil is true, serving nil is ready, terminating nil is
 // false.

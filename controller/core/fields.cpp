@@ -1,7 +1,8 @@
 #include "controller/core/fields.hpp"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
+
+#include "common/model/json.hpp"
 
 namespace lb::plan {
 namespace {
@@ -26,7 +27,8 @@ std::string Fields::text(const char* name, std::string fallback) const {
 std::optional<std::string> Fields::optional_text(const char* name) const {
   const json* found = find(name);
   if (!found) return std::nullopt;
-  return text_of(*found, at(name));
+  // Where it is matters to a refusal only.
+  return found->is_string() ? found->get<std::string>() : text_of(*found, at(name));
 }
 
 std::string Fields::object_name(const char* name) const {
@@ -50,6 +52,13 @@ std::optional<uint32_t> Fields::number(const char* name, uint32_t max) const {
     refuse(at(name), "a whole number up to " + std::to_string(max));
   }
   return found->get<uint32_t>();
+}
+
+std::optional<uint64_t> Fields::big_number(const char* name) const {
+  const json* found = find(name);
+  if (!found) return std::nullopt;
+  if (!found->is_number_unsigned()) refuse(at(name), "a whole number");
+  return found->get<uint64_t>();
 }
 
 std::optional<int32_t> Fields::whole(const char* name) const {
@@ -114,6 +123,10 @@ const json* Fields::find(const char* name) const {
 
 Status with_fields(std::string_view text, const std::function<void(const Fields&)>& read) {
   const json parsed = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  return with_fields(parsed, read);
+}
+
+Status with_fields(const json& parsed, const std::function<void(const Fields&)>& read) {
   if (parsed.is_discarded()) return Error{"InvalidObject", "not valid JSON"};
   try {
     read(Fields(parsed, ""));

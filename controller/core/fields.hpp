@@ -39,6 +39,7 @@ class Fields {
   std::string object_name(const char* name) const;
   std::optional<bool> flag(const char* name) const;
   std::optional<uint32_t> number(const char* name, uint32_t max) const;
+  std::optional<uint64_t> big_number(const char* name) const;
   std::optional<int32_t> whole(const char* name) const;
   std::optional<uint16_t> port(const char* name) const;
   // targetPort is a number or a name.
@@ -75,9 +76,11 @@ ObjectMeta read_meta(const Fields& meta);
 // Parses the text and has its object read. Nothing here recurses with the depth of the text: the
 // parser does not, and the shapes are fixed.
 Status with_fields(std::string_view text, const std::function<void(const Fields&)>& read);
+Status with_fields(const nlohmann::json& parsed, const std::function<void(const Fields&)>& read);
 
-template <class T, class Read>
-Result<T> decode_fields(std::string_view text, Read read) {
+// `Json` is a text, or what it was parsed to.
+template <class T, class Json, class Read>
+Result<T> decode_fields(const Json& text, Read read) {
   std::optional<T> out;
   const Status sound = with_fields(text, [&](const Fields& root) { out = read(root); });
   if (!sound) return sound.error();

@@ -1,7 +1,6 @@
 #include "controller/core/lease.hpp"
 
-#include <nlohmann/json.hpp>
-
+#include "common/model/json.hpp"
 #include "common/model/json_lookup.hpp"
 
 namespace lb::plan {

@@ -1,6 +1,7 @@
 #include "controller/core/objects.hpp"
 
 #include "controller/core/fields.hpp"
+#include "controller/core/parsed_objects.hpp"
 
 namespace lb::plan {
 
@@ -55,6 +56,7 @@ void read_spec(const Fields& spec, ServiceObject& out) {
   out.ip_families = spec.texts("ipFamilies");
   out.ip_family_policy = spec.text("ipFamilyPolicy");
   out.external_traffic_policy = spec.text("externalTrafficPolicy", "Cluster");
+  out.traffic_distribution = spec.text("trafficDistribution");
   out.health_check_node_port = spec.port("healthCheckNodePort").value_or(0);
 }
 
@@ -74,13 +76,18 @@ SlicePort read_slice_port(const Fields& port) {
 
 SliceEndpoint read_endpoint(const Fields& endpoint) {
   const Fields conditions = endpoint.child("conditions");
+  const Fields target = endpoint.child("targetRef");
+  const auto hint = [](const Fields& zone) { return zone.text("name"); };
   return {endpoint.texts("addresses"),
           conditions.flag("ready"),
           conditions.flag("serving"),
           conditions.flag("terminating"),
           endpoint.text("nodeName"),
           endpoint.text("zone"),
-          endpoint.child("targetRef").text("name")};
+          endpoint.child("hints").list<std::string>("forZones", hint),
+          target.text("name"),
+          target.text("kind"),
+          target.text("namespace")};
 }
 
 EndpointSliceObject read_slice(const Fields& root) {
@@ -100,23 +107,36 @@ NodeObject read_node(const Fields& root) {
           spec.list<std::string>("taints", taint), spec.flag("unschedulable").value_or(false)};
 }
 
+NamespaceObject read_namespace(const Fields& root) { return {read_meta(root.child("metadata"))}; }
+
 }  // namespace
 
 Result<ServiceObject> decode_service(std::string_view text) {
   return decode_fields<ServiceObject>(text, read_service);
 }
+Result<ServiceObject> service_from(const nlohmann::json& parsed) {
+  return decode_fields<ServiceObject>(parsed, read_service);
+}
 
 Result<EndpointSliceObject> decode_endpoint_slice(std::string_view text) {
   return decode_fields<EndpointSliceObject>(text, read_slice);
+}
+Result<EndpointSliceObject> endpoint_slice_from(const nlohmann::json& parsed) {
+  return decode_fields<EndpointSliceObject>(parsed, read_slice);
 }
 
 Result<NodeObject> decode_node(std::string_view text) {
   return decode_fields<NodeObject>(text, read_node);
 }
+Result<NodeObject> node_from(const nlohmann::json& parsed) {
+  return decode_fields<NodeObject>(parsed, read_node);
+}
 
 Result<NamespaceObject> decode_namespace(std::string_view text) {
-  return decode_fields<NamespaceObject>(
-      text, [](const Fields& root) { return NamespaceObject{read_meta(root.child("metadata"))}; });
+  return decode_fields<NamespaceObject>(text, read_namespace);
+}
+Result<NamespaceObject> namespace_from(const nlohmann::json& parsed) {
+  return decode_fields<NamespaceObject>(parsed, read_namespace);
 }
 
 }  // namespace lb::plan

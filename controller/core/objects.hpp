@@ -81,6 +81,7 @@ struct ServiceObject {
   std::vector<std::string> ip_families;
   std::string ip_family_policy;
   std::string external_traffic_policy = "Cluster";
+  std::string traffic_distribution;
   uint16_t health_check_node_port = 0;
   std::vector<Ingress> ingress;
   std::vector<Condition> conditions;
@@ -103,7 +104,10 @@ struct SliceEndpoint {
   std::optional<bool> terminating;
   std::string node_name;
   std::string zone;
+  std::vector<std::string> hinted_zones;  // hints.forZones
   std::string target_name;
+  std::string target_kind;
+  std::string target_ns;
 
   bool operator==(const SliceEndpoint&) const = default;
 };

@@ -152,11 +152,10 @@ class Planner {
     if (desired.ports.empty()) block_all();
     if (allocation.problem && allocator_.holding_back()) return hold();
     if (allocation.problem || blocked()) return refuse(meta);
-    plan_.desired = desired;
-    if (allocator_.holding_back() && gives_up_any(meta, allocation.addresses)) {
-      return std::move(plan_);
+    if (!allocator_.holding_back() || !gives_up_any(meta, allocation.addresses)) {
+      report(meta, allocation.addresses, desired);
     }
-    report(meta, allocation.addresses, desired);
+    plan_.desired = std::move(desired);
     return std::move(plan_);
   }
 

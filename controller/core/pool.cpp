@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "controller/core/fields.hpp"
+#include "controller/core/parsed_objects.hpp"
 
 namespace lb::plan {
 namespace {
@@ -52,9 +53,8 @@ std::optional<Selector> read_selector(const Fields& spec, const char* name) {
 AddressRange read_range(const std::string& text, const std::string& path) {
   const auto range = AddressRange::parse(text);
   if (!range) Fields::refuse(path, "a range of addresses: " + range.error().message);
-  for (const auto& end : {range->first, range->last}) {
-    const auto why = refuse_address(end, AddressUse::kListener, true);
-    if (why) Fields::refuse(path, "a range that may be used: " + *why);
+  if (const auto why = refuse_range(*range)) {
+    Fields::refuse(path, "a range that may be used: " + *why);
   }
   return *range;
 }
@@ -133,6 +133,20 @@ bool Pool::avoids(const IpAddress& address) const {
   return address.is_v4() && (last == 0 || last == 255) && !alone;
 }
 
+// A range that has neither end in a refused network has all of it or nothing.
+std::optional<std::string> refuse_range(const AddressRange& range) {
+  std::vector<IpAddress> some = {range.first, range.last};
+  for (const char* first :
+       {"127.0.0.0", "169.254.0.0", "224.0.0.0", "::1", "::ffff:0:0", "fe80::", "ff00::"}) {
+    const auto address = IpAddress::parse(first).value();
+    if (range.contains(address)) some.push_back(address);
+  }
+  for (const auto& address : some) {
+    if (auto why = refuse_address(address, AddressUse::kListener, true)) return why;
+  }
+  return std::nullopt;
+}
+
 Pool flags_pool(std::vector<AddressRange> ranges) {
   Pool out;
   out.name = kFlagsPool;
@@ -141,5 +155,8 @@ Pool flags_pool(std::vector<AddressRange> ranges) {
 }
 
 Result<Pool> decode_pool(std::string_view json) { return decode_fields<Pool>(json, read_pool); }
+Result<Pool> pool_from(const nlohmann::json& parsed) {
+  return decode_fields<Pool>(parsed, read_pool);
+}
 
 }  // namespace lb::plan

@@ -75,6 +75,9 @@ struct Pool {
   bool operator==(const Pool&) const = default;
 };
 
+// Why no address of the range may be given: one of them is refused. nullopt: it may be used.
+std::optional<std::string> refuse_range(const AddressRange& range);
+
 // The pool of the ranges that --pool names.
 Pool flags_pool(std::vector<AddressRange> ranges);
 

@@ -1,7 +1,8 @@
 #include "controller/core/pool_status.hpp"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
+
+#include "common/model/json.hpp"
 
 namespace lb::plan {
 namespace {

@@ -1,5 +1,5 @@
-#include <nlohmann/json.hpp>
 
+#include "common/model/json.hpp"
 #include "controller/core/plan.hpp"
 
 namespace lb::plan {

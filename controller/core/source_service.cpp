@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "controller/core/annotations.hpp"
+#include "controller/core/client_ranges.hpp"
 #include "controller/core/node_targets.hpp"
 #include "controller/core/text.hpp"
 
@@ -14,8 +15,10 @@ std::string annotation(const ServiceObject& service, const char* name) {
   return found == service.meta.annotations.end() ? std::string{} : found->second;
 }
 
-void refuse(SourceService& out, std::string message, bool blocks) {
-  out.problems.push_back({"InvalidRequest", std::move(message), 0, {}, blocks});
+// What is asked for and cannot be done keeps the Service from being served: another address, or
+// more clients, than its owner meant would be worse.
+void refuse(SourceService& out, std::string message) {
+  out.problems.push_back({"InvalidRequest", std::move(message), 0, {}, true});
 }
 
 std::vector<IpAddress> parse_addresses(const std::vector<std::string>& texts, SourceService& out) {
@@ -23,10 +26,10 @@ std::vector<IpAddress> parse_addresses(const std::vector<std::string>& texts, So
   for (const auto& text : texts) {
     const auto address = IpAddress::parse(text);
     if (!address) {
-      refuse(out, "requested address: " + address.error().message, false);
+      refuse(out, "requested address: " + address.error().message);
     } else if (std::any_of(parsed.begin(), parsed.end(),
                            [&](const auto& p) { return p.family() == address->family(); })) {
-      refuse(out, "more than one address of a family is requested", false);
+      refuse(out, "more than one address of a family is requested");
     } else {
       parsed.push_back(*address);
     }
@@ -35,26 +38,19 @@ std::vector<IpAddress> parse_addresses(const std::vector<std::string>& texts, So
   return parsed;
 }
 
-// The field names one family; when the annotation is there too it must name the same address,
-// since nothing says which of the two is the newer wish.
+// When the annotation is there too it must name what the field names, since nothing says which of
+// the two is the newer wish.
 std::vector<IpAddress> requested_addresses(const ServiceObject& service, SourceService& out) {
   const auto field = parse_addresses(split_list(service.load_balancer_ip), out);
   const auto listed = parse_addresses(split_list(annotation(service, kAddressesAnnotation)), out);
   if (listed.empty()) return field;
-  if (!field.empty() && std::find(listed.begin(), listed.end(), field.front()) == listed.end()) {
-    refuse(out, "spec.loadBalancerIP and the annotation empalme.io/addresses differ", false);
+  for (const IpAddress& each : field) {
+    if (std::find(listed.begin(), listed.end(), each) != listed.end()) continue;
+    refuse(out, "spec.loadBalancerIP asks for " + each.to_string() +
+                    ", which the annotation empalme.io/addresses does not name");
     return {};
   }
   return listed;
-}
-
-// Every IPv4 client, and not a word of IPv6: upstream's own way of saying everyone, from the days
-// of one family.
-bool says_everyone(const std::vector<Cidr>& ranges) {
-  static const Cidr kEveryV4 = Cidr::parse("0.0.0.0/0").value();
-  const bool v6 = std::any_of(ranges.begin(), ranges.end(),
-                              [](const Cidr& range) { return !range.network().is_v4(); });
-  return !v6 && std::find(ranges.begin(), ranges.end(), kEveryV4) != ranges.end();
 }
 
 // A range that cannot be read blocks the Service: leaving it out could mean "everyone".
@@ -67,7 +63,7 @@ std::vector<Cidr> source_ranges(const ServiceObject& service, SourceService& out
     if (range) {
       ranges.push_back(*range);
     } else {
-      refuse(out, "loadBalancerSourceRanges: " + range.error().message, true);
+      refuse(out, "loadBalancerSourceRanges: " + range.error().message);
     }
   }
   if (says_everyone(ranges)) ranges.push_back(Cidr::parse("::/0").value());
@@ -87,7 +83,58 @@ void check_families(const KubeMeta& meta, SourceService& out) {
   if (meta.families.empty()) return;
   for (const auto& address : meta.requested) {
     if (std::count(meta.families.begin(), meta.families.end(), address.family()) != 0) continue;
-    refuse(out, address.to_string() + " is requested, but spec.ipFamilies lacks its family", false);
+    refuse(out, address.to_string() + " is requested, but spec.ipFamilies lacks its family");
+  }
+}
+
+// Here an empty list is everyone.
+bool narrower(const std::vector<Cidr>& inner, const std::vector<Cidr>& outer) {
+  return !inner.empty() && within(inner, outer);
+}
+
+// An annotation may narrow what the Service lets in for one port, and widen it nowhere.
+void check_ranges(const std::vector<Cidr>& asked, SourceService& out) {
+  if (asked.empty()) return;
+  auto now = out.policy.source_ranges;
+  if (says_everyone(now)) now.push_back(Cidr::parse("::/0").value());
+  const bool same = narrower(now, asked) && within(asked, now);
+  const bool wider = std::any_of(out.ports.begin(), out.ports.end(), [&](const ServicePort& port) {
+    return !narrower(port.policy.source_ranges, asked);
+  });
+  if (same && !wider) return;
+  refuse(out, "loadBalancerSourceRanges and an annotation source-ranges contradict each other");
+}
+
+// The API server fills the time in: only another one than that was asked for.
+void check_affinity(const ServiceObject& service, SourceService& out) {
+  const uint32_t asked = service.affinity_timeout_s, now = out.policy.affinity_seconds;
+  if (service.session_affinity != "ClientIP" || now == asked) return;
+  if (now != 0 && asked == ServiceObject{}.affinity_timeout_s) return;
+  refuse(out, "spec.sessionAffinity ClientIP for " + std::to_string(asked) +
+                  " s and the annotation empalme.io/affinity-seconds: " + std::to_string(now) +
+                  " contradict each other");
+}
+
+// PreferClose is what PreferSameZone was called before Kubernetes 1.34.
+bool asks_for_its_zone(const ServiceObject& service) {
+  const std::string& asked = service.traffic_distribution;
+  return asked == "PreferClose" || asked == "PreferSameZone" || asked == "PreferSameNode";
+}
+
+void check_distribution(const ServiceObject& service, SourceService& out) {
+  const std::string& asked = service.traffic_distribution;
+  const auto keeps = [](const ServicePort& port) { return port.policy.prefer_zone; };
+  if (asks_for_its_zone(service) && !std::all_of(out.ports.begin(), out.ports.end(), keeps)) {
+    refuse(out, "spec.trafficDistribution " + asked +
+                    " and an annotation prefer-zone: false contradict each other");
+  } else if (asked == "PreferSameNode") {
+    out.problems.push_back({"TrafficDistributionNotKept",
+                            "trafficDistribution PreferSameNode: a data plane is on no node of its "
+                            "clients; backends of its zone are preferred"});
+  } else if (!asked.empty() && !asks_for_its_zone(service)) {
+    out.problems.push_back(
+        {"TrafficDistributionNotKept",
+         "trafficDistribution " + asked + " is not known: no backend is preferred"});
   }
 }
 
@@ -134,20 +181,25 @@ std::string kubernetes_key(const std::string& ns, const std::string& name) {
 
 SourceService from_kubernetes(const ServiceObject& service,
                               const std::vector<EndpointSliceObject>& slices,
-                              const std::vector<NodeObject>& nodes) {
+                              const std::vector<NodeObject>& nodes, const Pods* pods) {
   SourceService out;
   out.key = kubernetes_key(service.meta.ns, service.meta.name);
-  JoinedPorts joined = join(service, slices);
+  JoinedPorts joined = join(service, slices, pods);
   out.problems = std::move(joined.problems);
   out.kube = kube_meta(service, out);
   if (service.session_affinity == "ClientIP") {
     out.policy.affinity_seconds = service.affinity_timeout_s;
   }
-  out.policy.source_ranges = source_ranges(service, out);
+  out.policy.prefer_zone = asks_for_its_zone(service);
+  const auto ranges = source_ranges(service, out);
+  out.policy.source_ranges = ranges;
   out.ports = std::move(joined.ports);
   // Policies of ports are effective ones: the Service's, and what overrides it.
   for (auto& port : out.ports) port.policy = out.policy;
   apply_annotations(service.meta.annotations, out.policy, out.ports, out.problems);
+  if (!service.source_ranges.empty()) check_ranges(ranges, out);
+  check_affinity(service, out);
+  check_distribution(service, out);
   if (targets_nodes(service, out.problems)) use_nodes(service, nodes, out);
   check_traffic_policy(service, out);
   return out;

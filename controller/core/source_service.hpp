@@ -55,9 +55,10 @@ struct SourceService {
 
 std::string kubernetes_key(const std::string& ns, const std::string& name);
 
-// `nodes` matter only to a Service that targets_nodes().
+// `nodes` matter only to a Service that targets_nodes(); `pods`: see join().
 SourceService from_kubernetes(const ServiceObject& service,
                               const std::vector<EndpointSliceObject>& slices,
-                              const std::vector<NodeObject>& nodes = {});
+                              const std::vector<NodeObject>& nodes = {},
+                              const Pods* pods = nullptr);
 
 }  // namespace lb::plan

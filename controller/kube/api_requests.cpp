@@ -1,6 +1,6 @@
 #include "controller/kube/api_requests.hpp"
 
-#include <nlohmann/json.hpp>
+#include "common/model/json.hpp"
 
 namespace lb::kube {
 namespace {

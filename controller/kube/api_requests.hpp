@@ -12,6 +12,7 @@ namespace lb::kube {
 inline constexpr char kServices[] = "/api/v1/services";
 inline constexpr char kEndpointSlices[] = "/apis/discovery.k8s.io/v1/endpointslices";
 inline constexpr char kNodes[] = "/api/v1/nodes";
+inline constexpr char kPods[] = "/api/v1/pods";
 inline constexpr char kNamespaces[] = "/api/v1/namespaces";
 inline constexpr char kAddressPools[] = "/apis/empalme.io/v1alpha1/addresspools";
 

@@ -18,7 +18,7 @@ namespace lb::kube {
 class HttpClient {
  public:
   // One line without its end; false ends the stream.
-  using OnLine = std::function<bool(std::string line)>;
+  using OnLine = std::function<bool(const std::string& line)>;
 
   virtual ~HttpClient() = default;
 

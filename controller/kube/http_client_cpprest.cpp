@@ -1,5 +1,7 @@
 #include "controller/kube/http_client_cpprest.hpp"
 
+#include "controller/kube/line_splitter.hpp"
+
 #include <utility>
 
 #include <cpprest/containerstream.h>
@@ -7,6 +9,7 @@
 #include <pplx/threadpool.h>
 #include <boost/asio/ssl.hpp>
 
+#include <algorithm>
 #include <atomic>
 
 namespace lb::kube {
@@ -17,6 +20,7 @@ using http::client::http_client;
 using http::client::http_client_config;
 
 constexpr int kThreads = 4;
+constexpr size_t kBlock = 64 * 1024;
 
 bool is_ip(const std::string& host) {
   return !host.empty() && host.find_first_not_of("0123456789.") == std::string::npos;
@@ -110,13 +114,20 @@ class CpprestClient : public HttpClient {
     return out;
   }
 
+  // The library's own read_line() takes each byte under a lock. What is there is taken as a whole
+  // instead: asking for more than that would wait for it.
   void read_lines(concurrency::streams::istream body, const OnLine& on_line) {
-    for (;;) {
-      concurrency::streams::container_buffer<std::string> line;
-      const size_t length = body.read_line(line).get();
-      if (length == 0 && body.is_eof()) return;
-      if (length != 0 && !on_line(std::move(line.collection()))) return;
+    constexpr auto kEnd = concurrency::streams::char_traits<uint8_t>::eof;
+    auto source = body.streambuf();
+    LineSplitter lines;
+    std::string block;
+    while (source.getc().get() != kEnd()) {
+      block.resize(std::clamp<size_t>(source.in_avail(), 1, kBlock));
+      auto* to = reinterpret_cast<uint8_t*>(block.data());
+      block.resize(source.getn(to, block.size()).get());
+      if (!lines.add(block, on_line)) return;
     }
+    lines.end(on_line);
   }
 
   // The library reports everything by exception, and its codes mean nothing (measured): what can

@@ -1,8 +1,9 @@
 #include "controller/kube/item.hpp"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
+#include <utility>
 
+#include "common/model/json.hpp"
 #include "common/model/json_lookup.hpp"
 
 namespace lb::kube {
@@ -19,9 +20,12 @@ bool nests_within(const json& value, int depth) {
                           value, [&](const json& each) { return nests_within(each, depth - 1); });
 }
 
-}  // namespace
+std::string dump(const json& object) {
+  return object.dump(-1, ' ', false, json::error_handler_t::replace);
+}
 
-Item item_of(json& object) {
+// Its names, without what nobody reads of it.
+Item named(json& object) {
   Item out;
   const auto meta = object.find("metadata");
   if (meta != object.end() && meta->is_object()) {
@@ -29,10 +33,23 @@ Item item_of(json& object) {
     out.name = wire::text_or_empty(*meta, "name");
     meta->erase("managedFields");
   }
-  if (nests_within(object, kMaxDepth)) {
-    out.json = object.dump(-1, ' ', false, json::error_handler_t::replace);
-  }
   return out;
 }
+
+}  // namespace
+
+Item item_of(json& object) {
+  Item out = named(object);
+  if (nests_within(object, kMaxDepth)) out.json = dump(object);
+  return out;
+}
+
+Item parsed_item_of(json& object) {
+  Item out = named(object);
+  if (nests_within(object, kMaxDepth)) out.parsed = std::make_shared<json>(std::move(object));
+  return out;
+}
+
+std::string text_of(const Item& item) { return item.parsed ? dump(*item.parsed) : item.json; }
 
 }  // namespace lb::kube

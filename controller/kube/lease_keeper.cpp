@@ -56,6 +56,11 @@ void LeaseKeeper::stop(bool give_up) {
   if (thread_.joinable()) thread_.join();
 }
 
+std::string LeaseKeeper::other_holder() const {
+  const std::string known = holder();
+  return known == options_.election.identity ? std::string() : known;
+}
+
 std::string LeaseKeeper::holder() const {
   const std::lock_guard lock(mutex_);
   return holder_;

@@ -56,6 +56,8 @@ class LeaseKeeper {
   const LeaseCounters& counters() const { return counters_; }
   // Who holds it as far as we know; any thread.
   std::string holder() const;
+  // The same, but empty where it is ourselves: our own leadership may have ended unseen by others.
+  std::string other_holder() const;
 
  private:
   void run();

@@ -1,7 +1,8 @@
 #include "controller/kube/reflector.hpp"
 
 #include <charconv>
-#include <nlohmann/json.hpp>
+
+#include "common/model/json.hpp"
 
 namespace lb::kube {
 namespace {
@@ -255,7 +256,7 @@ bool Reflector::handle(const std::string& line, Stream& stream) {
 }
 
 void Reflector::apply(const std::string& type, nlohmann::json& object, Stream& stream) {
-  Item item = item_of(object);
+  Item item = stream.gathered ? item_of(object) : parsed_item_of(object);
   const bool there = type == "ADDED" || type == "MODIFIED";
   // A Table, say, is no object of the resource.
   if (item.name.empty() || (!there && type != "DELETED")) {

@@ -1,8 +1,8 @@
 #include "controller/kube/secret_keeper.hpp"
 
 #include <ctime>
-#include <nlohmann/json.hpp>
 
+#include "common/model/json.hpp"
 #include "common/ops/log.hpp"
 #include "controller/kube/base64.hpp"
 
@@ -12,6 +12,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr char kAuthoritySuffix[] = "-ca";
+constexpr char kClientSuffix[] = "-client";
 
 const std::string* text_at(const Json& object, const char* name) {
   const auto found = object.is_object() ? object.find(name) : object.end();
@@ -107,30 +108,47 @@ void SecretKeeper::run() {
 
 // False: it is worth trying again soon.
 bool SecretKeeper::turn() {
-  Held held;
-  if (!read(options_.name, held)) return false;
-  const bool good = !leading() || renew(held);
+  Held servers, clients;
+  if (!read(options_.name, servers)) return false;
+  if (!read(options_.name + kClientSuffix, clients)) return false;
+  if (!leading()) counters_.authority_lost = false;  // whoever leads tells
+  const bool good = !leading() || renew(servers, clients);
   if (good) complained_ = false;
   // What there is serves, whatever became of its renewal.
-  if (held.version.empty()) return false;
-  net::TlsText text = client_text(held.data);
+  if (servers.version.empty() || clients.version.empty()) return false;
+  net::TlsText text = client_text(handed_out(servers.data, clients.data));
   if (text == told_) return good;
   told_ = text;
   options_.on_text(std::move(text));
   return good;
 }
 
-bool SecretKeeper::renew(Held& held) {
+bool SecretKeeper::renew(Held& servers, Held& clients) {
   const std::string name = options_.name + kAuthoritySuffix;
   const int64_t now = options_.now ? options_.now() : int64_t{std::time(nullptr)};
   Held authorities;
   if (!read(name, authorities)) return false;
-  auto next = next_authorities(authorities.data, held.data, options_.terms, now);
+  if (authority_lost(servers, authorities)) return true;  // there is no hurry: see the header
+  const SecretData held = handed_out(servers.data, clients.data);
+  auto next = next_authorities(authorities.data, held, options_.terms, now);
   if (!next) return failed(name, next.error().message);
   if (!write(name, authorities, std::move(next).value())) return false;
-  auto certificates = next_certificates(held.data, authorities.data, options_.terms, now);
+  const auto certificates = next_certificates(held, authorities.data, options_.terms, now);
   if (!certificates) return failed(options_.name, certificates.error().message);
-  return write(options_.name, held, std::move(certificates).value());
+  return write(options_.name + kClientSuffix, clients, for_controllers(*certificates)) &&
+         write(options_.name, servers, for_dataplanes(*certificates));
+}
+
+bool SecretKeeper::authority_lost(const Held& held, const Held& authorities) {
+  const bool lost = held.data.contains("ca.crt") && !has_authority(authorities.data);
+  if (counters_.authority_lost.exchange(lost) == lost || !lost) return lost;
+  const std::string name = options_.ns + "/" + options_.name;
+  ops::log(
+      ops::Level::kError,
+      "the authority's Secret is lost, but what it signed is in use: nothing is renewed until it "
+      "is restored, or it and then the other one are deleted",
+      {{"secret", name + kAuthoritySuffix}, {"used", name}, {"reason", "AuthorityLost"}});
+  return lost;
 }
 
 bool SecretKeeper::read(const std::string& name, Held& out) {

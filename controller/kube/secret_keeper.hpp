@@ -1,10 +1,13 @@
-// Keeps the two Secrets of kube/tls_material.hpp: whoever leads makes and renews them, everybody
-// else only reads the one with the certificates.
+// Keeps the three Secrets of kube/tls_material.hpp: whoever leads makes and renews them, everybody
+// else only reads those with the certificates.
 //
 // A thread of its own; `on_text` is called there, whenever what a controller shows and trusts has
-// changed. Data planes mount NAME; NAME-ca, where the authority's key is, nobody mounts and only
-// who leads reads. Writes carry the version that was read: who was slower reads again. Never
-// throws; no key is ever logged.
+// changed. Data planes mount NAME; NAME-client, with which a controller shows who it is, nobody
+// mounts; NAME-ca, where the authority's key is, nobody mounts and only who leads reads. An
+// authority is made only where nothing that one signed is handed out: in the place of one that was
+// lost it would cut off every data plane that trusts the old one. Then nothing is renewed until it
+// is put back, or it and NAME are deleted, that of the authority first. Writes carry the version
+// that was read: who was slower reads again. Never throws; no key is ever logged.
 #pragma once
 
 #include <atomic>
@@ -23,6 +26,7 @@ namespace lb::kube {
 
 struct SecretCounters {
   std::atomic<uint64_t> reads{0}, writes{0}, conflicts{0}, failures{0};
+  std::atomic<bool> authority_lost{false};
 };
 
 class SecretKeeper {
@@ -60,7 +64,8 @@ class SecretKeeper {
 
   void run();
   bool turn();
-  bool renew(Held& held);
+  bool renew(Held& servers, Held& clients);
+  bool authority_lost(const Held& held, const Held& authorities);
   bool read(const std::string& name, Held& out);
   bool write(const std::string& name, Held& held, SecretData data);
   bool failed(const std::string& name, const Result<net::HttpResponse>& answer);

@@ -98,11 +98,15 @@ Result<SignedKey> certificate_for(const SignedKey& held, bool fits, const Signed
 
 }  // namespace
 
+bool has_authority(const SecretData& authorities) {
+  return net::validity_of(value(authorities, "ca.crt")) && !value(authorities, "ca.key").empty();
+}
+
 Result<SecretData> next_authorities(const SecretData& held, const SecretData& certificates,
                                     const TlsTerms& terms, int64_t now) {
   const std::string authority = value(held, "ca.crt");
   const auto validity = net::validity_of(authority);
-  if (!validity || value(held, "ca.key").empty()) return with_new({}, "ca", terms, now);
+  if (!has_authority(held)) return with_new({}, "ca", terms, now);
   if (held.contains("next.crt")) return with_successor(held, certificates, terms, now);
   if (held.contains("previous.crt")) {
     const bool over = settled(certificates, authority, terms, now);
@@ -127,6 +131,29 @@ Result<SecretData> next_certificates(const SecretData& held, const SecretData& a
       authority.certificate + value(authorities, "previous.crt") + value(authorities, "next.crt");
   set_pair(out, "server", *server);
   set_pair(out, "client", *client);
+  return out;
+}
+
+SecretData for_dataplanes(const SecretData& certificates) {
+  SecretData out = certificates;
+  out.erase("client.crt");
+  out.erase("client.key");
+  return out;
+}
+
+SecretData for_controllers(const SecretData& certificates) {
+  SecretData out = certificates;
+  out.erase("server.crt");
+  out.erase("server.key");
+  return out;
+}
+
+SecretData handed_out(const SecretData& to_dataplanes, const SecretData& to_controllers) {
+  SecretData out = for_dataplanes(to_dataplanes);
+  for (const char* key : {"client.crt", "client.key"}) {
+    const auto found = to_controllers.find(key);
+    if (found != to_controllers.end()) out.insert(*found);
+  }
   return out;
 }
 

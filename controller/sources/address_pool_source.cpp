@@ -1,76 +1,43 @@
 #include "controller/sources/address_pool_source.hpp"
 
 #include "common/ops/log.hpp"
+#include "controller/core/parsed_objects.hpp"
 #include "controller/kube/api_requests.hpp"
+#include "controller/sources/object_feed.hpp"
 
 namespace lb::sources {
 namespace {
 
-Result<plan::Pool> decode(const plan::Pool*, const std::string& json) {
-  return plan::decode_pool(json);
-}
-Result<plan::NamespaceObject> decode(const plan::NamespaceObject*, const std::string& json) {
-  return plan::decode_namespace(json);
-}
+struct Decoder {
+  template <class Object>
+  static std::string key_of(const Object*, const std::string&, const std::string& name) {
+    return name;
+  }
+  static Result<plan::Pool> decode(const plan::Pool*, const std::string& json) {
+    return plan::decode_pool(json);
+  }
+  static Result<plan::NamespaceObject> decode(const plan::NamespaceObject*,
+                                              const std::string& json) {
+    return plan::decode_namespace(json);
+  }
+  static Result<plan::Pool> decode(const plan::Pool*, const nlohmann::json& parsed) {
+    return plan::pool_from(parsed);
+  }
+  static Result<plan::NamespaceObject> decode(const plan::NamespaceObject*,
+                                              const nlohmann::json& parsed) {
+    return plan::namespace_from(parsed);
+  }
+};
+
+template <class Object>
+using Feed = ObjectFeed<Object, AddressPoolSource, Decoder>;
 
 }  // namespace
 
-// Decodes on the reflector's thread and hands over on the source's.
-template <class Object>
-class AddressPoolSource::Feed : public kube::ReflectorSink {
- public:
-  Feed(AddressPoolSource& source, std::string path) : source_(source), path_(std::move(path)) {}
-
-  void replaced(std::vector<kube::Item> all) override {
-    std::vector<Object> objects;
-    std::set<std::string> names;
-    for (const auto& item : all) {
-      names.insert(item.name);
-      if (auto object = decoded(item)) objects.push_back(std::move(*object));
-    }
-    asio::post(source_.io_,
-               [this, objects = std::move(objects), names = std::move(names)]() mutable {
-                 for (auto& object : objects) source_.put(std::move(object));
-                 source_.listed(kTag, names);
-               });
-  }
-  void changed(kube::Item item) override {
-    auto object = decoded(item);
-    if (!object) return;
-    asio::post(source_.io_,
-               [this, object = std::move(*object)]() mutable { source_.put(std::move(object)); });
-  }
-  void removed(std::string, std::string name) override {
-    asio::post(source_.io_, [this, name] { source_.erase(kTag, name); });
-  }
-  void connection(std::optional<Error> trouble) override {
-    asio::post(source_.io_, [this, trouble] { source_.trouble(path_, trouble); });
-  }
-
- private:
-  static constexpr const Object* kTag = nullptr;
-
-  std::optional<Object> decoded(const kube::Item& item) {
-    auto object = decode(kTag, item.json);
-    if (object) return std::move(object).value();
-    ops::log(ops::Level::kError, object.error().message,
-             {{"reason", object.error().code},
-              {"object", path_ + "/" + item.name},
-              {"pointer", object.error().pointer}});
-    asio::post(source_.io_, [this, name = item.name, why = object.error().message] {
-      source_.refuse(kTag, name, why);
-    });
-    return std::nullopt;
-  }
-
-  AddressPoolSource& source_;
-  const std::string path_;
-};
-
 AddressPoolSource::AddressPoolSource(asio::io_context& io, Options options, PoolSink& sink)
     : io_(io), sink_(sink) {
-  feeds_.push_back(std::make_unique<Feed<plan::Pool>>(*this, kube::kAddressPools));
-  feeds_.push_back(std::make_unique<Feed<plan::NamespaceObject>>(*this, kube::kNamespaces));
+  feeds_.push_back(std::make_unique<Feed<plan::Pool>>(io_, *this, kube::kAddressPools));
+  feeds_.push_back(std::make_unique<Feed<plan::NamespaceObject>>(io_, *this, kube::kNamespaces));
   const char* paths[] = {kube::kAddressPools, kube::kNamespaces};
   for (size_t i = 0; i < feeds_.size(); ++i) {
     reflectors_.push_back(std::make_unique<kube::Reflector>(

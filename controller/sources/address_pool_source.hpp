@@ -19,6 +19,9 @@
 
 namespace lb::sources {
 
+template <class Object, class Source, class Decoder>
+class ObjectFeed;
+
 class PoolSink {
  public:
   virtual ~PoolSink() = default;
@@ -44,8 +47,8 @@ class AddressPoolSource {
   const std::vector<std::unique_ptr<kube::Reflector>>& reflectors() const { return reflectors_; }
 
  private:
-  template <class Object>
-  class Feed;
+  template <class Object, class Source, class Decoder>
+  friend class ObjectFeed;
 
   void put(plan::Pool pool);
   void put(plan::NamespaceObject ns);

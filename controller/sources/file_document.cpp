@@ -1,12 +1,14 @@
 #include "controller/sources/file_document.hpp"
 
+#include <algorithm>
 #include <charconv>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 
+#include "common/model/json.hpp"
 #include "common/model/json_reader.hpp"
 #include "common/model/state_json.hpp"
+#include "controller/sources/layers.hpp"
 #include "controller/sources/yaml_json.hpp"
 
 namespace lb::sources {
@@ -49,7 +51,7 @@ class Expander {
  public:
   Expander(PositionMap& positions, FileDocument& out) : positions_(positions), out_(out) {}
 
-  void expand(Json& document) {
+  static void check_layer(const Json& document) {
     // An editor may be about to fill it: an empty file is never a wish to serve nothing.
     if (document.is_null()) refuse("", "the file is empty; 'services: []' serves nothing");
     if (!document.is_object()) refuse("", "the file must be a map with 'services'");
@@ -57,13 +59,16 @@ class Expander {
     const auto given = document.find("services");
     if (given == document.end()) refuse("", "needs 'services'");
     if (given->is_null()) refuse("/services", "is empty; 'services: []' serves nothing");
+    if (!given->is_array()) refuse("/services", "must be a list");
+  }
+
+  void expand(Json& document) {
     document.emplace("schema", kSchema);
     document.emplace("epoch", 0);
     document.emplace("generation", 0);
-    const auto services = document.find("services");
-    if (services == document.end() || !services->is_array()) return;
-    for (size_t i = 0; i < services->size(); ++i) {
-      if ((*services)[i].is_object()) service((*services)[i], at("/services", i));
+    Json& services = document["services"];
+    for (size_t i = 0; i < services.size(); ++i) {
+      if (services[i].is_object()) service(services[i], at("/services", i));
     }
   }
 
@@ -89,13 +94,44 @@ class Expander {
     known_fields(value, pointer,
                  {"name", "key", "listen", "addresses", "ports", "backends", "policy"});
     name(value, pointer);
+    for (const char* field : {"listen", "backends"}) split(value, field, pointer);
+    if (value.contains("policy")) split_ranges(value["policy"], pointer + "/policy");
     if (value.contains("listen")) listen(value, pointer);
     if (value.contains("backends")) refuse(pointer + "/backends", "needs 'listen' beside it");
     const auto ports = value.find("ports");
     if (ports == value.end() || !ports->is_array()) return;
     for (size_t i = 0; i < ports->size(); ++i) {
-      if ((*ports)[i].is_object()) port_backends(value, (*ports)[i], at(pointer + "/ports", i));
+      Json& port = (*ports)[i];
+      if (!port.is_object()) continue;
+      const std::string here = at(pointer + "/ports", i);
+      split(port, "backends", here);
+      if (port.contains("policy")) split_ranges(port["policy"], here + "/policy");
+      port_backends(value, port, here);
     }
+  }
+
+  void split_ranges(Json& policy, const std::string& pointer) {
+    if (!policy.is_object()) return;
+    for (const char* field : {"source_ranges", "accept_proxy_from"}) split(policy, field, pointer);
+  }
+
+  // "a, b" becomes ["a", "b"]; all of them stand where the string stood.
+  void split(Json& value, const char* field, const std::string& pointer) {
+    const auto found = value.find(field);
+    if (found == value.end() || !found->is_string()) return;
+    const std::string text = *found;
+    const std::string here = wire::child(pointer, field);
+    Json list = Json::array();
+    for (size_t begin = 0; begin <= text.size();) {
+      const size_t comma = std::min(text.find(',', begin), text.size());
+      std::string each = text.substr(begin, comma - begin);
+      each.erase(0, each.find_first_not_of(" \t"));
+      each.erase(each.find_last_not_of(" \t") + 1);
+      if (each.empty()) refuse(here, "has nothing before, after or between its commas");
+      list.push_back(std::move(each));
+      begin = comma + 1;
+    }
+    *found = std::move(list);
   }
 
   void name(Json& value, const std::string& pointer) {
@@ -201,27 +237,75 @@ class Expander {
   std::set<Json> names_;
 };
 
-Error with_position(Error error, const PositionMap& positions) {
-  error.message += " at " + describe(positions.find(error.pointer));
-  return error;
-}
+// Layer upon layer, then what they make together.
+class Layers {
+ public:
+  Layers(const std::vector<FileLayer>& layers, const Environment& environment)
+      : layers_(layers), environment_(environment) {}
+
+  Result<FileDocument> parse() {
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      if (const auto added = add(i); !added) return added.error();
+    }
+    FileDocument out;
+    try {
+      Expander(positions_, out).expand(document_);
+    } catch (const BadFile& bad) {
+      return placed(bad.error, positions_);
+    }
+    const auto state = decode_state(document_.dump(-1, ' ', false, Json::error_handler_t::replace));
+    if (!state) return placed(state.error(), positions_);
+    out.services.assign(state->services.begin(), state->services.end());
+    return out;
+  }
+
+ private:
+  Status add(size_t index) {
+    Json document;
+    PositionMap positions;
+    const auto parsed = parse_yaml(layers_[index].text, document, positions, environment_, index);
+    if (!parsed) return of_layer(parsed.error(), index);
+    try {
+      Expander::check_layer(document);
+    } catch (const BadFile& bad) {
+      return placed(bad.error, positions);
+    }
+    if (index > 0) {
+      const auto laid = lay_over({document_, positions_}, {document, positions});
+      return laid ? laid : Status(placed(laid.error(), positions));
+    }
+    document_ = std::move(document);
+    positions_ = std::move(positions);
+    return Done{};
+  }
+
+  Error placed(Error error, const PositionMap& positions) const {
+    const Position where = positions.find(error.pointer);
+    error.message += " at " + describe(where);
+    return of_layer(std::move(error), where.layer);
+  }
+
+  Error of_layer(Error error, size_t index) const {
+    const std::string& path = layers_[index].path;
+    if (!path.empty()) error.message = path + ": " + error.message;
+    return error;
+  }
+
+  const std::vector<FileLayer>& layers_;
+  const Environment& environment_;
+  Json document_;
+  PositionMap positions_;
+};
 
 }  // namespace
 
+Result<FileDocument> parse_file_layers(const std::vector<FileLayer>& layers,
+                                       const Environment& environment) {
+  return Layers(layers, environment).parse();
+}
+
 Result<FileDocument> parse_file_document(std::string_view text) {
-  Json document;
-  PositionMap positions;
-  FileDocument out;
-  if (const auto parsed = parse_yaml(text, document, positions); !parsed) return parsed.error();
-  try {
-    Expander(positions, out).expand(document);
-  } catch (const BadFile& bad) {
-    return with_position(bad.error, positions);
-  }
-  const auto state = decode_state(document.dump(-1, ' ', false, Json::error_handler_t::replace));
-  if (!state) return with_position(state.error(), positions);
-  out.services.assign(state->services.begin(), state->services.end());
-  return out;
+  return parse_file_layers({{"", std::string(text)}}, {});
 }
 
 }  // namespace lb::sources

@@ -6,7 +6,8 @@
 //       backends: ["127.0.0.1:4000", "web1:80"]
 //
 // Any service may use the long form (key, addresses, ports) instead; a backend is a string or the
-// wire's object. Backends by name stay by name here: whoever owns a resolver turns them into
+// wire's object; a list may be written as one string with commas (so that a variable can hold it).
+// Backends by name stay by name here: whoever owns a resolver turns them into
 // addresses, the wire stays numeric. Pure; any thread; never throws.
 #pragma once
 
@@ -17,6 +18,7 @@
 
 #include "common/model/result.hpp"
 #include "common/model/state.hpp"
+#include "controller/sources/interpolate.hpp"
 
 namespace lb::sources {
 
@@ -37,7 +39,20 @@ struct FileDocument {
   bool operator==(const FileDocument&) const = default;
 };
 
-// The error's message ends with "at line L, column C"; its pointer names the field.
+struct FileLayer {
+  std::string path;  // for messages; empty: there is only one
+  std::string text;
+
+  bool operator==(const FileLayer&) const = default;
+};
+
+// Each layer is laid over those before it (see layers.hpp); values of `environment` are put in,
+// where there is one. The error's message begins with the path of the layer that is wrong and ends
+// with "at line L, column C"; its pointer names the field.
+Result<FileDocument> parse_file_layers(const std::vector<FileLayer>& layers,
+                                       const Environment& environment);
+
+// One file, by itself, as it stands.
 Result<FileDocument> parse_file_document(std::string_view text);
 
 // Adds what the names stand for to the services that name them; a name without an answer adds

@@ -46,10 +46,14 @@ void FileSource::stop() {
 // folder of what it leads to is watched as well.
 void FileSource::watch_folders() {
   namespace fs = std::filesystem;
-  std::error_code error;
-  const fs::path given = fs::absolute(options_.path, error);
-  std::set<fs::path> folders{given.parent_path()};
-  if (const fs::path real = fs::canonical(given, error); !error) folders.insert(real.parent_path());
+  std::set<fs::path> folders;
+  for (const auto& path : options_.paths) {
+    std::error_code error;
+    const fs::path given = fs::absolute(path, error);
+    folders.insert(given.parent_path());
+    const fs::path real = fs::canonical(given, error);
+    if (!error) folders.insert(real.parent_path());
+  }
   for (const auto& folder : folders) {
     if (::inotify_add_watch(inotify_.native_handle(), folder.c_str(), kEvents) < 0) {
       fail({"Source", folder.string() + " cannot be watched: " + std::strerror(errno)});
@@ -73,17 +77,14 @@ void FileSource::await_change() {
 void FileSource::fail(const Error& error) {
   ++errors_;
   troubled_ = true;
-  sink_.freshness(prefix() + options_.path, error);
+  sink_.freshness(prefix() + options_.paths.front(), error);
 }
 
-Status FileSource::check(const std::string& path) {
-  const auto text = read_file(path);
-  if (!text) return Error{"Source", path + ": " + text.error().message};
-  const auto document = parse_file_document(*text);
-  if (document) return Done{};
-  Error error = document.error();
-  error.message = path + ": " + error.message;
-  return error;
+Status FileSource::check(const std::vector<std::string>& paths) {
+  const auto layers = read_layers(paths);
+  if (!layers) return layers.error();
+  const auto document = parse_file_layers(*layers, from_process);
+  return document ? Status(Done{}) : Status(document.error());
 }
 
 // Until a name has answered, its backends are those that were served under it before.
@@ -108,24 +109,21 @@ void FileSource::held(const DesiredState& state) {
 }
 
 void FileSource::read() {
-  const auto text = read_file(options_.path);
-  if (!text) return fail({"Source", options_.path + ": " + text.error().message});
-  if (loaded_ && !troubled_ && *text == text_) return;
-  auto document = parse_file_document(*text);
-  if (!document) {
-    Error error = document.error();
-    error.message = options_.path + ": " + error.message;
-    return fail(error);
-  }
+  auto layers = read_layers(options_.paths);
+  if (!layers) return fail(layers.error());
+  if (loaded_ && !troubled_ && *layers == layers_) return;
+  auto document = parse_file_layers(*layers, from_process);
+  if (!document) return fail(document.error());
   if (loaded_) {
     ops::log(ops::Level::kInfo, "the file has changed",
-             {{"file", options_.path}, {"services", document->services.size()}});
+             {{"file", options_.paths.front()}, {"services", document->services.size()}});
   }
-  text_ = *text;
+  layers_ = std::move(layers).value();
   document_ = std::move(document).value();
   unresolved_.clear();
   loaded_ = true;
-  if (std::exchange(troubled_, false)) sink_.freshness(prefix() + options_.path, std::nullopt);
+  if (std::exchange(troubled_, false))
+    sink_.freshness(prefix() + options_.paths.front(), std::nullopt);
   emit();
   resolve_all();
 }

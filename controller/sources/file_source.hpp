@@ -1,4 +1,5 @@
-// Services of a file: read at start and whenever it changes, names resolved and asked for again.
+// Services of a file, or of several laid over one another (file_document.hpp): read at start and
+// whenever one of them changes, names resolved and asked for again.
 //
 // Lives on the io_context's thread. A change on disk (written in place, renamed over, or a
 // ConfigMap's swapped symlink) applies at once; a bad edit keeps the last good set and says so.
@@ -21,7 +22,7 @@ namespace lb::sources {
 class FileSource : public Source {
  public:
   struct Options {
-    std::string path;
+    std::vector<std::string> paths;  // the first is the lowest
     std::chrono::milliseconds resolve_interval{5'000};
   };
 
@@ -33,8 +34,8 @@ class FileSource : public Source {
   void stop() override;
   void held(const DesiredState& state) override;
 
-  // What is wrong with the file now, before anything is followed; for a check at start.
-  static Status check(const std::string& path);
+  // What is wrong with the files now, before anything is followed; for a check at start.
+  static Status check(const std::vector<std::string>& paths);
 
   uint64_t errors() const { return errors_; }
   uint64_t resolve_failures() const { return resolve_failures_; }
@@ -56,7 +57,7 @@ class FileSource : public Source {
   asio::posix::stream_descriptor inotify_;
   asio::ip::tcp::resolver resolver_;
   asio::steady_timer timer_;
-  std::string text_;
+  std::vector<FileLayer> layers_;
   FileDocument document_;
   std::map<std::string, std::vector<IpAddress>> addresses_;  // by name
   std::set<std::string> asking_;

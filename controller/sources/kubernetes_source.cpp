@@ -1,14 +1,14 @@
 #include "controller/sources/kubernetes_source.hpp"
 
-#include "common/ops/log.hpp"
 #include "controller/core/node_targets.hpp"
+#include "controller/core/parsed_objects.hpp"
 #include "controller/kube/api_requests.hpp"
+#include "controller/sources/object_feed.hpp"
 
 namespace lb::sources {
 namespace {
 
 constexpr char kServiceNameLabel[] = "kubernetes.io/service-name";
-constexpr size_t kResources = 3;
 
 std::string slice_key(const std::string& ns, const std::string& name) { return ns + "/" + name; }
 
@@ -19,95 +19,69 @@ std::string owner_of(const plan::EndpointSliceObject& slice) {
                                           : plan::kubernetes_key(slice.meta.ns, label->second);
 }
 
-std::string key_of(const plan::ServiceObject*, const std::string& ns, const std::string& name) {
-  return plan::kubernetes_key(ns, name);
-}
-std::string key_of(const plan::EndpointSliceObject*, const std::string& ns,
-                   const std::string& name) {
-  return slice_key(ns, name);
-}
-std::string key_of(const plan::NodeObject*, const std::string&, const std::string& name) {
-  return name;
-}
-
-Result<plan::ServiceObject> decode(const plan::ServiceObject*, const std::string& json) {
-  return plan::decode_service(json);
-}
-Result<plan::EndpointSliceObject> decode(const plan::EndpointSliceObject*,
-                                         const std::string& json) {
-  return plan::decode_endpoint_slice(json);
-}
-Result<plan::NodeObject> decode(const plan::NodeObject*, const std::string& json) {
-  return plan::decode_node(json);
-}
+struct Decoder {
+  static std::string key_of(const plan::ServiceObject*, const std::string& ns,
+                            const std::string& name) {
+    return plan::kubernetes_key(ns, name);
+  }
+  static std::string key_of(const plan::EndpointSliceObject*, const std::string& ns,
+                            const std::string& name) {
+    return slice_key(ns, name);
+  }
+  static std::string key_of(const plan::NodeObject*, const std::string&, const std::string& name) {
+    return name;
+  }
+  static std::string key_of(const plan::PodObject*, const std::string& ns,
+                            const std::string& name) {
+    return plan::pod_key(ns, name);
+  }
+  static Result<plan::ServiceObject> decode(const plan::ServiceObject*, const std::string& json) {
+    return plan::decode_service(json);
+  }
+  static Result<plan::EndpointSliceObject> decode(const plan::EndpointSliceObject*,
+                                                  const std::string& json) {
+    return plan::decode_endpoint_slice(json);
+  }
+  static Result<plan::NodeObject> decode(const plan::NodeObject*, const std::string& json) {
+    return plan::decode_node(json);
+  }
+  static Result<plan::PodObject> decode(const plan::PodObject*, const std::string& json) {
+    return plan::decode_pod(json);
+  }
+  static Result<plan::ServiceObject> decode(const plan::ServiceObject*,
+                                            const nlohmann::json& parsed) {
+    return plan::service_from(parsed);
+  }
+  static Result<plan::EndpointSliceObject> decode(const plan::EndpointSliceObject*,
+                                                  const nlohmann::json& parsed) {
+    return plan::endpoint_slice_from(parsed);
+  }
+  static Result<plan::NodeObject> decode(const plan::NodeObject*, const nlohmann::json& parsed) {
+    return plan::node_from(parsed);
+  }
+  static Result<plan::PodObject> decode(const plan::PodObject*, const nlohmann::json& parsed) {
+    return plan::pod_from(parsed);
+  }
+};
 
 }  // namespace
 
-// Decodes on the reflector's thread and hands over on the source's.
 template <class Object>
-class KubernetesSource::Feed : public kube::ReflectorSink {
- public:
-  Feed(KubernetesSource& source, std::string path) : source_(source), path_(std::move(path)) {}
-
-  void replaced(std::vector<kube::Item> all) override {
-    std::vector<Object> objects;
-    std::set<std::string> keys;
-    for (const auto& item : all) {
-      keys.insert(key_of(kTag, item.ns, item.name));
-      if (auto object = decoded(item)) objects.push_back(std::move(*object));
-    }
-    post([this, objects = std::move(objects), keys = std::move(keys)]() mutable {
-      for (auto& object : objects) source_.put(std::move(object));
-      source_.listed(kTag, std::move(keys));
-    });
-  }
-  void changed(kube::Item item) override {
-    auto object = decoded(item);
-    if (!object) return;
-    post([this, object = std::move(*object)]() mutable { source_.put(std::move(object)); });
-  }
-  void removed(std::string ns, std::string name) override {
-    post([this, key = key_of(kTag, ns, name)] { source_.erase(kTag, key); });
-  }
-  void connection(std::optional<Error> trouble) override {
-    post([this, trouble = std::move(trouble)] { source_.trouble(path_, trouble); });
-  }
-
- private:
-  static constexpr const Object* kTag = nullptr;
-
-  // An object that cannot be read keeps what is known of it.
-  std::optional<Object> decoded(const kube::Item& item) {
-    auto object = decode(kTag, item.json);
-    if (object) return std::move(object).value();
-    ops::log(ops::Level::kError, object.error().message,
-             {{"reason", object.error().code},
-              {"object", path_ + "/" + item.ns + "/" + item.name},
-              {"pointer", object.error().pointer}});
-    return std::nullopt;
-  }
-
-  template <class Task>
-  void post(Task task) {
-    asio::post(source_.io_, std::move(task));
-  }
-
-  KubernetesSource& source_;
-  const std::string path_;
-};
+void KubernetesSource::follow(const char* path) {
+  feeds_.push_back(
+      std::make_unique<ObjectFeed<Object, KubernetesSource, Decoder>>(io_, *this, path));
+  reflectors_.push_back(std::make_unique<kube::Reflector>(
+      kube::Reflector::Options{
+          path, options_.make_client, options_.on_unauthorized, {}, options_.watch_list},
+      *feeds_.back()));
+}
 
 KubernetesSource::KubernetesSource(asio::io_context& io, Options options, SourceSink& sink)
     : io_(io), options_(std::move(options)), sink_(sink) {
-  feeds_.push_back(std::make_unique<Feed<plan::ServiceObject>>(*this, kube::kServices));
-  feeds_.push_back(std::make_unique<Feed<plan::EndpointSliceObject>>(*this, kube::kEndpointSlices));
-  feeds_.push_back(std::make_unique<Feed<plan::NodeObject>>(*this, kube::kNodes));
-  const char* paths[kResources] = {kube::kServices, kube::kEndpointSlices, kube::kNodes};
-  for (size_t i = 0; i < kResources; ++i) {
-    reflectors_.push_back(std::make_unique<kube::Reflector>(
-        kube::Reflector::Options{
-            paths[i], options_.make_client, options_.on_unauthorized, {}, options_.watch_list},
-        *feeds_[i]));
-  }
+  follow<plan::ServiceObject>(kube::kServices);
+  follow<plan::EndpointSliceObject>(kube::kEndpointSlices);
+  follow<plan::NodeObject>(kube::kNodes);
+  if (options_.strict_endpoints) follow<plan::PodObject>(kube::kPods);
 }
 
 KubernetesSource::~KubernetesSource() { stop(); }
@@ -133,6 +107,7 @@ void KubernetesSource::put(plan::EndpointSliceObject slice) {
   const std::string owner = owner_of(slice);
   if (const auto held = slices_.find(key); held != slices_.end() && held->second == slice) return;
   unlink_slice(key);
+  if (options_.strict_endpoints) pods_.link(key, slice);
   slices_[key] = std::move(slice);
   if (owner.empty()) return;
   slices_of_[owner].insert(key);
@@ -150,10 +125,13 @@ void KubernetesSource::put(plan::NodeObject node) {
   if (!same) emit_nodes();
 }
 
+void KubernetesSource::put(plan::PodObject pod) { emit_owners(pods_.put(std::move(pod))); }
+
 // Takes the slice from the service that has it; a slice may change hands.
 void KubernetesSource::unlink_slice(const std::string& key) {
   const auto held = slices_.find(key);
   if (held == slices_.end()) return;
+  if (options_.strict_endpoints) pods_.unlink(key, held->second);
   const auto owner = slices_of_.find(owner_of(held->second));
   if (owner == slices_of_.end()) return;
   owner->second.erase(key);
@@ -203,6 +181,16 @@ void KubernetesSource::listed(const plan::NodeObject*, std::set<std::string> key
   maybe_synced();
 }
 
+void KubernetesSource::listed(const plan::PodObject*, std::set<std::string> keys) {
+  const auto changed = pods_.keep_only(keys);
+  if (listed_.insert(kube::kPods).second) {
+    for (const auto& [key, service] : services_) emit(key);
+  } else {
+    emit_owners(changed);
+  }
+  maybe_synced();
+}
+
 std::vector<plan::EndpointSliceObject> KubernetesSource::slices_of(
     const std::string& service_key) const {
   std::vector<plan::EndpointSliceObject> out;
@@ -221,9 +209,21 @@ void KubernetesSource::tell_followed() {
 void KubernetesSource::emit(const std::string& service_key) {
   if (service_key == options_.followed) tell_followed();
   const auto service = services_.find(service_key);
-  if (service == services_.end()) return;
-  sink_.upsert(
-      plan::from_kubernetes(service->second, slices_of(service_key), nodes_for(service->second)));
+  if (service == services_.end() || !may_emit()) return;
+  sink_.upsert(plan::from_kubernetes(service->second, slices_of(service_key),
+                                     nodes_for(service->second),
+                                     options_.strict_endpoints ? &pods_.all() : nullptr));
+}
+
+bool KubernetesSource::may_emit() const {
+  return !options_.strict_endpoints || listed_.contains(kube::kPods);
+}
+
+void KubernetesSource::emit_owners(const std::set<std::string>& slices) {
+  if (!may_emit()) return;
+  std::set<std::string> owners;
+  for (const auto& key : slices) owners.insert(owner_of(slices_.at(key)));
+  for (const auto& owner : owners) emit(owner);
 }
 
 std::vector<plan::NodeObject> KubernetesSource::nodes_for(const plan::ServiceObject& service) {
@@ -251,7 +251,7 @@ void KubernetesSource::emit_nodes() {
 }
 
 void KubernetesSource::maybe_synced() {
-  if (listed_.size() < kResources) return;
+  if (listed_.size() < reflectors_.size()) return;
   std::set<std::string> keys;
   for (const auto& [key, service] : services_) keys.insert(key);
   sink_.synced(prefix(), keys);

@@ -20,4 +20,14 @@ Result<std::string> read_file(const std::string& path) {
   return text;
 }
 
+Result<std::vector<FileLayer>> read_layers(const std::vector<std::string>& paths) {
+  std::vector<FileLayer> out;
+  for (const auto& path : paths) {
+    auto text = read_file(path);
+    if (!text) return Error{"Source", path + ": " + text.error().message};
+    out.push_back({path, std::move(text).value()});
+  }
+  return out;
+}
+
 }  // namespace lb::sources

@@ -4,10 +4,10 @@
 #include <yaml-cpp/yaml.h>
 
 #include <charconv>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <sstream>
 
+#include "common/model/json.hpp"
 #include "common/model/json_reader.hpp"
 #include "common/model/state_json.hpp"
 
@@ -36,9 +36,8 @@ std::optional<Json> as_number(const std::string& text) {
   return Json(number);
 }
 
-Json scalar(const YAML::Node& node) {
-  const std::string text = node.Scalar();
-  if (node.Tag() == "!") return text;  // quoted
+Json scalar(const std::string& text, bool quoted) {
+  if (quoted) return text;
   if (text.empty() || text == "~" || text == "null") return nullptr;
   if (text == "true" || text == "false") return text == "true";
   if (const auto number = as_number<uint64_t>(text)) return *number;
@@ -77,19 +76,34 @@ void refuse_second_document(const std::string& text) {
 
 class Converter {
  public:
-  explicit Converter(PositionMap& positions) : positions_(positions) {}
+  Converter(PositionMap& positions, const Environment& environment, size_t layer)
+      : positions_(positions), environment_(environment), layer_(layer) {}
 
   Json convert(const YAML::Node& node, const std::string& pointer, size_t depth) {
-    const Position here = position_of(node.Mark());
+    const Position here = place_of(node);
     positions_.set(pointer, here);
     if (depth > kMaxDepth) refuse("nested too deep", here, pointer);
     if (++nodes_ > kMaxNodes) refuse("too many values", here, pointer);
     if (node.IsMap()) return map(node, pointer, depth);
     if (node.IsSequence()) return sequence(node, pointer, depth);
-    return node.IsScalar() ? scalar(node) : Json(nullptr);
+    if (!node.IsScalar()) return nullptr;
+    return scalar(text_of(node, pointer), node.Tag() == "!");
   }
 
  private:
+  Position place_of(const YAML::Node& node) const {
+    Position out = position_of(node.Mark());
+    out.layer = layer_;
+    return out;
+  }
+
+  std::string text_of(const YAML::Node& node, const std::string& pointer) const {
+    if (!environment_) return node.Scalar();
+    auto text = interpolate(node.Scalar(), environment_);
+    if (!text) refuse(text.error().message, place_of(node), pointer);
+    return std::move(text).value();
+  }
+
   Json map(const YAML::Node& node, const std::string& pointer, size_t depth) {
     Json out = Json::object();
     for (const auto& entry : node) {
@@ -98,7 +112,7 @@ class Converter {
       const std::string at = wire::child(pointer, key.Scalar());
       if (out.contains(key.Scalar())) refuse("appears twice", position_of(key.Mark()), at);
       out[key.Scalar()] = convert(entry.second, at, depth + 1);
-      positions_.set(at, position_of(key.Mark()));
+      positions_.set(at, place_of(key));
     }
     return out;
   }
@@ -113,6 +127,8 @@ class Converter {
   }
 
   PositionMap& positions_;
+  const Environment& environment_;
+  const size_t layer_;
   size_t nodes_ = 0;
 };
 
@@ -127,14 +143,24 @@ Position PositionMap::find(std::string pointer) const {
   }
 }
 
-Status parse_yaml(std::string_view text, Json& value, PositionMap& positions) {
+void PositionMap::adopt(const std::string& here, const PositionMap& other,
+                        const std::string& there) {
+  for (auto each = other.known_.lower_bound(there); each != other.known_.end(); ++each) {
+    if (!each->first.starts_with(there)) return;
+    const std::string below = each->first.substr(there.size());
+    if (below.empty() || below[0] == '/') known_[here + below] = each->second;
+  }
+}
+
+Status parse_yaml(std::string_view text, Json& value, PositionMap& positions,
+                  const Environment& environment, size_t layer) {
   if (text.size() > kMaxStateBytes) {
     return Error{"TooLarge", "larger than " + std::to_string(kMaxStateBytes) + " bytes"};
   }
   try {
     const std::string copy(text);
     refuse_second_document(copy);
-    value = Converter(positions).convert(YAML::Load(copy), "", 0);
+    value = Converter(positions, environment, layer).convert(YAML::Load(copy), "", 0);
     return Done{};
   } catch (const BadYaml& bad) {
     return bad.error;

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 #include <sstream>
 
 #include "common/net/fd.hpp"
@@ -66,6 +67,7 @@ Keepalived::Keepalived(asio::io_context& io, KeepalivedOptions options)
     : io_(io),
       options_(std::move(options)),
       again_(io),
+      silence_(io),
       process_(io),
       log_(io),
       unread_(kLongestLine),
@@ -77,7 +79,14 @@ Keepalived::~Keepalived() {
 }
 
 void Keepalived::start() {
-  if (pid_ == 0 && !stopped_) spawn();
+  if (pid_ != 0 || stopped_) return;
+  try {
+    spawn();
+  } catch (const std::bad_alloc&) {
+    bury();  // nobody would watch it
+    start_later();
+    throw;
+  }
 }
 
 void Keepalived::spawn() {
@@ -104,7 +113,23 @@ void Keepalived::spawn() {
   unread_.consume(unread_.size());
   log_.assign(read.release(), ignored);
   read_log();
+  await_ready();
   watch();
+}
+
+// Another version may say it in other words.
+void Keepalived::await_ready() {
+  silence_.expires_after(options_.ready_at_latest);
+  silence_.async_wait([this](const boost::system::error_code& error) {
+    if (error || ready_ || pid_ <= 0) return;
+    ++silent_starts_;
+    became_ready();
+  });
+}
+
+void Keepalived::became_ready() {
+  ready_ = true;
+  if (std::exchange(reload_wanted_, false)) reload();
 }
 
 // Nothing has died, so there is nothing to tidy up behind.
@@ -134,6 +159,7 @@ void Keepalived::watch() {
 void Keepalived::bury() {
   boost::system::error_code ignored;
   process_.close(ignored);
+  silence_.cancel();
   if (pid_ <= 0) return;
   ::kill(-pid_, SIGKILL);
   while (::waitpid(-pid_, nullptr, 0) > 0 || errno == EINTR) {
@@ -145,8 +171,8 @@ void Keepalived::died() {
   bury();
   if (stopped_) return;
   ++deaths_;
-  options_.on_exit();
   start_later();
+  options_.on_exit();
 }
 
 void Keepalived::start_later() {
@@ -164,9 +190,19 @@ void Keepalived::read_log() {
   asio::async_read_until(log_, unread_, '\n',
                          [this](const boost::system::error_code& error, size_t) {
                            if (error && error != asio::error::not_found) return;
-                           take_log();
-                           read_log();
+                           take_log_and_go_on();
                          });
+}
+
+// A log that nobody reads would stop keepalived once its pipe is full.
+void Keepalived::take_log_and_go_on() {
+  try {
+    take_log();
+  } catch (const std::bad_alloc&) {
+    read_log();
+    throw;
+  }
+  read_log();
 }
 
 void Keepalived::take_log() {
@@ -187,10 +223,7 @@ void Keepalived::take_log() {
 
 void Keepalived::take_line(std::string line) {
   line = without_time(std::move(line));
-  if (line.find(kReady) != std::string::npos) {
-    ready_ = true;
-    if (std::exchange(reload_wanted_, false)) reload();
-  }
+  if (line.find(kReady) != std::string::npos) became_ready();
   options_.on_line(line);
 }
 
@@ -220,14 +253,20 @@ void Keepalived::stop() {
   log_.close(ignored);
 }
 
+void Keepalived::stop_abandoned() {
+  stopped_ = false;
+  stop();
+}
+
 void Keepalived::abandon(std::chrono::milliseconds patience, std::function<void()> gone) {
-  if (std::exchange(stopped_, true)) return asio::post(io_, std::move(gone));
+  if (stopped_) return asio::post(io_, std::move(gone));
   again_.expires_after(pid_ > 0 ? patience : std::chrono::milliseconds(0));
   again_.async_wait([this, gone = std::move(gone)](const boost::system::error_code& error) {
     if (error) return;
     bury();
     gone();
   });
+  stopped_ = true;  // last: it is asked again, should there have been no memory
 }
 
 }  // namespace lb::announce

@@ -25,7 +25,9 @@ struct KeepalivedOptions {
   std::vector<std::string> pid_files;  // of one that was killed: it would not start beside them
   std::chrono::milliseconds first_delay{200};
   std::chrono::milliseconds longest_delay{5'000};
-  std::chrono::milliseconds patience{1'000};        // at the end, before SIGKILL
+  std::chrono::milliseconds patience{1'000};  // at the end, before SIGKILL
+  // From here on it is taken for ready although its log did not say so.
+  std::chrono::milliseconds ready_at_latest{10'000};
   std::function<void()> on_exit;                    // it died, all of it; before the next start
   std::function<void(const std::string&)> on_line;  // of its log, without the time
   std::function<void(const Error&)> report;
@@ -47,6 +49,10 @@ class Keepalived {
   // again.
   void abandon(std::chrono::milliseconds patience, std::function<void()> gone);
 
+  // Once abandoned and not yet killed: as stop() after all. `gone` is not called, unless it is on
+  // its way.
+  void stop_abandoned();
+
   bool running() const { return pid_ > 0; }
   pid_t pid() const { return pid_; }
   uint64_t starts() const { return starts_; }
@@ -54,6 +60,8 @@ class Keepalived {
   uint64_t reloads() const { return reloads_; }
   // Attempts that the kernel refused a process, a pipe or a descriptor; each is made again later.
   uint64_t start_failures() const { return start_failures_; }
+  // Starts whose log did not say that they were complete.
+  uint64_t silent_starts() const { return silent_starts_; }
 
  private:
   void spawn();
@@ -61,14 +69,18 @@ class Keepalived {
   void watch();
   void died();
   void start_later();
+  void await_ready();
+  void became_ready();
   void bury();
   void read_log();
   void take_log();
+  void take_log_and_go_on();
   void take_line(std::string line);
 
   asio::io_context& io_;
   const KeepalivedOptions options_;
   asio::steady_timer again_;
+  asio::steady_timer silence_;
   asio::posix::stream_descriptor process_;  // pidfd
   asio::posix::stream_descriptor log_;
   asio::streambuf unread_;
@@ -78,7 +90,7 @@ class Keepalived {
   bool ready_ = false;  // its signal handlers stand
   bool reload_wanted_ = false;
   bool stopped_ = false;
-  uint64_t starts_ = 0, start_failures_ = 0, deaths_ = 0, reloads_ = 0;
+  uint64_t starts_ = 0, start_failures_ = 0, silent_starts_ = 0, deaths_ = 0, reloads_ = 0;
 };
 
 // The path of `name` in PATH or the system's folders; empty when there is none.

@@ -1,6 +1,7 @@
 #include "dataplane/announce/link_announcer.hpp"
 
 #include <algorithm>
+#include <new>
 
 namespace lb::announce {
 
@@ -25,13 +26,14 @@ void LinkAnnouncer::set(std::vector<Vip> wanted, std::function<void(Failures)> d
   });
   wanted_ = std::move(wanted);
   guard();
-  done_ = std::move(done);
   std::vector<IpAddress> fresh;
   for (const auto& address : addresses) {
-    if (held_.try_emplace(address).second) fresh.push_back(address);
+    // Or known from a set() that was interrupted.
+    if (held_.try_emplace(address).first->second.state == State::kNew) fresh.push_back(address);
   }
-  begin_all(fresh);
   renew_later();
+  done_ = std::move(done);  // from here on whoever renews goes on
+  begin_all(fresh);
   if (settled()) finish();
 }
 
@@ -40,16 +42,31 @@ void LinkAnnouncer::begin_all(const std::vector<IpAddress>& addresses) {
   const auto owners = link_->addresses();
   for (const auto& address : addresses) begin(address, held_.at(address), owners);
   guard();
+  ask();
+}
+
+void LinkAnnouncer::ask() {
   const bool asks = std::any_of(held_.begin(), held_.end(), [](const auto& each) {
     return each.second.state == State::kProbing;
   });
-  if (!asks || std::exchange(probing_, true)) return;
+  if (!asks || probing_) return;
   const auto listening = link_->listen([this](const Claim& claim) { claimed(claim); });
   for (auto& [address, held] : held_) {
     // Without ears a question is worth nothing.
     if (!listening && held.state == State::kProbing) fail(address, held, listening.error(), 1);
   }
-  probe();
+  probing_ = true;
+  probe_or_give_up();
+}
+
+// For want of memory: who renews asks again.
+void LinkAnnouncer::probe_or_give_up() {
+  try {
+    probe();
+  } catch (const std::bad_alloc&) {
+    probing_ = false;
+    throw;
+  }
 }
 
 // An address of ours that is still there (this process was restarted) needs no question.
@@ -93,7 +110,7 @@ void LinkAnnouncer::probe() {
 void LinkAnnouncer::probe_later() {
   probe_timer_.expires_after(options_.probe_gap);
   probe_timer_.async_wait([this](const boost::system::error_code& error) {
-    if (!error && !stopped_) probe();
+    if (!error && !stopped_) probe_or_give_up();
   });
 }
 
@@ -119,16 +136,23 @@ void LinkAnnouncer::guard() {
     const State state = found->second.state;
     if (state == State::kUp || state == State::kGuarding) ours.push_back(vip);
   }
-  if (ours != guarded_ && options_.set_filter) {
-    ++guards_pending_;
+  if (ours != guarded_ && options_.set_filter) tell_filter(ours);
+  guarded_ = std::move(ours);
+  if (guards_pending_ == 0) guarded();
+}
+
+void LinkAnnouncer::tell_filter(const std::vector<Vip>& ours) {
+  ++guards_pending_;
+  try {
     options_.set_filter(ours, [this, alive = std::weak_ptr(alive_)] {
       if (alive.expired()) return;
       --guards_pending_;
       guarded();
     });
+  } catch (const std::bad_alloc&) {
+    --guards_pending_;
+    throw;
   }
-  guarded_ = std::move(ours);
-  if (guards_pending_ == 0) guarded();
 }
 
 // What was told to the filter last is in force: the addresses in it may come.
@@ -203,19 +227,23 @@ void LinkAnnouncer::finish() {
 
 void LinkAnnouncer::renew_later() {
   if (renewing_ || held_.empty() || stopped_) return;
-  renewing_ = true;
   renew_timer_.expires_after(options_.renew);
   renew_timer_.async_wait([this](const boost::system::error_code& error) {
     renewing_ = false;
-    if (!error && !stopped_) renew();
+    if (error || stopped_) return;
+    renew_later();  // first: whatever happens to this turn, there is another
+    renew();
   });
+  renewing_ = true;
 }
 
 void LinkAnnouncer::renew() {
   announce_again();
   std::vector<IpAddress> due;
   for (auto& [address, held] : held_) {
-    if (held.state == State::kFailed && --held.retry_in == 0) due.push_back(address);
+    if (held.state == State::kFailed && held.retry_in > 0) --held.retry_in;
+    const bool again = held.state == State::kFailed && held.retry_in == 0;
+    if (again || held.state == State::kNew) due.push_back(address);
     if (held.state != State::kUp) continue;
     if (const auto put = link_->put(address, options_.valid_seconds); !put) {
       ++counters_.renewal_failures;
@@ -229,8 +257,8 @@ void LinkAnnouncer::renew() {
     (void)link_->send_announcement(address);
   }
   begin_all(due);
+  ask();
   guard();
-  renew_later();
 }
 
 // Another port of the switch, or another card: neighbours and switches must learn it anew.

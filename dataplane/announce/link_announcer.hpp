@@ -58,6 +58,8 @@ class LinkAnnouncer : public Announcer {
 
   void begin_all(const std::vector<IpAddress>& addresses);
   void begin(const IpAddress& address, Held& held, const Result<Owners>& owners);
+  void ask();
+  void probe_or_give_up();
   void probe();
   void probe_later();
   void take(Held& held);
@@ -73,6 +75,7 @@ class LinkAnnouncer : public Announcer {
   void renew_later();
   void withdraw(const IpAddress& address, const Held& held);
   void guard();
+  void tell_filter(const std::vector<Vip>& ours);
   void end();
 
   asio::io_context& io_;

@@ -11,16 +11,19 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <new>
+#include <utility>
 
 #include "common/net/fd.hpp"
 
 namespace lb::announce {
 namespace {
 
-constexpr char kProgram[] = "nft";
 constexpr size_t kMaxComplaint = 2000;
 constexpr std::chrono::seconds kPatience{5};
 constexpr std::chrono::seconds kLookAgain{5};  // whether the table is still there
+constexpr std::chrono::milliseconds kMemoryAgain{100};
+constexpr int kLastTries = 10;
 
 std::string ports_of(const Vip& vip, Protocol protocol) {
   std::string out;
@@ -113,59 +116,62 @@ Pipe make_pipe() {
   return {net::Fd(ends[0]), net::Fd(ends[1])};
 }
 
+// nft, until it has been waited for. Whoever leaves early ends it.
+class Child {
+ public:
+  explicit Child(pid_t pid) : pid_(pid) {}
+  ~Child() {
+    if (pid_ <= 0) return;
+    kill();
+    wait();
+  }
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+
+  void kill() const { ::kill(pid_, SIGKILL); }
+  int wait() {
+    int status = 0;
+    while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+    }
+    pid_ = 0;
+    return status;
+  }
+
+ private:
+  pid_t pid_;
+};
+
+int redirect(posix_spawn_file_actions_t& actions, const Pipe& in, const Pipe& err) {
+  const std::pair<int, int> wanted[] = {{in.read.get(), STDIN_FILENO},
+                                        {err.write.get(), STDOUT_FILENO},
+                                        {err.write.get(), STDERR_FILENO}};
+  for (const auto& [from, to] : wanted) {
+    if (const int failed = ::posix_spawn_file_actions_adddup2(&actions, from, to)) return failed;
+  }
+  return 0;
+}
+
 // The child's id, or the reason why there is none.
 Result<pid_t> spawn_nft(const std::vector<std::string>& words, const Pipe& in, const Pipe& err) {
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, in.read.get(), STDIN_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, err.write.get(), STDOUT_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, err.write.get(), STDERR_FILENO);
   char path[] = "PATH=/usr/sbin:/sbin:/usr/bin:/bin";
   char name[] = "nft";
   std::vector<char*> arguments{name};
   for (const auto& word : words) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
   char* const environment[] = {path, nullptr};
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
   pid_t child = 0;
-  int failed = ENOENT;
-  for (const char* folder : {"/usr/sbin/", "/sbin/", "/usr/bin/"}) {
-    const std::string program = std::string(folder) + kProgram;
-    if (failed != 0) {
-      failed =
-          ::posix_spawn(&child, program.c_str(), &actions, nullptr, arguments.data(), environment);
+  int failed = redirect(actions, in, err);
+  if (failed == 0) {
+    for (const char* program : {"/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft"}) {
+      failed = ::posix_spawn(&child, program, &actions, nullptr, arguments.data(), environment);
+      if (failed == 0) break;
     }
   }
   posix_spawn_file_actions_destroy(&actions);
   if (failed == 0) return child;
   return Error{"Filter", std::string("nft cannot be run: ") + std::strerror(failed)};
-}
-
-// What it has printed.
-Result<std::string> run_nft(const std::vector<std::string>& words, const std::string& input) {
-  Pipe in = make_pipe(), err = make_pipe();
-  if (!in.read.valid() || !err.read.valid()) return Error{"Filter", std::strerror(errno)};
-  ::fcntl(in.write.get(), F_SETFL, O_NONBLOCK);
-  const auto child = spawn_nft(words, in, err);
-  if (!child) return child.error();
-  in.read.reset();
-  err.write.reset();
-  const auto deadline = Clock::now() + kPatience;
-  write_all(in.write, input, deadline);
-  in.write.reset();
-  const Complaint complaint = read_all(err.read, deadline);
-  if (!complaint.in_time) ::kill(*child, SIGKILL);
-  int status = 0;
-  while (::waitpid(*child, &status, 0) < 0 && errno == EINTR) {
-  }
-  if (!complaint.in_time) return Error{"Filter", "nft did not end in time"};
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return complaint.text;
-  return Error{"Filter", "nft refused the ruleset: " + complaint.text.substr(0, kMaxComplaint)};
-}
-
-// Somebody may have deleted the table, or emptied it.
-bool table_is_there() {
-  const auto printed = run_nft({"list", "chain", "inet", "empalme", "guard"}, {});
-  return printed && printed->find("ct state") != std::string::npos;
 }
 
 }  // namespace
@@ -196,69 +202,119 @@ std::string render(const std::vector<Vip>& vips) {
   return out + "}\n";
 }
 
-PacketFilter::PacketFilter(Failed failed)
-    : failed_(std::move(failed)), thread_([this] { run(); }) {}
+PacketFilter::PacketFilter(Failed failed, Nft nft)
+    : failed_(std::move(failed)), nft_(std::move(nft)), thread_([this] { run(); }) {}
 
 PacketFilter::~PacketFilter() { stop(); }
 
 void PacketFilter::set(const std::vector<Vip>& vips, std::function<void()> done) {
+  std::string ruleset = render(vips);
   {
     const std::lock_guard lock(mutex_);
-    next_ = render(vips);
     if (done) waiting_.push_back(std::move(done));
+    next_ = std::move(ruleset);
   }
   wake_.notify_all();
 }
 
-void PacketFilter::stop() { end(render({})); }
+void PacketFilter::stop() { end(Ending::kClear); }
 
-void PacketFilter::leave() { end(std::nullopt); }
+void PacketFilter::leave() { end(Ending::kLeave); }
 
-// Without a last ruleset nothing is touched any more.
-void PacketFilter::end(std::optional<std::string> last) {
+void PacketFilter::end(Ending how) {
   if (!thread_.joinable()) return;
   {
     const std::lock_guard lock(mutex_);
-    stopping_ = true;
-    next_ = std::move(last);
+    ending_ = how;
   }
   wake_.notify_all();
   thread_.join();
 }
 
-Status PacketFilter::apply(const std::string& ruleset) {
-  const auto done = run_nft({"-f", "-"}, ruleset);
-  in_force_ = done ? ruleset : "unknown";
-  return done ? Status(Done{}) : Status(done.error());
+Result<std::string> PacketFilter::run_nft(const std::vector<std::string>& words,
+                                          const std::string& input) {
+  Pipe in = make_pipe(), err = make_pipe();
+  if (!in.read.valid() || !err.read.valid()) return Error{"Filter", std::strerror(errno)};
+  ::fcntl(in.write.get(), F_SETFL, O_NONBLOCK);
+  const auto spawned = spawn_nft(words, in, err);
+  if (!spawned) return spawned.error();
+  Child child(*spawned);
+  in.read.reset();
+  err.write.reset();
+  const auto deadline = Clock::now() + kPatience;
+  write_all(in.write, input, deadline);
+  in.write.reset();
+  const Complaint complaint = read_all(err.read, deadline);
+  if (!complaint.in_time) child.kill();
+  const int status = child.wait();
+  if (!complaint.in_time) return Error{"Filter", "nft did not end in time"};
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return complaint.text;
+  return Error{"Filter", "nft refused the ruleset: " + complaint.text.substr(0, kMaxComplaint)};
+}
+
+// Somebody may have deleted the table, or emptied it.
+bool PacketFilter::table_is_there() const {
+  const auto printed = nft_({"list", "chain", "inet", "empalme", "guard"}, {});
+  return printed && printed->find("ct state") != std::string::npos;
+}
+
+void PacketFilter::enforce(const std::string& target) {
+  if (in_force_ == target && target != nothing_ && !table_is_there()) in_force_ = "flushed";
+  if (in_force_ == target) return;
+  in_force_ = "unknown";
+  const auto done = nft_({"-f", "-"}, target);
+  tell(done ? Status(Done{}) : Status(done.error()));
+  if (done) in_force_ = target;
 }
 
 void PacketFilter::tell(const Status& outcome) {
-  const std::string complaint = outcome ? std::string{} : outcome.error().message;
-  if (std::exchange(complaint_, complaint) == complaint || complaint.empty()) return;
+  if (outcome) return complaint_.clear();
+  if (complaint_ == outcome.error().message) return;
   failed_(outcome.error());
+  complaint_ = outcome.error().message;
+}
+
+void PacketFilter::answer() {
+  for (; !told_next_.empty(); told_next_.pop_front()) told_next_.front()();
+}
+
+// Nothing here asks for memory.
+PacketFilter::Ending PacketFilter::await_turn() {
+  std::unique_lock lock(mutex_);
+  const auto news = [this] { return ending_ != Ending::kNone || next_; };
+  if (in_want_) {
+    wake_.wait_for(lock, kMemoryAgain, [this] { return ending_ == Ending::kLeave; });
+  } else if (wanted_ == nothing_ && in_force_ == nothing_) {
+    wake_.wait(lock, news);
+  } else {
+    wake_.wait_for(lock, kLookAgain, news);
+  }
+  if (next_) wanted_ = std::move(*next_);
+  next_.reset();
+  told_next_.splice(told_next_.end(), waiting_);
+  return ending_;
+}
+
+// False: for want of memory it is not known what is in force, or not everybody has been told.
+bool PacketFilter::take_turn(const std::string& target) {
+  try {
+    enforce(target);
+    answer();
+    return true;
+  } catch (const std::bad_alloc&) {
+    ++memory_wants_;
+    return false;
+  }
 }
 
 void PacketFilter::run() {
-  const std::string nothing = render({});
-  std::string wanted = nothing;
-  for (;;) {
-    std::unique_lock lock(mutex_);
-    const auto news = [this] { return stopping_ || next_; };
-    const bool idle = wanted == nothing && in_force_ == nothing;
-    if (idle) {
-      wake_.wait(lock, news);
-    } else {
-      wake_.wait_for(lock, kLookAgain, news);
-    }
-    const bool last = stopping_;
-    if (last && !next_) return;
-    if (next_) wanted = *std::exchange(next_, std::nullopt);
-    const auto waiting = std::exchange(waiting_, {});
-    lock.unlock();
-    if (in_force_ == wanted && wanted != nothing && !table_is_there()) in_force_ = "flushed";
-    if (in_force_ != wanted) tell(apply(wanted));
-    for (const auto& done : waiting) done();
-    if (last) return;
+  for (int tries = 0; tries < kLastTries;) {
+    const Ending ending = await_turn();
+    if (ending == Ending::kLeave) return;
+    in_want_ = !take_turn(ending == Ending::kClear ? nothing_ : wanted_);
+    if (ending == Ending::kNone) continue;
+    if (!in_want_) return;
+    ++tries;
   }
 }
 

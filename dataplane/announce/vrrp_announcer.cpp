@@ -1,43 +1,21 @@
 #include "dataplane/announce/vrrp_announcer.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
+#include <utility>
 
 #include "common/net/fd.hpp"
+#include "dataplane/announce/vrrp_folder.hpp"
 
 namespace lb::announce {
 namespace {
 
+constexpr size_t kBlock = 4096;
+constexpr std::chrono::milliseconds kLookAgain{100};  // for whoever has taken over
 constexpr int kFit = 0;
 constexpr int kWorse = -100;  // behind every data plane that is fit
 constexpr int kUnfit = -300;  // keepalived: fault
-
-Error trouble(const std::string& path) { return Error{"Vrrp", path + ": " + std::strerror(errno)}; }
-
-Status make_folder(const VrrpFiles& files) {
-  std::error_code error;
-  std::filesystem::create_directories(files.folder, error);
-  if (error) return Error{"Vrrp", files.folder + ": " + error.message()};
-  return Done{};
-}
-
-// Open both ways, so that it never ends while keepalived is away.
-Result<net::Fd> make_pipe(const std::string& path) {
-  ::unlink(path.c_str());
-  if (::mkfifo(path.c_str(), 0600) != 0) return trouble(path);
-  net::Fd out(::open(path.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
-  if (!out.valid()) return trouble(path);
-  return out;
-}
 
 std::vector<std::string> whole_command(const VrrpOptions& options) {
   auto out = options.command;
@@ -74,9 +52,8 @@ VrrpAnnouncer::VrrpAnnouncer(asio::io_context& io, std::unique_ptr<LinkLayer> li
                        .report = options_.report}),
       events_(io),
       timer_(io),
-      states_(options_.flags.routers, RouterState::kDown) {
-  peers_ = read_peers();
-}
+      states_(options_.flags.routers, RouterState::kDown),
+      peers_(options_.flags, options_.self, options_.report) {}
 
 VrrpAnnouncer::~VrrpAnnouncer() { stop(); }
 
@@ -113,13 +90,23 @@ void VrrpAnnouncer::set(std::vector<Vip> wanted, std::function<void(Failures)> d
     apply();
     return done({});
   }
-  ++filters_pending_;
-  options_.set_filter(wanted_, [this, done = std::move(done), alive = std::weak_ptr(alive_)] {
-    if (alive.expired()) return;
-    --filters_pending_;
-    apply();
-    done({});
-  });
+  const uint64_t number = ++filters_asked_;
+  filters_pending_.emplace(number, std::move(done));
+  try {
+    options_.set_filter(wanted_, [this, number, alive = std::weak_ptr(alive_)] {
+      if (!alive.expired()) in_force(number);
+    });
+  } catch (const std::bad_alloc&) {
+    filters_pending_.erase(number);
+    throw;
+  }
+}
+
+void VrrpAnnouncer::in_force(uint64_t filter) {
+  const auto pending = filters_pending_.extract(filter);
+  if (pending.empty()) return;
+  apply();
+  pending.mapped()({});
 }
 
 void VrrpAnnouncer::expect(std::set<IpAddress> addresses) { expected_ = std::move(addresses); }
@@ -143,21 +130,53 @@ VrrpCounters VrrpAnnouncer::vrrp_counters() const {
   auto out = vrrp_;
   out.starts = keepalived_.starts();
   out.start_failures = keepalived_.start_failures();
+  out.silent_starts = keepalived_.silent_starts();
   out.deaths = keepalived_.deaths();
   out.reloads = keepalived_.reloads();
+  out.peer_errors = peers_.errors();
   return out;
 }
 
 // What is wanted now may be newer than the filter in force: no address may come before its rules.
 void VrrpAnnouncer::apply() {
-  if (!files_are_ours_ || filters_pending_ != 0) return;
+  if (!files_are_ours_ || !filters_pending_.empty()) return;
+  const bool first = keepalived_.starts() == 0;
+  unwritten_ = true;
+  if (first) tick_later();
+  if (first && options_.wait_for_begin) find_addresses();
   write_tracks();
   const bool changed = write_config();
-  if (keepalived_.starts() == 0) {
-    keepalived_.start();
-    return tick();
-  }
+  unwritten_ = false;
+  if (first) return keepalived_.start();
   if (changed) keepalived_.reload();
+}
+
+Result<std::set<IpAddress>> VrrpAnnouncer::present_addresses() {
+  const auto present = link_->addresses();
+  if (!present) return present.error();
+  std::set<IpAddress> out;
+  for (const auto& each : *present) out.insert(each.first);
+  return out;
+}
+
+// Not knowing what is there, we keep our hands off everything.
+void VrrpAnnouncer::find_addresses() {
+  auto present = present_addresses();
+  if (!present) options_.report(present.error());
+  found_.take(present ? std::move(present).value() : announced(),
+              FoundAddresses::Clock::now() + options_.whole_overlap());
+}
+
+void VrrpAnnouncer::settle_found() {
+  if (!found_.waiting()) return;
+  const auto wanted = announced();
+  const auto present = present_addresses();
+  const auto outcome = found_.settle(
+      wanted, present ? *present : wanted, [this](const IpAddress& each) { return held(each); },
+      FoundAddresses::Clock::now());
+  if (outcome == FoundAddresses::Outcome::kWaiting) return;
+  if (outcome == FoundAddresses::Outcome::kLate) ++vrrp_.late_takeovers;
+  unwritten_ = true;
 }
 
 // A router whose address cannot be served here goes to whoever can; where nobody can, whoever comes
@@ -184,7 +203,8 @@ void VrrpAnnouncer::write_tracks() {
 }
 
 bool VrrpAnnouncer::write_config() {
-  VrrpPlan plan{options_.flags, options_.files, options_.self, peers_, announced()};
+  VrrpPlan plan{options_.flags, options_.files, options_.self, peers_.others(),
+                found_.without(announced())};
   auto text = render_vrrp(plan);
   if (text == config_ || !write_file(options_.files.config(), text)) return false;
   config_ = std::move(text);
@@ -192,53 +212,57 @@ bool VrrpAnnouncer::write_config() {
 }
 
 bool VrrpAnnouncer::write_file(const std::string& path, const std::string& text) {
-  const std::string fresh = path + ".new";
-  net::Fd file(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  const bool written = file.valid() && ::write(file.get(), text.data(), text.size()) ==
-                                           static_cast<ssize_t>(text.size());
-  if (written && ::rename(fresh.c_str(), path.c_str()) == 0) return true;
+  const auto written = replace_file(path, text);
+  if (written) return true;
   ++vrrp_.write_failures;
-  options_.report(trouble(path));
+  options_.report(written.error());
   return false;
-}
-
-// The last good set is kept over a bad edit.
-std::set<IpAddress> VrrpAnnouncer::read_peers() {
-  auto out = options_.flags.peers;
-  if (!options_.flags.peers_file.empty()) {
-    errno = 0;
-    std::ifstream file(options_.flags.peers_file);
-    const std::string text(std::istreambuf_iterator<char>(file), {});
-    auto listed = file ? parse_peers(text) : trouble(options_.flags.peers_file);
-    if (listed && !listed->empty() && listed->front().is_v4() != options_.self.is_v4()) {
-      listed =
-          Error{"VrrpPeers", "the peers are of another family than " + options_.self.to_string()};
-    }
-    if (!listed) {
-      ++vrrp_.peer_errors;
-      if (listed.error().message != peers_complaint_) options_.report(listed.error());
-      peers_complaint_ = listed.error().message;
-      return peers_;
-    }
-    peers_complaint_.clear();
-    out.insert(out.end(), listed->begin(), listed->end());
-  }
-  std::set<IpAddress> others(out.begin(), out.end());
-  others.erase(options_.self);
-  return others;
 }
 
 void VrrpAnnouncer::read_events() {
   asio::async_read_until(events_, unread_, '\n',
-                         [this](const boost::system::error_code& error, size_t length) {
+                         [this](const boost::system::error_code& error, size_t) {
                            if (error == asio::error::not_found) unread_.consume(unread_.size());
                            if (error && error != asio::error::not_found) return;
-                           const auto begin = asio::buffers_begin(unread_.data());
-                           const std::string line(begin, begin + static_cast<long>(length));
-                           unread_.consume(length);
-                           if (const auto event = parse_vrrp_event(line)) take(*event);
-                           read_events();
+                           take_events_and_go_on();
                          });
+}
+
+void VrrpAnnouncer::take_events_and_go_on() {
+  try {
+    read_all_events();
+    take_events();
+  } catch (const std::bad_alloc&) {
+    read_events();  // what is there is found again
+    throw;
+  }
+  read_events();
+}
+
+// What waits in the pipe too: after a pause of ours, the first lines are long out of date.
+void VrrpAnnouncer::read_all_events() {
+  boost::system::error_code over;
+  events_.non_blocking(true, over);
+  while (!over && unread_.size() < unread_.max_size()) {
+    const size_t room = std::min<size_t>(unread_.max_size() - unread_.size(), kBlock);
+    unread_.commit(events_.read_some(unread_.prepare(room), over));
+  }
+}
+
+// Only the last state of each router: an address must not be renewed that has left us meanwhile.
+void VrrpAnnouncer::take_events() {
+  const std::string text(asio::buffers_begin(unread_.data()), asio::buffers_end(unread_.data()));
+  std::map<unsigned, VrrpEvent> last;
+  size_t taken = 0;
+  for (size_t end; (end = text.find('\n', taken)) != std::string::npos; taken = end + 1) {
+    if (const auto event = parse_vrrp_event(text.substr(taken, end + 1 - taken))) {
+      last.insert_or_assign(event->router, *event);
+    }
+  }
+  for (const auto& each : last) take(each.second);
+  unread_.consume(taken);
+  settle_found();
+  if (unwritten_) apply();
 }
 
 void VrrpAnnouncer::take(const VrrpEvent& event) {
@@ -272,16 +296,23 @@ void VrrpAnnouncer::remove_present(const std::function<bool(const IpAddress&)>& 
   }
 }
 
+// The next turn first, whatever happens to this one.
 void VrrpAnnouncer::tick() {
-  if (stopped_) return;
-  renew({});
-  if (auto peers = read_peers(); peers != peers_) {
-    peers_ = std::move(peers);
-    apply();
+  tick_later();
+  if (leaving_ && successor_.look(options_.files.events(), events_.native_handle()) ==
+                      Successor::State::kGone) {
+    return successor_lost();
   }
-  timer_.expires_after(options_.renew);
+  renew({});
+  settle_found();
+  if (peers_.read()) unwritten_ = true;
+  if (unwritten_) apply();
+}
+
+void VrrpAnnouncer::tick_later() {
+  timer_.expires_after(leaving_ ? std::min(options_.renew, kLookAgain) : options_.renew);
   timer_.async_wait([this](const boost::system::error_code& error) {
-    if (!error) tick();
+    if (!error && !stopped_) tick();
   });
 }
 
@@ -329,11 +360,24 @@ void VrrpAnnouncer::stop() {
 void VrrpAnnouncer::leave(std::function<void()> gone) {
   leaving_ = true;
   files_are_ours_ = false;
-  const std::chrono::milliseconds becoming_master{4 * options_.flags.advert_ms};
-  keepalived_.abandon(options_.overlap + becoming_master, [this, gone = std::move(gone)] {
-    end();
-    gone();
-  });
+  gone_ = std::move(gone);
+  keepalived_.abandon(options_.whole_overlap(), [this] { left(); });
+  if (events_.is_open()) tick_later();
+}
+
+void VrrpAnnouncer::left() {
+  end();
+  if (const auto gone = std::exchange(gone_, nullptr)) gone();
+}
+
+// Nobody serves the addresses here, so another machine is to have them at once, and alone.
+void VrrpAnnouncer::successor_lost() {
+  ++vrrp_.successors_lost;
+  options_.report(Error{"VrrpSuccessor",
+                        "the process that has taken over is gone: its addresses are given up"});
+  keepalived_.stop_abandoned();
+  remove_present([](const IpAddress&) { return true; });
+  left();
 }
 
 }  // namespace lb::announce

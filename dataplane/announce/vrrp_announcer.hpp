@@ -8,8 +8,9 @@
 //
 // When another process of this machine takes over from us, the two keepalived run side by side for
 // a while. They do not hear each other, so the new one becomes master of what the old one is master
-// of; then the old one is killed without a word. No router is given up, no address leaves the
-// interface.
+// of; then the old one is killed without a word. No router is given up, and no address leaves the
+// interface: those that are there the new one is told of only when it is their master. Should the
+// new process end in that while, the addresses are given up.
 #pragma once
 
 #include <map>
@@ -21,16 +22,21 @@
 
 #include "common/net/asio.hpp"
 #include "dataplane/announce/announcer.hpp"
+#include "dataplane/announce/found_addresses.hpp"
 #include "dataplane/announce/keepalived.hpp"
 #include "dataplane/announce/link_layer.hpp"
+#include "dataplane/announce/successor.hpp"
+#include "dataplane/announce/vrrp_peers.hpp"
 #include "dataplane/announce/vrrp_plan.hpp"
 
 namespace lb::announce {
 
 // Since start; each has a metric.
 struct VrrpCounters {
-  uint64_t starts = 0, start_failures = 0, deaths = 0, reloads = 0, transitions = 0;
+  uint64_t starts = 0, start_failures = 0, silent_starts = 0, deaths = 0, reloads = 0,
+           transitions = 0;
   uint64_t begin_failures = 0, leftovers_removed = 0, peer_errors = 0, write_failures = 0;
+  uint64_t late_takeovers = 0, successors_lost = 0;
 };
 
 struct VrrpOptions {
@@ -43,6 +49,9 @@ struct VrrpOptions {
   bool wait_for_begin = false;  // another process of this machine has keepalived now
   // How long both run, on top of the time that it takes to become master.
   std::chrono::milliseconds overlap{2'000};
+  std::chrono::milliseconds whole_overlap() const {
+    return overlap + std::chrono::milliseconds(4 * flags.advert_ms);
+  }
   // The packet filter; may be empty. The callback comes on the control thread once it is in force.
   std::function<void(const std::vector<Vip>&, std::function<void()>)> set_filter;
   std::function<void(const Error&)> report;
@@ -84,15 +93,24 @@ class VrrpAnnouncer : public Announcer {
 
   Status open_events();
   void begin_later();
+  void find_addresses();
+  Result<std::set<IpAddress>> present_addresses();
+  void settle_found();
+  void in_force(uint64_t filter);
   void apply();
+  void tick_later();
   void write_tracks();
   int fitness(unsigned router) const;
   bool write_config();
   bool write_file(const std::string& path, const std::string& text);
-  std::set<IpAddress> read_peers();
   void read_events();
+  void read_all_events();
+  void take_events();
+  void take_events_and_go_on();
   void take(const VrrpEvent& event);
   void end();
+  void left();
+  void successor_lost();
   void keepalived_died();
   void remove_present(const std::function<bool(const IpAddress&)>& chosen);
   void tick();
@@ -108,15 +126,21 @@ class VrrpAnnouncer : public Announcer {
   std::vector<RouterState> states_;
   std::vector<Vip> wanted_;
   std::set<IpAddress> expected_;
-  std::set<IpAddress> peers_;
-  std::string peers_complaint_;  // told already
-  std::string config_;           // as written
+  FoundAddresses found_;
+  VrrpPeers peers_;
+  Successor successor_;
+  std::function<void()> gone_;  // while leaving
+  std::string config_;          // as written
   std::map<unsigned, int> tracks_;
   AnnounceCounters counters_;
   VrrpCounters vrrp_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
-  unsigned filters_pending_ = 0;  // told to the filter, not in force yet
-  bool files_are_ours_ = false;   // from begin() until we leave
+  // Told to the filter, not in force yet: who asked, by number. Kept here and not with the filter,
+  // whose thread must not be the last to let go of it.
+  std::map<uint64_t, std::function<void(Failures)>> filters_pending_;
+  uint64_t filters_asked_ = 0;
+  bool files_are_ours_ = false;  // from begin() until we leave
+  bool unwritten_ = false;       // what was to be applied may not have been, for want of memory
   bool giving_up_ = false;
   bool leaving_ = false;
   bool stopped_ = false;

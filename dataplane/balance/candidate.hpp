@@ -1,8 +1,8 @@
 // One backend as the balancing policies see it: what is configured, and what is true now.
 //
 // A plain value that the caller fills in; the policies never keep one. `share` is in permille of
-// the weight, see slow_start.hpp. `connections` need not be filled in for round robin, `identity`
-// only for Maglev.
+// the weight, see slow_start.hpp. `connections` need not be filled in for round robin;
+// `identity` tells who is who when the list changes.
 #pragma once
 
 #include <algorithm>

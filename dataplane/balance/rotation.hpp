@@ -2,7 +2,8 @@
 //
 // Each of those included earns its weight, the richest is chosen and pays what all earned. Over a
 // cycle shares follow the weights exactly, and a heavy one is spread instead of bursting. The
-// included may change from pick to pick. One thread at a time; memory grows with the list only.
+// included may change from pick to pick; when the list becomes longer or shorter, whoever stays (by
+// Candidate::identity) keeps its turn. One thread at a time; memory grows with the list only.
 #pragma once
 
 #include <cstddef>
@@ -23,7 +24,7 @@ class Rotation {
   template <typename Included>
   std::optional<size_t> next(std::span<const Candidate> candidates, uint64_t total_weight,
                              const Included& included) {
-    if (credit_.size() != candidates.size()) restart(candidates.size());
+    if (credit_.size() != candidates.size()) follow(candidates);
     if (total_weight_ != total_weight) rescale(total_weight);
     Turn turn;
     for (size_t i = first_; i < candidates.size(); ++i) earn(candidates[i], i, included, turn);
@@ -52,13 +53,14 @@ class Rotation {
     turn.best = i;
   }
 
-  void restart(size_t count);
+  void follow(std::span<const Candidate> candidates);
   void rescale(uint64_t total_weight);
 
   size_t offset_;
   size_t first_ = 0;
   uint64_t total_weight_ = 0;
   std::vector<int64_t> credit_;
+  std::vector<uint64_t> identity_;  // whose credit it is
 };
 
 }  // namespace lb::balance

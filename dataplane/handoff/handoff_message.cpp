@@ -1,8 +1,8 @@
 #include "dataplane/handoff/handoff_message.hpp"
 
 #include <limits>
-#include <nlohmann/json.hpp>
 
+#include "common/model/json.hpp"
 #include "common/model/json_reader.hpp"
 #include "common/model/shortened.hpp"
 

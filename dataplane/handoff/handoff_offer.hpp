@@ -11,6 +11,8 @@ namespace lb::handoff {
 struct OfferedSocket {
   SocketLabel label;
   int fd = -1;
+
+  auto operator<=>(const OfferedSocket&) const = default;
 };
 
 struct Offer {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <new>
 #include <system_error>
 #include <utility>
 
@@ -66,20 +67,39 @@ void HandoffServer::close() {
   retry_.cancel();
 }
 
+// Held by whoever will accept, or do so later: however that ends, it is seen to have ended.
 void HandoffServer::accept() {
-  acceptor_.async_accept(
-      [this, alive = std::weak_ptr(alive_)](const error_code& failed, Socket socket) {
-        if (alive.expired() || released_ || failed == asio::error::operation_aborted) return;
-        if (failed) return accept_later();
-        on_connection(std::move(socket));
-        accept();
-      });
+  auto accepting = std::make_shared<bool>(true);
+  accepting_ = accepting;
+  acceptor_.async_accept([this, accepting = std::move(accepting), alive = std::weak_ptr(alive_)](
+                             const error_code& failed, Socket socket) {
+    if (alive.expired() || released_ || failed == asio::error::operation_aborted) return;
+    if (failed) return accept_later();
+    take_and_go_on(std::move(socket));
+  });
+}
+
+void HandoffServer::take_and_go_on(Socket socket) {
+  try {
+    on_connection(std::move(socket));
+  } catch (const std::bad_alloc&) {
+    accept();
+    throw;
+  }
+  accept();
+}
+
+void HandoffServer::look() {
+  if (accepting_.expired() && !released_) accept();
 }
 
 // Out of descriptors, most likely: the caller stays in the queue meanwhile.
 void HandoffServer::accept_later() {
+  auto accepting = std::make_shared<bool>(true);
+  accepting_ = accepting;
   retry_.expires_after(kAcceptAgain);
-  retry_.async_wait([this, alive = std::weak_ptr(alive_)](const error_code& cancelled) {
+  retry_.async_wait([this, accepting = std::move(accepting),
+                     alive = std::weak_ptr(alive_)](const error_code& cancelled) {
     if (!cancelled && !alive.expired() && !released_) accept();
   });
 }
@@ -98,10 +118,12 @@ void HandoffServer::on_connection(Socket socket) {
 
 void HandoffServer::begin(Socket socket) {
   ++counts_.started;
-  HandoffSession::Hooks hooks{callbacks_.offer, [this] { return release(); },
+  HandoffSession::Hooks hooks{callbacks_.offer, callbacks_.sockets, [this] { return release(); },
                               [this](const Status& outcome) { on_ended(outcome); }};
-  session_ = std::make_shared<HandoffSession>(std::move(socket), times_, std::move(hooks));
-  session_->start();
+  const auto session =
+      std::make_shared<HandoffSession>(std::move(socket), times_, std::move(hooks));
+  session_ = session;
+  session->start();
 }
 
 void HandoffServer::refuse(Socket socket, const Error& why) {

@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "common/model/result.hpp"
 #include "common/net/asio.hpp"
@@ -22,9 +23,13 @@
 namespace lb::handoff {
 
 struct Callbacks {
-  // What is handed over, or why nothing can be now. The descriptors are duplicated before control
-  // returns to `io`.
+  // What is handed over, or why nothing can be now. The lock stays open until `released` is called
+  // or the server ends.
   std::function<Result<Offer>()> offer;
+
+  // The listening sockets that are open now, asked for before descriptors are sent later than the
+  // offer.
+  std::function<std::vector<OfferedSocket>()> sockets;
 
   // The new process accepts: stop accepting, closing without resetting what is queued (a plain
   // close(2) does, as the new process has the sockets too); do not save the state; leave announced
@@ -53,6 +58,8 @@ class HandoffServer {
   HandoffServer(const HandoffServer&) = delete;
   HandoffServer& operator=(const HandoffServer&) = delete;
 
+  // Now and then: accepts again where want of memory has kept it from that.
+  void look();
   bool busy() const { return session_ != nullptr; }  // a handoff is under way
   const HandoffCounts& counts() const { return counts_; }
 
@@ -63,6 +70,7 @@ class HandoffServer {
 
   void accept();
   void accept_later();
+  void take_and_go_on(Socket socket);
   void on_connection(Socket socket);
   void begin(Socket socket);
   void refuse(Socket socket, const Error& why);
@@ -79,6 +87,7 @@ class HandoffServer {
   std::shared_ptr<HandoffSession> session_;
   HandoffCounts counts_;
   bool released_ = false;
+  std::weak_ptr<bool> accepting_;  // gone: nobody does, nor will
   // Expires with us: a handler may be on its way, without an error, when we are destroyed.
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>();
 };

@@ -3,11 +3,9 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
-#include <cerrno>
-#include <system_error>
 #include <utility>
-#include <vector>
 
 #include "dataplane/handoff/descriptor_passing.hpp"
 #include "dataplane/handoff/handoff_message.hpp"
@@ -22,12 +20,20 @@ bool peer_has_gone(int socket) {
   return ::recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
-Result<net::Fd> duplicate(int fd) {
-  net::Fd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
-  if (copy.valid()) return copy;
-  const int number = errno;
-  return Error{number == EMFILE ? "TooManyOpenFiles" : "Descriptors",
-               "cannot duplicate a descriptor: " + std::generic_category().message(number)};
+Status all_open(const std::vector<OfferedSocket>& offered) {
+  for (const auto& each : offered) {
+    if (::fcntl(each.fd, F_GETFD) >= 0) continue;
+    return Error{"Descriptors", "a descriptor of the offer is closed"};
+  }
+  return Done{};
+}
+
+std::vector<OfferedSocket> descriptors_of(const Offer& offer) {
+  std::vector<OfferedSocket> out;
+  out.reserve(offer.listeners.size() + 1);
+  if (offer.lock >= 0) out.push_back({{}, offer.lock});
+  out.insert(out.end(), offer.listeners.begin(), offer.listeners.end());
+  return out;
 }
 
 OfferDocument document_of(const Offer& offer) {
@@ -54,14 +60,15 @@ HandoffSession::HandoffSession(Socket socket, HandoffTimes times, Hooks hooks)
 void HandoffSession::start() {
   error_code ignored;
   socket_.native_non_blocking(true, ignored);
-  arm(times_.hello, "nothing was asked for in time");
-  read_document(&HandoffSession::on_hello);
+  guarded([this] {
+    arm(times_.hello, "nothing was asked for in time");
+    read_document(&HandoffSession::on_hello);
+  });
 }
 
 void HandoffSession::abandon() {
   over_ = true;
   hooks_ = {};
-  duplicates_.clear();
   timer_.cancel();
   error_code ignored;
   socket_.close(ignored);
@@ -92,7 +99,7 @@ void HandoffSession::arm(std::chrono::milliseconds limit, const char* what_for) 
 void HandoffSession::read_document(Next next) {
   asio::async_read(socket_, asio::buffer(length_),
                    [self = shared_from_this(), next](const error_code& failed, size_t) {
-                     self->on_length(failed, next);
+                     self->guarded([&] { self->on_length(failed, next); });
                    });
 }
 
@@ -103,7 +110,9 @@ void HandoffSession::on_length(const error_code& code, Next next) {
   text_.resize(*length);
   asio::async_read(socket_, asio::buffer(text_),
                    [self = shared_from_this(), next](const error_code& read_failed, size_t) {
-                     if (!self->failed(read_failed)) ((*self).*next)(self->text_);
+                     self->guarded([&] {
+                       if (!self->failed(read_failed)) ((*self).*next)(self->text_);
+                     });
                    });
 }
 
@@ -118,38 +127,46 @@ void HandoffSession::send_offer() {
   if (!offer.ok()) return refuse(offer.error());
   const auto document = encode(document_of(*offer));
   if (!document.ok()) return refuse(document.error());
-  if (const auto prepared = prepare(*offer); !prepared) return refuse(prepared.error());
+  offered_ = descriptors_of(*offer);
+  if (const auto open = all_open(offered_); !open) return refuse(open.error());
   arm(times_.serving, "the new process did not say in time that it serves");
-  write(*document, [this] { send_descriptors(); });
+  write(*document, [this] { send_more_descriptors(); });
 }
 
-Status HandoffSession::prepare(const Offer& offer) {
-  std::vector<int> borrowed;
-  if (offer.lock >= 0) borrowed.push_back(offer.lock);
-  for (const auto& socket : offer.listeners) borrowed.push_back(socket.fd);
-  for (const int fd : borrowed) {
-    auto copy = duplicate(fd);
-    if (!copy.ok()) return copy.error();
-    duplicates_.push_back(std::move(*copy));
-  }
-  return Done{};
+// After a wait: a listener may have been closed meanwhile, and its number be another file's.
+void HandoffSession::send_more_descriptors() {
+  if (still_open()) return send_descriptors();
+  end(Error{"ListenerClosed", "a listener was closed while it was handed over"});
+}
+
+bool HandoffSession::still_open() const {
+  auto open = hooks_.sockets();
+  std::sort(open.begin(), open.end());
+  return std::all_of(offered_.begin() + static_cast<ptrdiff_t>(sent_), offered_.end(),
+                     [&](const OfferedSocket& each) {
+                       return each.label == SocketLabel{} ||
+                              std::binary_search(open.begin(), open.end(), each);
+                     });
 }
 
 void HandoffSession::send_descriptors() {
-  while (!duplicates_.empty()) {
-    const size_t count = batch_size(duplicates_.size());
+  while (sent_ < offered_.size()) {
+    const size_t count = batch_size(offered_.size() - sent_);
     std::array<int, kBatch> batch{};
-    for (size_t i = 0; i < count; ++i) batch[i] = duplicates_[i].get();
+    for (size_t i = 0; i < count; ++i) batch[i] = offered_[sent_ + i].fd;
     const auto sent = send_batch(socket_.native_handle(), {batch.data(), count});
     if (!sent.ok()) return end(sent.error());
     if (!*sent) {
       return socket_.async_wait(Socket::wait_write,
                                 [self = shared_from_this()](const error_code& code) {
-                                  if (!self->failed(code)) self->send_descriptors();
+                                  self->guarded([&] {
+                                    if (!self->failed(code)) self->send_more_descriptors();
+                                  });
                                 });
     }
-    duplicates_.erase(duplicates_.begin(), duplicates_.begin() + static_cast<ptrdiff_t>(count));
+    sent_ += count;
   }
+  offered_.clear();
   read_document(&HandoffSession::on_serving);
 }
 
@@ -178,7 +195,9 @@ void HandoffSession::write(std::string text, std::function<void()> next) {
   asio::async_write(
       socket_, asio::buffer(text_),
       [self = shared_from_this(), next = std::move(next)](const error_code& code, size_t) {
-        if (!self->failed(code)) next();
+        self->guarded([&] {
+          if (!self->failed(code)) next();
+        });
       });
 }
 

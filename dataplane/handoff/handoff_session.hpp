@@ -2,19 +2,23 @@
 //
 // On the control thread's executor; kept alive by its own operations. Ends exactly once, with
 // `ended` as its last call, unless it is abandoned. Until `release` is called nothing about the
-// running process changes. Nothing throws.
+// running process changes. It opens no descriptor, so that a process that has none left can be
+// upgraded too: those of the offer are sent as they are, and when the other side was waited for in
+// the middle, only if `sockets` still has them; error "ListenerClosed" otherwise. Want of memory
+// ends it with "OutOfMemory"; where that comes after `release`, the new process does not hear the
+// last counters and goes on with those of the offer. Only what `ended` throws is thrown.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
-#include <deque>
 #include <functional>
 #include <memory>
+#include <new>
 #include <string>
+#include <vector>
 
 #include "common/model/result.hpp"
 #include "common/net/asio.hpp"
-#include "common/net/fd.hpp"
 #include "dataplane/handoff/handoff_offer.hpp"
 
 namespace lb::handoff {
@@ -30,6 +34,7 @@ class HandoffSession : public std::enable_shared_from_this<HandoffSession> {
 
   struct Hooks {
     std::function<Result<Offer>()> offer;
+    std::function<std::vector<OfferedSocket>()> sockets;
     std::function<Counters()> release;
     std::function<void(Status)> ended;
   };
@@ -47,14 +52,24 @@ class HandoffSession : public std::enable_shared_from_this<HandoffSession> {
   void on_length(const boost::system::error_code& failed, Next next);
   void on_hello(const std::string& text);
   void send_offer();
-  Status prepare(const Offer& offer);
   void send_descriptors();
+  void send_more_descriptors();
+  bool still_open() const;
   void on_serving(const std::string& text);
   void release();
   void write(std::string text, std::function<void()> next);
   void refuse(const Error& error);
   void end(Status outcome);
   bool failed(const boost::system::error_code& code);
+  // Runs a step; for want of memory the handoff ends.
+  template <class StepOfIt>
+  void guarded(const StepOfIt& step) {
+    try {
+      step();
+    } catch (const std::bad_alloc&) {
+      end(Error{"OutOfMemory", "no memory"});  // short enough to need none
+    }
+  }
 
   Socket socket_;
   asio::steady_timer timer_;
@@ -62,8 +77,9 @@ class HandoffSession : public std::enable_shared_from_this<HandoffSession> {
   Hooks hooks_;
   bool over_ = false;
   LengthBytes length_{};
-  std::string text_;                // being read or written
-  std::deque<net::Fd> duplicates_;  // still to be sent: the originals may be closed meanwhile
+  std::string text_;                    // being read or written
+  std::vector<OfferedSocket> offered_;  // of the process; the lock has no label
+  size_t sent_ = 0;
 };
 
 }  // namespace lb::handoff

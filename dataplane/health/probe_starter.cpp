@@ -1,5 +1,6 @@
 #include "dataplane/health/probe_starter.hpp"
 
+#include <new>
 #include <utility>
 
 #include "dataplane/health/dialogue_probe.hpp"
@@ -26,7 +27,13 @@ ProbeStarter::ProbeStarter(asio::io_context& io, std::optional<IpAddress> source
 
 std::shared_ptr<Probe> ProbeStarter::begin(const Check& check, Probe::Done done) {
   auto probe = make(check, std::move(done));
-  if (probe) probe->begin();
+  if (!probe) return nullptr;
+  try {
+    probe->begin();
+  } catch (const std::bad_alloc&) {
+    probe->cancel();  // what has begun of it must not answer
+    throw;
+  }
   return probe;
 }
 

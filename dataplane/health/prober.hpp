@@ -1,9 +1,15 @@
 // Probes every wanted check again and again, and knows the health of each.
 //
-// How to use it: map each (service, backend) to check_of(backend, policy), hand the set of all of
-// them to set(), and read verdict() whenever a backend's health matters. Checks that are equal are
-// probed once. on_change says when to read again; after set() read as well, since a check that
-// only got other numbers keeps its health without a call.
+// How to use it: map each (service, backend) to check_of(backend, policy), want() each of them for
+// its service, forget() what a service no longer asks, and read verdict() whenever a backend's
+// health matters. Checks that are equal are probed once. on_change says when to read again; after
+// want() read as well, since a check that only got other numbers keeps its health without a call.
+//
+// Only so many probes are in flight. Where more are due, services take turns: whoever has fewest in
+// flight is next, and where one has many, its latest is cut off for one who has fewer by two, and
+// begins again in its turn. So no service, however many checks it has and however long they may
+// take, keeps the others' from being made. A check of several services is made in the name of the
+// one that has least to do.
 //
 // One thread, that of the io_context; everything is called and calls back there. The io_context
 // must outlive the prober. on_change may call anything of the prober, and may even destroy it.
@@ -13,7 +19,6 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -21,6 +26,7 @@
 #include <set>
 #include <string>
 
+#include "common/net/fair_turns.hpp"
 #include "dataplane/health/check.hpp"
 #include "dataplane/health/health_state.hpp"
 #include "dataplane/health/probe_starter.hpp"
@@ -44,6 +50,7 @@ struct ProberCounters {
   uint64_t own_wants = 0;    // this host's fault: neither success nor failure
   uint64_t transitions = 0;  // changes of a health, the first verdict included
   uint64_t delayed = 0;      // had to wait for their turn
+  uint64_t cut = 0;          // ended early for another service's: neither success nor failure
   uint64_t in_flight = 0;
 };
 
@@ -62,13 +69,18 @@ class Prober {
   Prober& operator=(const Prober&) = delete;
   ~Prober();
 
-  // What is wanted from now on. Checks that stay keep their health and schedule. New ones are
-  // first probed at a random moment within min(interval, 1 s), and begin with the health of one
-  // that asks the same in other numbers, if there is one. Those gone stop at once.
-  void set(const std::set<Check>& wanted);
+  // `service` wants it from now on; again does nothing. A new check is first probed at a random
+  // moment within min(interval, 1 s), and begins with the health of one that asks the same in other
+  // numbers, if there is one: so want() first, and then forget().
+  void want(const std::string& service, const Check& check);
+  // It no longer does. A check that nobody wants stops at once.
+  void forget(const std::string& service, const Check& check);
 
-  // Forgets every check. No callback afterwards; set() begins anew.
-  void stop() { set({}); }
+  // What want of memory has stopped goes on. To be called now and then; cheap.
+  void look();
+
+  // Forgets every check. No callback afterwards.
+  void stop();
 
   // Unknown for a check that is not wanted.
   Verdict verdict(const Check& check) const;
@@ -76,6 +88,8 @@ class Prober {
   const ProberCounters& counters() const { return counters_; }
 
  private:
+  struct Entry;
+  using Turns = net::FairTurns<Entry*>;
   struct Entry {
     Entry(const Check& what, HealthState before, TimerQueue::Clock::time_point health_since)
         : check(what), state(std::move(before)), since(health_since) {}
@@ -85,17 +99,23 @@ class Prober {
     TimerQueue::Clock::time_point since;
     TimerQueue::Clock::time_point begun{};
     TimerQueue::Id next;
-    std::shared_ptr<Probe> probe;                     // in flight
-    std::optional<std::list<Entry*>::iterator> turn;  // in waiting_
+    std::set<std::string> services;  // that want it
+    std::shared_ptr<Probe> probe;    // in flight
+    Turns::Turn turn;
   };
 
-  void add(const Check& check);
+  Entry& add(const Check& check);
   const Entry* same_question(const Check& check) const;
+  void drop(const Check& check);
   void release(Entry& entry);
   void schedule(Entry& entry, TimerQueue::Clock::time_point when);
+  void put_off(Entry& entry);
+  static bool stands_still(const Entry& entry);
   void due(Entry& entry);
+  Turns::Turn line_up(Entry& entry);
+  void serve();
   void launch(Entry& entry);
-  void launch_waiting();
+  void cut_off(Entry& entry);
   void answered(Entry& entry, const ProbeResult& result);
   void count(const ProbeResult& result);
   static Verdict verdict_of(const Entry& entry);
@@ -105,8 +125,9 @@ class Prober {
   ProbeStarter starter_;
   std::mt19937_64 random_;
   ProberCounters counters_;
-  std::list<Entry*> waiting_;  // due, first come first served
+  Turns turns_;  // of what is due or in flight
   std::map<Check, Entry> entries_;
+  bool some_stand_still_ = false;
 };
 
 }  // namespace lb::health

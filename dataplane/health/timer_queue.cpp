@@ -1,5 +1,6 @@
 #include "dataplane/health/timer_queue.hpp"
 
+#include <new>
 #include <utility>
 
 namespace lb::health {
@@ -11,7 +12,12 @@ TimerQueue::Id TimerQueue::at(Clock::time_point when, Call call) {
   const auto since_epoch = when.time_since_epoch() + kTick - Clock::duration(1);
   const Id id{since_epoch / kTick, ++serial_};
   calls_.emplace(id, std::move(call));
-  arm();
+  try {
+    arm();
+  } catch (const std::bad_alloc&) {
+    calls_.erase(id);
+    throw;
+  }
   return id;
 }
 
@@ -28,9 +34,11 @@ void TimerQueue::arm() {
   armed_ = calls_.begin()->first.tick;
   boost::system::error_code ignored;
   timer_.expires_at(Clock::time_point(armed_ * kTick), ignored);
+  const int64_t tick = std::exchange(armed_, kUnarmed);
   timer_.async_wait([alive = std::weak_ptr(alive_)](const boost::system::error_code& error) {
     if (TimerQueue* self = queue_of(alive); self != nullptr && !error) self->fire();
   });
+  armed_ = tick;  // last: for want of memory the next call arms it
 }
 
 void TimerQueue::fire() {
@@ -47,7 +55,12 @@ void TimerQueue::fire() {
     }
     const Call call = std::move(next->second);
     calls_.erase(next);
-    call();
+    try {
+      call();
+    } catch (const std::bad_alloc&) {
+      if (!alive.expired()) arm();
+      throw;
+    }
     if (alive.expired()) return;
     next = calls_.upper_bound(id);
   }

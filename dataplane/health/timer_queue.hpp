@@ -33,6 +33,8 @@ class TimerQueue {
   // Does nothing for one that was called, cancelled, or is none.
   void cancel(const Id& id) { calls_.erase(id); }
   size_t size() const { return calls_.size(); }
+  // Sets the timer where want of memory has kept it from being set; else does nothing.
+  void look() { arm(); }
 
  private:
   static TimerQueue* queue_of(const std::weak_ptr<TimerQueue*>& alive);

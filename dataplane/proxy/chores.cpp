@@ -15,25 +15,39 @@ unsigned most_at_once(int descriptor_line) {
 
 }  // namespace
 
-Chores::Chores(int descriptor_line)
-    : readmissions_{.descriptor_line = descriptor_line,
+Chores::Chores(int descriptor_line, Beat beat)
+    : beat_(std::move(beat)),
+      next_beat_(std::chrono::steady_clock::now() + beat_.every),
+      readmissions_{.descriptor_line = descriptor_line,
                     .most_at_once = most_at_once(descriptor_line)},
       thread_([this] { run(); }) {}
 
 Chores::~Chores() {
   io_.stop();
   thread_.join();
+  Readmission::let_go(readmissions_);
 }
 
 void Chores::run() {
-  for (;;) {
+  while (!io_.stopped()) {
     try {
-      io_.run();
-      return;
+      run_until_beat();
     } catch (const std::bad_alloc&) {
       ++memory_wants_;
     }
   }
+}
+
+void Chores::run_until_beat() {
+  if (!beat_.task) {
+    io_.run();
+    return;
+  }
+  io_.run_until(next_beat_);
+  const auto now = std::chrono::steady_clock::now();
+  if (io_.stopped() || now < next_beat_) return;
+  next_beat_ = now + beat_.every;
+  beat_.task();
 }
 
 void Chores::after(std::chrono::milliseconds time, std::function<void()> task) {

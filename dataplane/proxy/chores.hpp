@@ -1,8 +1,9 @@
 // A thread for what has time: pauses, and connections that ask whether a backend is back.
 //
-// Nothing of it may delay a byte, so it is no worker's. Made and destroyed by the control thread,
-// any thread may call; what is asked runs on the thread of this. The destructor drops what still
-// waits, and joins.
+// A beat asks for no memory, so that what was lost for want of it can be begun again. Nothing of
+// this may delay a byte, so it is no worker's. Made and destroyed by the control thread, any thread
+// may call; what is asked runs on the thread of this. The destructor drops what still waits, and
+// joins.
 #pragma once
 
 #include <atomic>
@@ -19,13 +20,20 @@ namespace lb::proxy {
 
 class Chores {
  public:
+  // `task` runs on the thread of this again and again.
+  struct Beat {
+    std::chrono::milliseconds every{};
+    std::function<void()> task;
+  };
+
   // Readmissions leave descriptors from `descriptor_line` on alone.
-  explicit Chores(int descriptor_line = INT_MAX);
+  explicit Chores(int descriptor_line = INT_MAX) : Chores(descriptor_line, Beat{}) {}
+  Chores(int descriptor_line, Beat beat);
   ~Chores();
   Chores(const Chores&) = delete;
   Chores& operator=(const Chores&) = delete;
 
-  // Runs `task` after a while.
+  // Runs `task` after a while. Throws std::bad_alloc, as readmit() does.
   void after(std::chrono::milliseconds time, std::function<void()> task);
   // Asks the backend until it answers; see readmission.hpp.
   void readmit(std::shared_ptr<BackendRecord> backend, Readmission::Options options);
@@ -36,7 +44,10 @@ class Chores {
 
  private:
   void run();
+  void run_until_beat();
 
+  const Beat beat_;
+  std::chrono::steady_clock::time_point next_beat_;
   std::atomic<uint64_t> memory_wants_{0};
   Readmission::Shared readmissions_;
   asio::io_context io_{1};

@@ -58,21 +58,25 @@ struct DataPathOptions {
   // Connections that are over, from any worker's thread; every `log_each`-th one, 0 for none.
   std::function<void(const FlowRecord&)> on_close = {};
   uint32_t log_each = 0;
-  // On the control thread: failures have put a backend out of use ("Refused", "Timeout"), or it is
-  // back (empty).
-  std::function<void(const Endpoint& backend, const std::string& reason)> on_ejection = {};
+  // On the control thread: failures have put a backend out of use ("Refused", "Timeout",
+  // "InstantReset", "Unreachable"), or it is back (empty).
+  std::function<void(const BackendId& backend, const std::string& reason)> on_ejection = {};
   // On the control thread: so few backends of a listener are usable that all are used, or no more.
   std::function<void(const std::string& key, const ListenerId&, bool panic)> on_panic = {};
+  // On the control thread: a spare source is passed over, since it is announced, or no more.
+  std::function<void(const IpAddress& source, bool avoided)> on_source = {};
   // On the control thread: status() or failures() says something else than before, outside an
   // apply(). Counts alone are no change.
   std::function<void()> on_change = {};
+  // On the control thread, each second: for what want of memory has interrupted there.
+  std::function<void()> on_pulse = {};
 };
 
 struct BackendStatus {
   Endpoint backend;
   bool ejected = false;
   std::string health;  // of active checks: "up", "down", or "unknown"
-  std::string reason;  // why it is ejected ("Refused", "Timeout") or down; empty otherwise
+  std::string reason;  // why it is ejected (as in on_ejection) or down; empty otherwise
   uint64_t connections = 0;
 };
 
@@ -100,7 +104,7 @@ struct DataPathCounters {
   uint64_t no_backend = 0, resets_from_client = 0, resets_from_backend = 0;
   uint64_t readmissions = 0, readmissions_put_off = 0, source_refused = 0;
   uint64_t ejections = 0, drain_resets = 0, dead_peers = 0, idle_timeouts = 0;
-  uint64_t accept_paused = 0, pipe_fallbacks = 0, client_gone_while_dialling = 0;
+  uint64_t accept_paused = 0, pipe_fallbacks = 0, stalls = 0, client_gone_while_dialling = 0;
   uint64_t passed_on = 0;  // to a less loaded worker
   uint64_t killed = 0;     // by an operator
   uint64_t limit_refused = 0, proxy_headers_refused = 0;
@@ -109,13 +113,14 @@ struct DataPathCounters {
   uint64_t waits = 0, wait_timeouts = 0, wait_overflows = 0, clients_gone_while_waiting = 0;
   // Wants of this host: no local port to dial from, no descriptor, no memory.
   uint64_t no_port = 0, no_descriptor = 0, no_memory = 0;
-  uint64_t spare_source_dials = 0;  // that had no port on the routed source
-  uint64_t pipes = 0;               // now
-  uint64_t memory_trims = 0;        // see memory_trim.hpp
+  uint64_t spare_source_dials = 0;     // that had no port on the routed source
+  uint64_t spare_sources_avoided = 0;  // now, since they are announced
+  uint64_t pipes = 0;                  // now
+  uint64_t memory_trims = 0;           // see memory_trim.hpp
   // UDP. Bytes are in bytes_in and bytes_out, ejections in ejections.
   uint64_t udp_opened = 0, udp_closed = 0, udp_active = 0;
   uint64_t udp_datagrams_in = 0, udp_datagrams_out = 0;
-  uint64_t udp_moved = 0, udp_refused = 0, udp_idle_timeouts = 0;
+  uint64_t udp_moved = 0, udp_refused = 0, udp_idle_timeouts = 0, udp_evicted = 0;
   uint64_t udp_no_backend = 0, udp_source_refused = 0, udp_session_limit = 0;
   uint64_t udp_limit_refused = 0, udp_too_large = 0;
   uint64_t udp_queue_overflows = 0, udp_own_wants = 0, udp_dropped = 0;
@@ -126,7 +131,8 @@ struct BackendTotals {
   Endpoint backend;
   uint64_t active = 0, connections = 0, bytes_in = 0, bytes_out = 0;
   uint64_t refused = 0, timeouts = 0, errors = 0, ejections = 0, instant_resets = 0;
-  bool up = true;  // would get new connections
+  uint64_t turned_up = 0, turned_down = 0;  // by its check
+  bool up = true;                           // would get new connections
 };
 template <size_t kBounds>
 struct HistogramTotals {
@@ -143,6 +149,8 @@ struct PortTotals {
   uint64_t replays = 0, keep_overflows = 0, hedges = 0, hedges_won = 0;
   uint64_t waiting = 0;  // for a backend, now
   uint64_t waits = 0, wait_timeouts = 0, wait_overflows = 0, clients_gone_while_waiting = 0;
+  uint64_t drains = 0;        // backends that were served, and left or are drained
+  uint64_t drain_resets = 0;  // connections that outlived their drain
   HistogramTotals<kConnectBounds.size()> connect;
   HistogramTotals<kLifeBounds.size()> life;
   std::vector<BackendTotals> backends;
@@ -164,6 +172,8 @@ class DataPath {
                      std::function<void(std::vector<Failure>)> done) = 0;
 
   virtual std::vector<ServiceStatus> status() const = 0;
+  // Of these services, at the cost of no others; unknown keys are passed over.
+  virtual std::vector<ServiceStatus> status_of(const std::set<std::string>& keys) const = 0;
   virtual DataPathCounters counters() const = 0;
 
   // Listeners that are not served now. Shrinks as retries succeed.
@@ -177,6 +187,7 @@ class DataPath {
 
   // Live connections and UDP sessions that the filter lets pass, the newest first, at most
   // filter.limit.
+  // For want of memory `done` is dropped uncalled.
   virtual void flows(FlowFilter filter, std::function<void(std::vector<Flow>)> done) = 0;
   // Ends one; false: there is none with that id.
   virtual void kill(uint64_t id, std::function<void(bool)> done) = 0;
@@ -187,7 +198,8 @@ class DataPath {
   // What an active check has found; kept for as long as a listener uses the backend.
   virtual void set_health(const BackendId& backend, Health health, std::string reason) = 0;
 
-  // Has dials not leave from one of these addresses, which we announce; see dial_source.hpp.
+  // Has dials not leave from one of these addresses, which we announce or are about to; see
+  // dial_source.hpp and spare_sources.hpp.
   virtual void avoid_sources(const std::set<IpAddress>& ours) = 0;
 
   // Addresses with an open listener or a live connection: an announcer may drop only others.

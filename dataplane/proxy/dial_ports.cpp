@@ -14,8 +14,9 @@ constexpr size_t kMostDry = 4096;  // what is beyond is forgotten, and asked aga
 net::Fd DialPorts::connect(const Endpoint& backend, uint32_t source_v4, uint64_t now,
                            const SocketTuning& tuning, bool* tuned) {
   net::Fd fd;
-  for (size_t source = 0; source <= spare_sources_.size(); ++source) {
-    if (source > 0 && spare_sources_[source - 1].is_v4() != backend.address.is_v4()) continue;
+  const size_t spares = spare_sources_ ? spare_sources_->size() : 0;
+  for (size_t source = 0; source <= spares; ++source) {
+    if (source > 0 && !fits(source, backend)) continue;
     if (!dry_until_.empty() && dry({backend, source}, now)) {
       errno = EADDRNOTAVAIL;
       continue;
@@ -32,7 +33,12 @@ net::Fd DialPorts::connect(const Endpoint& backend, uint32_t source_v4, uint64_t
 net::Fd DialPorts::connect_from(size_t source, const Endpoint& backend, uint32_t source_v4,
                                 const SocketTuning& tuning, bool* tuned) const {
   if (source == 0) return start_connect(backend, source_v4, tuning, tuned);
-  return start_connect_from(backend, spare_sources_[source - 1], tuning, tuned);
+  return start_connect_from(backend, spare_sources_->address(source - 1), tuning, tuned);
+}
+
+bool DialPorts::fits(size_t source, const Endpoint& backend) const {
+  return spare_sources_->usable(source - 1) &&
+         spare_sources_->address(source - 1).is_v4() == backend.address.is_v4();
 }
 
 bool DialPorts::dry(const Pair& pair, uint64_t now) {

@@ -9,4 +9,10 @@ const char* to_string(EndReason value) {
   return kNames[static_cast<size_t>(value)];
 }
 
+const char* to_string(FlowPhase value) {
+  constexpr const char* kNames[] = {"greeting", "waiting",   "dialling",
+                                    "relaying", "resetting", "lingering"};
+  return kNames[static_cast<size_t>(value)];
+}
+
 }  // namespace lb::proxy

@@ -30,6 +30,17 @@ enum class EndReason : uint8_t {
 };
 const char* to_string(EndReason value);  // "client_fin", ...
 
+// Where a connection is; see STATES.md.
+enum class FlowPhase : uint8_t {
+  kGreeting,
+  kWaiting,
+  kDialling,
+  kRelaying,
+  kResetting,
+  kLingering,
+};
+const char* to_string(FlowPhase value);  // "greeting", ...
+
 struct Flow {
   uint64_t id = 0;  // opaque; not reused while this process lives
   std::string service;
@@ -37,8 +48,7 @@ struct Flow {
   Endpoint listener;
   std::optional<Endpoint> client;
   std::optional<Endpoint> backend;  // none while nobody has been picked
-  bool dialling = false;
-  bool waiting = false;    // for a backend to be there
+  FlowPhase phase = FlowPhase::kRelaying;
   uint64_t bytes_in = 0;   // from the client
   uint64_t bytes_out = 0;  // to it
   uint64_t age_ms = 0;
@@ -53,10 +63,16 @@ struct FlowFilter {
   size_t limit = 1000;
 };
 
-inline bool matches(const FlowFilter& filter, const Flow& flow) {
-  if (!filter.service.empty() && flow.service != filter.service) return false;
-  if (filter.backend && flow.backend != filter.backend) return false;
-  return !filter.source || (flow.client && flow.client->address == *filter.source);
+inline bool matches_service(const FlowFilter& filter, const std::string& service) {
+  return filter.service.empty() || filter.service == service;
+}
+// `client` is called only where it matters: to ask the kernel for it is dear.
+template <class Client>
+bool matches(const FlowFilter& filter, const std::optional<Endpoint>& backend, Client client) {
+  if (filter.backend && filter.backend != backend) return false;
+  if (!filter.source) return true;
+  const std::optional<Endpoint> who = client();
+  return who && who->address == *filter.source;
 }
 
 // One connection that is over.

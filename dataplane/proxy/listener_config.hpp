@@ -22,12 +22,15 @@
 
 namespace lb::proxy {
 
-enum class Ejection : uint8_t { kNone, kRefused, kTimeout };
+enum class Ejection : uint8_t { kNone, kRefused, kTimeout, kInstantReset, kUnreachable };
+
+// Whether a worker serves a listener at once, or from start_held() on.
+enum class Begins : uint8_t { kNow, kWhenStarted };
 
 // As it stands in status and log.
 inline const char* reason(Ejection ejection) {
-  if (ejection == Ejection::kNone) return "";
-  return ejection == Ejection::kRefused ? "Refused" : "Timeout";
+  constexpr const char* kNames[] = {"", "Refused", "Timeout", "InstantReset", "Unreachable"};
+  return kNames[static_cast<size_t>(ejection)];
 }
 
 using balance::Health;
@@ -37,19 +40,23 @@ struct BackendRecord {
       : endpoint(where), protocol(how), stats(workers) {}
   const Endpoint endpoint;
   const Protocol protocol;
+  std::string service;              // its key, as is the next one; as the planner made it
+  uint16_t port = 0;                // of the listener
   std::vector<BackendStats> stats;  // one for each worker
   std::atomic<uint64_t> connections{0};
-  std::atomic<uint32_t> refusals{0};  // in a row, as are the timeouts
+  std::atomic<uint32_t> refusals{0};  // of any kind but timeouts, in a row, as are these
   std::atomic<uint32_t> timeouts{0};
   std::atomic<Ejection> ejected{Ejection::kNone};
   std::atomic<uint32_t> source_v4{0};  // host order, what dials leave from; 0: as routed
 
   std::atomic<Health> health{Health::kUnknown};
   std::atomic<uint64_t> back_since{0};  // ms of the steady clock; 0: has its full share
-  std::string health_reason;            // of the control thread, as are the next three
-  bool drained = false;                 // by an operator
-  uint64_t served_in = 0;               // the last plan in which it was ready, with a weight
-  bool joined = false;                  // others were there before; until a check first calls it up
+  std::string health_reason;            // of the control thread, as are the next five
+  uint64_t turned_up = 0;               // from down; by its check, as is the next one
+  uint64_t turned_down = 0;
+  bool drained = false;    // by an operator
+  uint64_t served_in = 0;  // the last plan in which it was ready, with a weight
+  bool joined = false;     // others were there before; until a check first calls it up
 
   bool out() const { return ejected.load(std::memory_order_relaxed) != Ejection::kNone; }
   // Fit for nothing but want of a better one.
@@ -75,7 +82,7 @@ struct BackendRecord {
 
   // Counts one more failure of a kind; true when this one ejects the backend. `limit` 0: never.
   bool failed(Ejection cause, uint32_t limit) {
-    auto& count = cause == Ejection::kRefused ? refusals : timeouts;
+    auto& count = cause == Ejection::kTimeout ? timeouts : refusals;
     const uint32_t now = count.fetch_add(1, std::memory_order_relaxed) + 1;
     if (limit == 0 || now < limit) return false;
     auto none = Ejection::kNone;
@@ -110,12 +117,42 @@ struct ListenerCounts {
   std::atomic<uint64_t> connections{0};
   std::atomic<uint64_t> lingering{0};  // no longer counted, but not all of it is delivered
   std::vector<std::shared_ptr<PortStats>> stats;  // one for each worker
+  // One more, unless that were above `most` (0: any number); exact whichever workers ask at once.
+  bool enter(uint32_t most) {
+    if (most == 0) {
+      connections.fetch_add(1, std::memory_order_relaxed);
+      return true;
+    }
+    uint64_t now = connections.load(std::memory_order_relaxed);
+    while (now + lingering.load(std::memory_order_relaxed) < most) {
+      if (connections.compare_exchange_weak(now, now + 1, std::memory_order_relaxed)) return true;
+    }
+    return false;
+  }
+  void leave() { connections.fetch_sub(1, std::memory_order_release); }
   // Something of it is still open.
   bool busy() const { return connections > 0 || lingering > 0; }
+
+  uint64_t drains = 0;  // of the control thread: backends that were served, and no longer are
 
   // Of the control thread, which makes them when a policy first asks.
   std::shared_ptr<SourceLimits> limits;
   std::shared_ptr<AffinityTable> affinity;
+};
+
+// Leaves where it is destroyed, unless somebody else does.
+class EnteredPlace {
+ public:
+  explicit EnteredPlace(ListenerCounts& counts) : counts_(&counts) {}
+  EnteredPlace(const EnteredPlace&) = delete;
+  EnteredPlace& operator=(const EnteredPlace&) = delete;
+  ~EnteredPlace() {
+    if (counts_ != nullptr) counts_->leave();
+  }
+  void hand_over() { counts_ = nullptr; }
+
+ private:
+  ListenerCounts* counts_;
 };
 
 struct ListenerConfig {
@@ -126,6 +163,8 @@ struct ListenerConfig {
   balance::PickOptions options;
   SocketTuning tuning;
   std::vector<std::shared_ptr<BackendRecord>> records;
+  // One per record: equal numbers are on the same node, 0 is unknown. Empty: all are.
+  std::vector<uint32_t> nodes;
   std::shared_ptr<ListenerCounts> counts = std::make_shared<ListenerCounts>();
   std::shared_ptr<SourceLimits> limits;     // null: no limit by source
   std::shared_ptr<AffinityTable> affinity;  // null: none

@@ -1,6 +1,10 @@
 #include "dataplane/proxy/listener_planner.hpp"
 
 #include <algorithm>
+#include <map>
+#include <new>
+#include <optional>
+#include <string_view>
 #include <utility>
 
 #include "common/model/diff.hpp"
@@ -14,11 +18,31 @@ Failure listener_failure(const std::string& key, const ListenerId& id, const Err
   return {key, id.at.address, id.at.port, id.protocol, "", error.code, error.message};
 }
 
+Error out_of_memory() {
+  return {kOutOfMemory, "this host is short of memory; tried again each second"};
+}
+
 bool drained(const std::set<Drain>& drains, const std::string& service, const Endpoint& backend) {
   return std::any_of(drains.begin(), drains.end(), [&](const Drain& drain) {
     return (drain.service.empty() || drain.service == service) &&
            (!drain.backend || *drain.backend == backend);
   });
+}
+
+uint64_t left_service(const ListenerConfig& before, const ListenerConfig& now) {
+  const auto serving = [](const ListenerConfig& config) {
+    std::set<const BackendRecord*> out;
+    for (size_t i = 0; i < config.records.size(); ++i) {
+      const auto& candidate = config.candidates[i];
+      const bool serves = candidate.weight != 0 && candidate.state == BackendState::kReady;
+      if (serves) out.insert(config.records[i].get());
+    }
+    return out;
+  };
+  const auto still = serving(now);
+  const auto then = serving(before);
+  return uint64_t(std::count_if(then.begin(), then.end(),
+                                [&](const auto* record) { return !still.contains(record); }));
 }
 
 namespace {
@@ -40,20 +64,44 @@ void note_arrivals(const ListenerConfig& config, uint64_t plan, uint64_t now_ms)
   }
 }
 
+// Of the backends of that family, or of all; empty where no node is named.
+std::vector<uint32_t> numbered_nodes(const std::vector<Backend>& backends,
+                                     std::optional<Family> family) {
+  std::map<std::string_view, uint32_t> numbers{{"", 0}};
+  std::vector<uint32_t> out;
+  for (const auto& backend : backends) {
+    if (family && backend.address.family() != *family) continue;
+    out.push_back(numbers.try_emplace(backend.node, uint32_t(numbers.size())).first->second);
+  }
+  if (numbers.size() == 1) out = {};
+  return out;
+}
+
 }  // namespace
 
 std::set<ListenerId> ListenerPlanner::plan(std::shared_ptr<const DesiredState> state,
                                            uint64_t now_ms) {
   now_ms_ = now_ms;
   std::set<ListenerId> touched;
-  if (!plan_changed(*state, touched)) {
-    for (const auto& [id, planned] : planned_) touched.insert(id);
-    plan_all(*state);
-    for (const auto& [id, planned] : planned_) touched.insert(id);
+  try {
+    touched = plan_what_differs(*state);
+  } catch (const std::bad_alloc&) {
+    distrust();
+    throw;
   }
   state_ = std::move(state);
   former_.clear();
-  if (since_sweep_ > listeners_.size() / 4 + 64) sweep();
+  const bool grown = remembered() > swept_ + swept_ / 4 + 64;
+  if (grown || since_sweep_ > 4 * listeners_.size() + 64) sweep();
+  return touched;
+}
+
+std::set<ListenerId> ListenerPlanner::plan_what_differs(const DesiredState& state) {
+  std::set<ListenerId> touched;
+  if (plan_changed(state, touched)) return touched;
+  for (const auto& [id, planned] : planned_) touched.insert(id);
+  plan_all(state);
+  for (const auto& [id, planned] : planned_) touched.insert(id);
   return touched;
 }
 
@@ -144,7 +192,12 @@ std::vector<Failure> ListenerPlanner::failures() const {
 void ListenerPlanner::set_drains(std::set<Drain> drains, uint64_t now_ms) {
   now_ms_ = now_ms;
   drains_ = std::move(drains);
-  plan_all(*state_);
+  try {
+    plan_all(*state_);
+  } catch (const std::bad_alloc&) {
+    distrust();
+    throw;
+  }
 }
 
 void ListenerPlanner::sweep() {
@@ -152,6 +205,7 @@ void ListenerPlanner::sweep() {
   std::erase_if(records_, [](const auto& each) { return each.second.expired(); });
   std::erase_if(counts_, [](const auto& each) { return each.second.expired(); });
   std::erase_if(plans_, [this](const auto& each) { return !listeners_.contains(each.first); });
+  swept_ = remembered();
 }
 
 // A listener uses backends of its own family, and the other family only when it has none.
@@ -189,6 +243,7 @@ std::shared_ptr<const ListenerConfig> ListenerPlanner::config(const Service& ser
                                .identity = balance::hash_of(backend.endpoint())});
     out->records.push_back(std::move(known));
   }
+  out->nodes = numbered_nodes(port.backends, own ? std::optional(family) : std::nullopt);
   note_arrivals(*out, plans_[service.key], now_ms_);
   return out;
 }
@@ -201,7 +256,11 @@ std::shared_ptr<BackendRecord> ListenerPlanner::find(const BackendId& id) const 
 std::shared_ptr<BackendRecord> ListenerPlanner::record(const BackendId& key) {
   auto& known = records_[key];
   auto held = known.lock();
-  if (!held) known = held = std::make_shared<BackendRecord>(key.backend, key.protocol, workers_);
+  if (held) return held;
+  held = std::make_shared<BackendRecord>(key.backend, key.protocol, workers_);
+  held->service = key.key;
+  held->port = key.port;
+  known = held;
   return held;
 }
 

@@ -1,7 +1,7 @@
 // Turns a desired state into one configuration for each listener, and keeps what outlives
 // configurations: the records of backends and the counts of listeners.
 //
-// Control thread only. Does not throw; what cannot be served becomes a Failure.
+// Control thread only. What cannot be served becomes a Failure; throws nothing but std::bad_alloc.
 #pragma once
 
 #include <map>
@@ -23,6 +23,9 @@ struct PlannedListener {
 };
 using PlannedListeners = std::map<ListenerId, PlannedListener>;
 
+// How many backends were given new connections before, and are not now: gone, drained, not ready.
+uint64_t left_service(const ListenerConfig& before, const ListenerConfig& now);
+
 class ListenerPlanner {
  public:
   // `zone` is ours: backends there are near. Empty: nobody is.
@@ -34,6 +37,9 @@ class ListenerPlanner {
   // `now_ms` of the steady clock: who comes into service beside others starts slowly from then.
   std::set<ListenerId> plan(std::shared_ptr<const DesiredState> state, uint64_t now_ms);
 
+  // Has the next plan() look at every listener, whatever has changed. So does a plan() that threw.
+  void distrust() { contested_ = true; }
+
   // All that is planned, and what cannot be served.
   const PlannedListeners& planned() const { return planned_; }
   std::vector<Failure> failures() const;
@@ -44,6 +50,10 @@ class ListenerPlanner {
   // Null: no listener uses it.
   std::shared_ptr<BackendRecord> find(const BackendId& id) const;
 
+  // How many services, listeners and backends are remembered, former ones too: these are forgotten
+  // before they are many beside the others.
+  size_t remembered() const { return records_.size() + counts_.size() + plans_.size(); }
+
   // Has dials not leave from one of `ours` (addresses that we announce), where the kernel would
   // choose it: the answers would come to another node once the address has moved.
   void avoid_sources(const std::set<IpAddress>& ours);
@@ -51,6 +61,7 @@ class ListenerPlanner {
  private:
   using CountsKey = std::pair<std::string, ListenerId>;
 
+  std::set<ListenerId> plan_what_differs(const DesiredState& state);
   bool plan_changed(const DesiredState& state, std::set<ListenerId>& touched);
   void plan_all(const DesiredState& state);
   void begin_plan(const std::string& key);
@@ -74,12 +85,16 @@ class ListenerPlanner {
       former_;                             // until what they share is taken over
   std::map<std::string, uint64_t> plans_;  // how often each service was planned
   uint64_t now_ms_ = 0;
-  bool contested_ = false;  // some listener is wanted twice
+  bool contested_ = false;  // some listener is wanted twice, or what is planned is uncertain
   size_t since_sweep_ = 0;  // services planned
+  size_t swept_ = 0;        // what a sweep has left
   std::map<BackendId, std::weak_ptr<BackendRecord>> records_;
   std::map<CountsKey, std::weak_ptr<ListenerCounts>> counts_;
 };
 
+inline constexpr char kOutOfMemory[] = "OutOfMemory";
+// Of a listener that is not served as planned, yet.
+Error out_of_memory();
 Failure listener_failure(const std::string& key, const ListenerId& id, const Error& error);
 
 }  // namespace lb::proxy

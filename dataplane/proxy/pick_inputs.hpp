@@ -41,12 +41,14 @@ class PickInputs {
   template <typename Client>
   balance::PickInput input(Balance policy, const Client& client) {
     balance::PickInput out;
-    if (balance::needs_random(policy)) out.random = balance::next_random(random_);
+    if (balance::needs_random(policy)) out.random = random();
     if (!balance::needs_client_hash(policy)) return out;
     const std::optional<IpAddress> address = client();
     if (address) out.client_hash = balance::hash_of(*address, process_udp_seed().a);
     return out;
   }
+
+  uint64_t random() { return balance::next_random(random_); }
 
  private:
   static uint32_t load_of(const BackendRecord& record) {

@@ -2,7 +2,9 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "common/net/fd.hpp"
 #include "common/net/sockaddr.hpp"
@@ -25,14 +27,19 @@ Readmission::Readmission(asio::io_context& io, Shared& shared,
       timer_(io) {}
 
 // Without memory a try may end half-way.
-Readmission::~Readmission() {
-  if (trying_) --shared_.under_way;
+Readmission::~Readmission() { leave_turn(); }
+
+void Readmission::let_go(Shared& shared) {
+  while (Readmission* const* next = shared.turns.next()) {
+    const auto last = std::exchange((*next)->in_line_, nullptr);
+    last->leave_turn();
+  }
 }
 
 void Readmission::wait() {
   timer_.expires_after(options_.pause);
   timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
-    if (!error && !self->backend_.expired()) self->connect();
+    if (!error && !self->backend_.expired()) self->line_up();
   });
 }
 
@@ -41,9 +48,37 @@ void Readmission::put_off() {
   wait();
 }
 
+void Readmission::line_up() {
+  turn_ = shared_.turns.join(options_.service, this);
+  in_line_ = shared_from_this();
+  serve(shared_);
+  if (in_line_) shared_.put_off.fetch_add(1, std::memory_order_relaxed);
+}
+
+void Readmission::serve(Shared& shared) {
+  while (shared.under_way < shared.most_at_once) {
+    Readmission* const* next = shared.turns.next();
+    if (next == nullptr) return;
+    (*next)->take_turn();
+  }
+}
+
+void Readmission::take_turn() {
+  const auto self = std::exchange(in_line_, nullptr);
+  shared_.turns.hold(turn_);
+  ++shared_.under_way;
+  if (!backend_.expired()) return connect();
+  leave_turn();
+}
+
+void Readmission::leave_turn() {
+  if (!turn_) return;
+  if (turn_.holds()) --shared_.under_way;
+  shared_.turns.leave(turn_);
+}
+
 // Asio's own sockets are inherited by the programs that we start.
 bool Readmission::open() {
-  if (shared_.under_way >= shared_.most_at_once) return false;
   const bool v4 = endpoint_.address.is_v4();
   net::Fd fd(::socket(v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid() || fd.get() >= shared_.descriptor_line) return false;
@@ -55,13 +90,14 @@ bool Readmission::open() {
 }
 
 void Readmission::connect() {
-  if (!open()) return put_off();
-  ++shared_.under_way;
-  trying_ = true;
+  if (!open()) {
+    leave_turn();
+    return put_off();
+  }
   const net::SockAddr raw = net::to_sockaddr(endpoint_);
   asio::ip::tcp::endpoint where;
   std::memcpy(where.data(), raw.get(), raw.length);
-  timer_.expires_after(options_.timeout);
+  timer_.expires_after(std::min(options_.timeout, kLongestTry));
   timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
     if (!error) self->answered(false);
   });
@@ -70,13 +106,18 @@ void Readmission::connect() {
 }
 
 void Readmission::answered(bool good) {
-  if (!std::exchange(trying_, false)) return;
-  --shared_.under_way;
+  if (!turn_) return;
+  leave_turn();
   boost::system::error_code ignored;
   timer_.cancel();
   // A reset leaves no TIME_WAIT behind, here or there.
   if (good) socket_.set_option(asio::socket_base::linger(true, 0), ignored);
   socket_.close(ignored);
+  go_on(good);
+  serve(shared_);
+}
+
+void Readmission::go_on(bool good) {
   const auto backend = backend_.lock();
   if (!backend) return;
   if (!good) return wait();

@@ -46,24 +46,31 @@ void RelayEngine::welcome(const Listener& listener, int client) {
 
 void RelayEngine::let_in(const Listener& listener, net::Fd& client) {
   const ListenerConfig& config = *listener->config;
-  const uint32_t most = config.policy.max_connections;
-  if (most != 0 && listener->counts->connections.load(std::memory_order_relaxed) >= most) {
+  if (!listener->counts->enter(config.policy.max_connections)) {
     add(counters_.limit_refused);
     add(listener->stats->limit_refused);
-    return turn_away(client);
+    return refuse(*listener, client);
   }
-  if (!needs_client(config)) return begin(listener, client, nullptr);
+  EnteredPlace place(*listener->counts);
+  if (!needs_client(config)) return begin(listener, client, place, nullptr);
   auto details = std::make_unique<SessionDetails>();
   details->client = peer_endpoint(client.get());
   const bool speaks_for_others = contains(config.policy.accept_proxy_from, details->client);
-  if (!speaks_for_others && !admit(*listener, *details)) return turn_away(client);
+  if (!speaks_for_others && !admit(*listener, *details)) return refuse(*listener, client);
   if (!keeps_client(config)) details.reset();
-  begin(listener, client, std::move(details), speaks_for_others);
+  begin(listener, client, place, std::move(details), speaks_for_others);
 }
 
 void RelayEngine::turn_away(net::Fd& client) {
   if (client.valid()) reset_on_close(client.get());
   client.reset();
+}
+
+// It has been counted.
+void RelayEngine::refuse(const LiveListener& listener, net::Fd& client) {
+  const bool logged = hooks_.log_each != 0 && ++refused_ % hooks_.log_each == 0;
+  if (logged && hooks_.on_close) tell_refusal(listener, peer_endpoint(client.get()));
+  turn_away(client);
 }
 
 // Counts the refusal; after true, and where there are limits, leave() must follow.
@@ -87,13 +94,14 @@ bool RelayEngine::admit(const LiveListener& listener, SessionDetails& details) {
   return false;
 }
 
-void RelayEngine::begin(const Listener& listener, net::Fd& client,
+void RelayEngine::begin(const Listener& listener, net::Fd& client, EnteredPlace& place,
                         std::unique_ptr<SessionDetails> details, bool speaks_for_others) {
   Session& session = enlist(listener, client, std::move(details));
+  place.hand_over();
   guarded(session, [&] { start(session, speaks_for_others); });
 }
 
-// Asks for memory before it takes anything.
+// Asks for memory before it takes anything. The caller has entered for it.
 Session& RelayEngine::enlist(const Listener& listener, net::Fd& client,
                              std::unique_ptr<SessionDetails> details) {
   auto owned = std::make_unique<Session>();
@@ -105,7 +113,6 @@ Session& RelayEngine::enlist(const Listener& listener, net::Fd& client,
   session->index = static_cast<uint32_t>(listener->sessions.size() - 1);
   session->serial = ++serial_;
   session->began = session->last_active = now_;
-  listener->counts->connections.fetch_add(1, std::memory_order_relaxed);
   session->counted = true;
   ++live_;
   add(counters_.accepted);
@@ -115,8 +122,8 @@ Session& RelayEngine::enlist(const Listener& listener, net::Fd& client,
 
 void RelayEngine::start(Session& session, bool speaks_for_others) {
   if (hooks_.log_each != 0 && session.serial % hooks_.log_each == 0) log_session(session);
-  const uint64_t tag = reinterpret_cast<uint64_t>(&session);
-  if (!watch(session.side[kClient].get(), tag, kSessionEvents)) return lack_memory(session);
+  const int client = session.side[kClient].get();
+  if (!watch(client, client_tag(session), kSessionEvents)) return lack_memory(session);
   if (!speaks_for_others) return dial_next(session);
   session.phase = Phase::kGreeting;
   session.phase_ends = now_ + kGreetingMs;
@@ -140,7 +147,10 @@ void RelayEngine::continue_greeting(Session& session) {
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (got <= 0) return greeting_failed(session);
   const ParseResult header = parse_proxy_header({bytes.data(), static_cast<size_t>(got)});
-  if (header.verdict == ParseResult::Verdict::kNeedMore) return;
+  if (header.verdict == ParseResult::Verdict::kNeedMore) {
+    // Its client has ended: nothing more will come.
+    return session.fin_seen ? greeting_failed(session) : void();
+  }
   const bool good = header.verdict == ParseResult::Verdict::kDone &&
                     header.protocol.value_or(Protocol::kTcp) == Protocol::kTcp;
   if (!good ||

@@ -41,10 +41,12 @@ void RelayEngine::on_failure(Session& session, int dead_side) {
 void RelayEngine::continue_reset(Session& session) {
   const int dead_side = 1 - session.survivor;
   const int survivor = session.side[session.survivor].get();
+  const uint64_t before = session.from[dead_side].bytes();
   PumpResult flow = PumpResult::kMore;
   for (int turn = 0; turn < kTurns && flow == PumpResult::kMore; ++turn) {
     flow = session.from[dead_side].pump(session.side[dead_side].get(), survivor, resources_);
   }
+  note_bytes(session, dead_side, session.from[dead_side].bytes() - before);
   // Patience is for whoever takes nothing: each byte that moves starts it again.
   const uint64_t left = static_cast<uint64_t>(unsent_bytes(survivor));
   const uint64_t moved = session.from[dead_side].bytes() - left;
@@ -93,7 +95,7 @@ void RelayEngine::continue_lingering(Session& session) {
 void RelayEngine::release_counts(Session& session) {
   release_backend(session);
   if (!std::exchange(session.counted, false)) return;
-  session.listener->counts->connections.fetch_sub(1, std::memory_order_release);
+  session.listener->counts->leave();
 }
 
 void RelayEngine::reset_both(Session& session) {

@@ -2,13 +2,26 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 
+#include "dataplane/balance/another.hpp"
 #include "dataplane/balance/selection.hpp"
 #include "dataplane/proxy/affinity.hpp"
 #include "dataplane/proxy/relay_engine.hpp"
 #include "dataplane/proxy/sockets.hpp"
 
 namespace lb::proxy {
+namespace {
+
+// What connect(2) says of a backend to which no way leads, ours or that of a router (icmp(7)), or
+// to which a filter lets nothing through.
+bool is_unreachable(int error) {
+  constexpr int kErrors[] = {EHOSTUNREACH, ENETUNREACH, EHOSTDOWN, ENONET,
+                             ENOPROTOOPT,  ENETDOWN,    EACCES,    EPERM};
+  return std::find(std::begin(kErrors), std::end(kErrors), error) != std::end(kErrors);
+}
+
+}  // namespace
 
 void RelayEngine::dial_next(Session& session) {
   const Policy& policy = session.listener->config->policy;
@@ -44,7 +57,11 @@ int RelayEngine::pick(Session& session) {
   const ListenerConfig& config = *session.listener->config;
   if (const int known = remembered(session); known >= 0) return known;
   const Balance policy = config.policy.balance;
-  const bool as_configured = is_first_dial(session) && !balance::needs_connections(policy) &&
+  if (!is_first_dial(session)) {
+    const auto another = pick_another(session);
+    return another ? int(*another) : -1;
+  }
+  const bool as_configured = !balance::needs_connections(policy) &&
                              std::all_of(config.records.begin(), config.records.end(),
                                          [](const auto& record) { return record->untouched(); });
   const auto& candidates =
@@ -52,6 +69,19 @@ int RelayEngine::pick(Session& session) {
   const auto input = pick_inputs_.input(policy, [&] { return client_address(session); });
   const auto picked = session.listener->picker->pick(candidates, input, config.options);
   return picked ? int(*picked) : -1;
+}
+
+// Maglev's choices are no neighbours already, and the same client's are the same again.
+std::optional<size_t> RelayEngine::pick_another(const Session& session) {
+  const ListenerConfig& config = *session.listener->config;
+  auto& candidates = pick_inputs_.candidates(config, tried_by(session), now_);
+  balance::leave_out_nodes(candidates, config.nodes, config.options);
+  const Balance policy = config.policy.balance;
+  if (!balance::needs_client_hash(policy)) {
+    return balance::draw_another(candidates, pick_inputs_.random(), config.options);
+  }
+  const auto input = pick_inputs_.input(policy, [&] { return client_address(session); });
+  return session.listener->picker->pick(candidates, input, config.options);
 }
 
 // Whether a pick would now prefer others to the backend that is being dialled.
@@ -140,6 +170,7 @@ void RelayEngine::note_failure(const Session& session,
   } else if (error != ECANCELED) {
     add(counters_.connect_errors);
     add(stats.errors);
+    if (is_unreachable(error)) count_failure(session, backend, Ejection::kUnreachable);
   }
 }
 
@@ -148,7 +179,7 @@ void RelayEngine::count_failure(const Session& session,
                                 const std::shared_ptr<BackendRecord>& backend, Ejection cause) {
   const Policy& policy = session.listener->config->policy;
   const auto limit =
-      cause == Ejection::kRefused ? policy.ejection.refused : policy.ejection.timeouts;
+      cause == Ejection::kTimeout ? policy.ejection.timeouts : policy.ejection.refused;
   if (!backend->failed(cause, limit)) return;
   add(counters_.ejections);
   add(stats_of(*backend).ejections);
@@ -160,6 +191,8 @@ void RelayEngine::dial_failed(Session& session, int error) {
   note_tried(session, *session.backend);
   release_backend(session);
   session.side[kBackend].reset();
+  // What was told of the socket that failed, its end above all, is not true of the next.
+  session.from[kBackend] = Direction();
   session.phase_ends = 0;
   if (!promote_hedge(session)) dial_next(session);
 }

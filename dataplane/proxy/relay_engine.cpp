@@ -30,21 +30,6 @@ RelayEngine::~RelayEngine() { reset_everything(); }
 // Whatever is called from outside does so first: deadlines are reckoned from it.
 void RelayEngine::refresh_clock() { now_ = monotonic_ms(); }
 
-void RelayEngine::add_listener(net::Fd fd, std::shared_ptr<const ListenerConfig> config,
-                               Sharing sharing) {
-  auto listener = std::make_shared<LiveListener>();
-  listener->fd = std::move(fd);
-  listener->one_socket = sharing == Sharing::kOneSocket;
-  listener->picker = balance::make_picker(config->policy.balance, worker_index_);
-  listener->counts = config->counts;
-  listener->stats = config->counts->stats.at(worker_index_ % config->counts->stats.size());
-  listener->config = std::move(config);
-  watch_listener(*listener);
-  paused_.reserve(by_pointer_.size() + closed_.size() + 1);  // pausing must not need memory
-  by_pointer_[listener.get()] = listener;
-  listeners_[listener->config->address] = std::move(listener);
-}
-
 void RelayEngine::update_listener(std::shared_ptr<const ListenerConfig> config) {
   const auto found = listeners_.find(config->address);
   if (found == listeners_.end()) return;
@@ -124,7 +109,9 @@ void RelayEngine::limit_sessions(const LiveListener& listener, uint64_t grace_ms
 void RelayEngine::drain(uint64_t grace_ms) {
   refresh_clock();
   for (const auto& listener : closed_) limit_sessions(*listener, grace_ms);
-  for (const auto& [address, listener] : std::exchange(listeners_, {})) {
+  while (!listeners_.empty()) {
+    const Listener listener = listeners_.begin()->second;
+    listeners_.erase(listeners_.begin());
     close_listener(listener, grace_ms);
   }
   bury();
@@ -215,12 +202,14 @@ void RelayEngine::on_event(Session& session, int side, uint32_t events) {
   session.last_active = now_;
   if (session.phase == Phase::kResetting) return continue_reset(session);
   if (session.phase == Phase::kLingering) return continue_lingering(session);
+  const bool was_pending = session.from[side].has_pending();
   run(session, side);
   if (session.phase != Phase::kRelaying) return;
   // A source that has ended, or whose bytes wait for a sink that does not take them, is not read
   // now, so its reset would go unseen.
   const Direction& from = session.from[side];
   if (first_fin && !from.ended()) rearm(session);
+  if (was_pending && from.has_pending() && (events & EPOLLIN) != 0) stall(session, side);
   if ((events & EPOLLERR) != 0 && (from.ended() || from.has_pending())) {
     return side == kBackend ? on_backend_failure(session) : on_failure(session, kClient);
   }
@@ -285,6 +274,9 @@ void RelayEngine::run(Session& session, int direction) {
   }
   const PumpResult result = pump(session, direction);
   note_bytes(session, direction, flow.bytes() - before);
+  if (session.stalled != 0 && is_stalled(session, direction) && !flow.has_pending()) {
+    end_stall(session, direction);
+  }
   if (direction == kBackend && before == 0) {
     const bool ended = result == PumpResult::kEnded;
     if (ended && flow.bytes() == 0 && replay(session)) return;

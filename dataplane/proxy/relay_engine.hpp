@@ -32,7 +32,7 @@ struct EngineCounters {
       copied{0}, spliced{0}, pipe_fallbacks{0}, ejections{0}, dead_peers{0}, source_refused{0},
       killed{0}, limit_refused{0}, proxy_headers_refused{0}, instant_resets{0}, replays{0},
       keep_overflows{0}, hedges{0}, hedges_won{0}, waits{0}, wait_timeouts{0}, wait_overflows{0},
-      wait_gone{0}, untuned{0};
+      wait_gone{0}, untuned{0}, stalls{0};
   // Wants of ours, nobody's fault.
   std::atomic<uint64_t> no_port{0}, no_descriptor{0}, no_memory{0}, spare_source_dials{0};
   std::atomic<uint64_t> pipes{0};  // now
@@ -48,11 +48,11 @@ struct EngineHooks {
   std::function<void(std::shared_ptr<BackendRecord>, const Policy&)> on_eject;
   // Somebody less loaded takes this connection of a listener with one socket; false: nobody.
   std::function<bool(const Endpoint& listener, int client)> pass_on;
-  // A connection that is logged is over.
+  // A connection that is logged is over, or was refused at the door.
   std::function<void(const FlowRecord&)> on_close = {};
-  uint32_t log_each = 0;                      // every how many-th connection is logged; 0: none
-  int descriptor_line = INT_MAX;              // see descriptor_line.hpp
-  std::vector<IpAddress> spare_sources = {};  // see dial_ports.hpp
+  uint32_t log_each = 0;          // every how many-th is logged, those refused apart; 0: none
+  int descriptor_line = INT_MAX;  // see descriptor_line.hpp
+  std::shared_ptr<const SpareSources> spare_sources = {};  // null: none
 };
 
 // Whether every worker has a socket of a listener, or only one of them.
@@ -66,7 +66,12 @@ class RelayEngine {
   int descriptor() const { return epoll_.get(); }
   const EngineCounters& counters() const { return counters_; }
 
-  // `fd` is invalid on a worker that is only handed connections.
+  // Serves as `config` says: a listener that is known goes on, with `sockets` too where there are
+  // any; one that is not begins with them, or without any on a worker that is only handed
+  // connections. Throws std::bad_alloc, as update_listener() does: then nothing has changed, the
+  // sockets are the caller's still, and the same call may be made again.
+  void put_listener(std::vector<net::Fd>& sockets, std::shared_ptr<const ListenerConfig> config,
+                    Sharing sharing, Begins begins);
   void add_listener(net::Fd fd, std::shared_ptr<const ListenerConfig> config,
                     Sharing sharing = Sharing::kOwnSocket);
   // The same with sockets of another process, none of which is accepted from before start_held().
@@ -78,6 +83,7 @@ class RelayEngine {
   // Serves a connection that another worker has accepted.
   void adopt(const Endpoint& listener, net::Fd client);
   void update_listener(std::shared_ptr<const ListenerConfig> config);
+  // Wants no memory, as the ends below do not.
   void remove_listener(const Endpoint& address);
   // Takes what has connected, nothing new; what is open has `grace_ms` at most.
   void drain(uint64_t grace_ms);
@@ -117,6 +123,8 @@ class RelayEngine {
   void watch_listener(const LiveListener& listener);
   void unwatch_listener(const LiveListener& listener);
   static void close_sockets(LiveListener& listener);
+  Listener make_listener(std::shared_ptr<const ListenerConfig> config, Sharing sharing) const;
+  void take_sockets(const Listener& listener, std::vector<net::Fd>& sockets, Begins begins);
   bool accept_from(const Listener& listener);
   bool accept_from(const Listener& listener, int socket);
   void accepted(const Listener& listener, int client);
@@ -124,9 +132,10 @@ class RelayEngine {
   void welcome(const Listener& listener, int client);
   void let_in(const Listener& listener, net::Fd& client);
   static void turn_away(net::Fd& client);
+  void refuse(const LiveListener& listener, net::Fd& client);
   bool admit(const LiveListener& listener, SessionDetails& details);
-  void begin(const Listener& listener, net::Fd& client, std::unique_ptr<SessionDetails> details,
-             bool speaks_for_others = false);
+  void begin(const Listener& listener, net::Fd& client, EnteredPlace& place,
+             std::unique_ptr<SessionDetails> details, bool speaks_for_others = false);
   Session& enlist(const Listener& listener, net::Fd& client,
                   std::unique_ptr<SessionDetails> details);
   void start(Session& session, bool speaks_for_others);
@@ -136,6 +145,7 @@ class RelayEngine {
   static void leave(Session& session);
   void dial_next(Session& session);
   int pick(Session& session);
+  std::optional<size_t> pick_another(const Session& session);
   int remembered(const Session& session);
   static std::optional<IpAddress> client_address(const Session& session);
   static bool is_first_dial(const Session& session) {
@@ -201,6 +211,7 @@ class RelayEngine {
   bool watch(int fd, uint64_t tag, uint32_t events);
   void tell_ejection(const std::shared_ptr<BackendRecord>& backend, const Policy& policy);
   void tell_end(const Session& session);
+  void tell_refusal(const LiveListener& listener, const std::optional<Endpoint>& client);
   void give_memory_back();
   // Runs what happens to a session; for want of memory that one ends, and nothing else.
   template <class Handler>
@@ -219,6 +230,9 @@ class RelayEngine {
   void note_bytes(Session& session, int direction, uint64_t bytes);
   PumpResult pump(Session& session, int direction);
   void run(Session& session, int direction);
+  void stall(Session& session, int side);
+  void end_stall(Session& session, int side);
+  bool listen_for(const Session& session, int side, uint32_t events);
   void on_end(Session& session, int direction);
   void on_failure(Session& session, int dead_side);
   void continue_reset(Session& session);
@@ -234,6 +248,7 @@ class RelayEngine {
   void record_end(const Session& session);
   void on_timer(Session& session);
   void look_after(Session& session);
+  bool is_quiet(Session& session, uint64_t limit_ms) const;
   void refresh_clock();
   void close_listener(const Listener& listener, uint64_t grace_ms);
   void limit_sessions(const LiveListener& listener, uint64_t grace_ms);
@@ -267,6 +282,7 @@ class RelayEngine {
   size_t waiting_ = 0;  // sessions, for a backend
   int dial_error_ = 0;  // of the latest dial that failed at once
   uint64_t serial_ = 0;
+  uint64_t refused_ = 0;  // at the door
   uint32_t roused_ = 0;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "dataplane/proxy/newest.hpp"
 #include "dataplane/proxy/relay_engine.hpp"
 #include "dataplane/proxy/sockets.hpp"
 
@@ -9,6 +10,35 @@ namespace lb::proxy {
 namespace {
 
 constexpr unsigned kWorkerShift = 48;  // serial numbers of a worker fit below
+
+FlowPhase shown(Phase phase) {
+  switch (phase) {
+    case Phase::kGreeting:
+      return FlowPhase::kGreeting;
+    case Phase::kWaiting:
+      return FlowPhase::kWaiting;
+    case Phase::kDialling:
+      return FlowPhase::kDialling;
+    case Phase::kResetting:
+      return FlowPhase::kResetting;
+    case Phase::kLingering:
+      return FlowPhase::kLingering;
+    case Phase::kRelaying:
+    case Phase::kDead:
+      break;
+  }
+  return FlowPhase::kRelaying;
+}
+
+std::optional<Endpoint> client_of(const Session& session) {
+  if (session.details && session.details->client) return session.details->client;
+  const net::Fd& client = session.side[kClient];
+  return client.valid() ? peer_endpoint(client.get()) : std::nullopt;
+}
+
+std::optional<Endpoint> backend_of(const Session& session) {
+  return session.backend ? std::optional(session.backend->endpoint) : std::nullopt;
+}
 
 }  // namespace
 
@@ -21,14 +51,9 @@ Flow RelayEngine::describe(const Session& session) const {
   out.id = flow_id(session);
   out.service = session.listener->config->key;
   out.listener = session.listener->config->address;
-  if (session.details && session.details->client) {
-    out.client = session.details->client;
-  } else if (session.side[kClient].valid()) {
-    out.client = peer_endpoint(session.side[kClient].get());
-  }
-  if (session.backend) out.backend = session.backend->endpoint;
-  out.dialling = session.phase == Phase::kDialling;
-  out.waiting = session.phase == Phase::kWaiting;
+  out.client = client_of(session);
+  out.backend = backend_of(session);
+  out.phase = shown(session.phase);
   out.bytes_in = session.from[kClient].bytes();
   out.bytes_out = session.from[kBackend].bytes();
   out.age_ms = now_ - session.began;
@@ -38,14 +63,19 @@ Flow RelayEngine::describe(const Session& session) const {
 
 void RelayEngine::list_flows(const FlowFilter& filter, std::vector<Flow>& out) {
   refresh_clock();
-  const auto list = [&](const LiveListener& listener) {
+  Newest<Session> newest(filter.limit);
+  const auto look = [&](const LiveListener& listener) {
+    if (!matches_service(filter, listener.config->key)) return;
     for (const Session* session : listener.sessions) {
-      Flow flow = describe(*session);
-      if (matches(filter, flow)) out.push_back(std::move(flow));
+      const auto client = [session] { return client_of(*session); };
+      if (newest.wants(*session) && matches(filter, backend_of(*session), client)) {
+        newest.offer(*session);
+      }
     }
   };
-  for (const auto& [address, listener] : listeners_) list(*listener);
-  for (const auto& listener : closed_) list(*listener);
+  for (const auto& [address, listener] : listeners_) look(*listener);
+  for (const auto& listener : closed_) look(*listener);
+  for (const Session* session : newest.all()) out.push_back(describe(*session));
 }
 
 bool RelayEngine::kill(uint64_t id) {
@@ -96,6 +126,20 @@ void RelayEngine::tell_end(const Session& session) try {
   record.hedge_won = session.details->hedge_won;
   record.waited_ms = session.details->waited_ms;
   record.connect_ms = session.details->connect_ms;
+  hooks_.on_close(record);
+} catch (const std::bad_alloc&) {
+  add(counters_.no_memory);
+}
+
+// It never became a session, and has no id.
+void RelayEngine::tell_refusal(const LiveListener& listener,
+                               const std::optional<Endpoint>& client) try {
+  FlowRecord record;
+  record.flow.service = listener.config->key;
+  record.flow.listener = listener.config->address;
+  record.flow.client = client;
+  record.flow.phase = FlowPhase::kGreeting;
+  record.reason = EndReason::kRefused;
   hooks_.on_close(record);
 } catch (const std::bad_alloc&) {
   add(counters_.no_memory);

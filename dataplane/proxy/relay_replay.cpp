@@ -40,8 +40,10 @@ void RelayEngine::on_backend_failure(Session& session) {
   on_failure(session, kBackend);
 }
 
-// A client that has gone may be what the backend resets for.
+// A client that has gone may be what the backend resets for, and so may whatever it has sent:
+// otherwise clients could say which backends are left out.
 void RelayEngine::note_instant_reset(Session& session) {
+  if (session.from[kClient].bytes() != 0) return;
   const uint64_t limit = session.listener->config->policy.connect_timeout_ms;
   const uint64_t connected_at = session.check_at - kFirstLookMs;
   const bool is_new = !session.keepalive && now_ < connected_at + std::min(limit, kFirstLookMs);
@@ -54,7 +56,7 @@ void RelayEngine::count_instant_reset(const Session& session,
                                       const std::shared_ptr<BackendRecord>& backend) {
   add(counters_.instant_resets);
   add(stats_of(*backend).instant_resets);
-  count_failure(session, backend, Ejection::kRefused);
+  count_failure(session, backend, Ejection::kInstantReset);
 }
 
 // The backend is gone before its first byte. True: another is dialled and gets all that the client
@@ -81,6 +83,7 @@ void RelayEngine::start_over(Session& session) {
   session.from[kBackend] = Direction();
   session.from[kClient].repeat(session.rescue->kept->bytes(), resources_);
   session.side[kBackend].reset();
+  session.stalled &= stall_bit(kClient);
   // A FIN of the backend's is over with it, the client's is not.
   session.fin_seen = session.shut[kBackend] || session.from[kClient].ended();
   session.shut[kBackend] = false;

@@ -9,9 +9,10 @@ namespace {
 
 constexpr uint64_t kLookAfterMs = 5000;  // between two looks at whether peers still live
 
-// How long nothing may move, in ms; 0: for ever.
+// How long nothing may move, in ms; 0: for ever. A dial, and all before it, has limits of its own:
+// one that is not answered must be known for that, not for a client that says nothing.
 uint64_t idle_limit(const Session& session) {
-  if (session.phase == Phase::kWaiting) return 0;
+  if (session.phase != Phase::kRelaying) return 0;
   const uint64_t idle = uint64_t{session.listener->config->policy.idle_timeout_s} * 1000;
   const bool half_closed = session.fin_seen || session.shut[kClient] || session.shut[kBackend];
   const uint64_t half = uint64_t{session.listener->config->policy.half_closed_timeout_s} * 1000;
@@ -32,6 +33,7 @@ void RelayEngine::on_timer(Session& session) {
   if (session.phase == Phase::kDead) return;
   if (session.drain_ends != 0 && now_ >= session.drain_ends) {
     add(counters_.drain_resets);
+    add(session.listener->stats->drain_resets);
     end_for(session, EndReason::kDrained);
     return reset_both(session);
   }
@@ -43,13 +45,23 @@ void RelayEngine::on_timer(Session& session) {
   if (phase_over && session.phase == Phase::kDialling) return dial_failed(session, ETIMEDOUT);
   if (phase_over && session.phase == Phase::kWaiting) return waited_in_vain(session);
   if (hedge_at(session) <= now_) send_hedge(session);
-  if (phase_over || (idle != 0 && now_ >= session.last_active + idle)) {
+  if (phase_over || is_quiet(session, idle)) {
     add(counters_.idle_timeouts);
     end_for(session, EndReason::kIdle);
     return reset_both(session);
   }
   if (session.phase == Phase::kRelaying && now_ >= session.check_at) look_after(session);
   if (timed_by_policy(session.phase)) rearm(session);
+}
+
+// What our kernels hold drains without an event: they are asked before anybody is called idle.
+bool RelayEngine::is_quiet(Session& session, uint64_t limit_ms) const {
+  if (limit_ms == 0 || now_ < session.last_active + limit_ms) return false;
+  for (const auto& side : session.side) {
+    const uint64_t sent = now_ - std::min(now_, ms_since_sending(side.get()));
+    session.last_active = std::max(session.last_active, sent);
+  }
+  return now_ >= session.last_active + limit_ms;
 }
 
 // Keepalive does not see a peer that died with data in flight: the kernel's own counts do. Asked

@@ -10,6 +10,12 @@ namespace {
 
 constexpr size_t kMostWaiting = 1024;  // of one worker; each holds a descriptor
 
+// No more than there would be places left: alone 512, beside one that has its share 256, and so on.
+// So there is always room for a listener that nobody waits at yet.
+bool has_place(const LiveListener& listener, size_t waiting) {
+  return waiting < kMostWaiting && listener.waiting.size() < kMostWaiting - waiting;
+}
+
 // Somebody may be dialled with a good prospect. Those out of use are tried for want of a better
 // one, but are nothing that a client would wait for.
 bool has_usable(const ListenerConfig& config) {
@@ -33,7 +39,7 @@ bool RelayEngine::wait_for_backend(Session& session) {
   Rescue& rescue = session.need_rescue();
   if (rescue.wait_ends == 0) rescue.wait_ends = now_ + policy.empty_wait_ms;
   if (now_ >= rescue.wait_ends) return false;
-  if (waiting_ >= kMostWaiting) {
+  if (!has_place(*session.listener, waiting_)) {
     add(counters_.wait_overflows);
     add(session.listener->stats->wait_overflows);
     return false;

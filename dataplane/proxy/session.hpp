@@ -81,6 +81,7 @@ struct Session : TimerEntry {
   bool unacknowledged : 1 = false;  // at the last look something was still on its way
   bool nodelay : 1 = false;         // set on the backend's socket
   bool keepalive : 1 = false;       // the same
+  uint8_t stalled : 2 = 0;          // by side: not listened to for input; see relay_stall.cpp
   uint8_t dial = 0;                 // tells the present backend socket's events from a former one's
   uint32_t index = 0;               // in the listener's list
   uint64_t serial = 0;              // of this worker
@@ -104,6 +105,12 @@ struct Session : TimerEntry {
 // With malloc's own word in front, 224 bytes.
 static_assert(sizeof(Session) <= 216);
 
+inline constexpr uint8_t kBothSides = 3;
+inline uint8_t stall_bit(int side) { return static_cast<uint8_t>(1 << side); }
+inline bool is_stalled(const Session& session, int side) {
+  return (session.stalled & stall_bit(side)) != 0;
+}
+
 // What epoll(7) knows a descriptor by is an address, in whose low bits stand: the side, whether it
 // is a listener's, and for backends' sockets which dial of their session it was.
 inline constexpr uint64_t kSideBit = 1;
@@ -116,6 +123,8 @@ inline constexpr unsigned kOtherShift = 4;
 inline constexpr uint8_t kDials = 4;
 inline constexpr uint64_t kSessionTagBits = 15;
 static_assert(__STDCPP_DEFAULT_NEW_ALIGNMENT__ > kSessionTagBits, "sessions come from new");
+
+inline uint64_t client_tag(const Session& session) { return reinterpret_cast<uint64_t>(&session); }
 
 inline uint64_t backend_tag(const Session& session, uint8_t dial) {
   return reinterpret_cast<uint64_t>(&session) | kSideBit | uint64_t{dial} << kDialShift;

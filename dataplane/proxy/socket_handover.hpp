@@ -40,7 +40,7 @@ class SocketHandover {
 
   // Stops accepting and reading at once, and leaves what is queued to the other process. UDP
   // sockets go on sending what backends still answer. Nothing is opened any more. `done` once every
-  // worker has done so.
+  // worker has done so; again after a second, should it throw std::bad_alloc.
   virtual void release_sockets(std::function<void()> done) = 0;
 
   virtual void take(TakenListeners taken) = 0;

@@ -122,6 +122,13 @@ int unsent_bytes(int fd) {
   return ioctl(fd, SIOCOUTQ, &bytes) == 0 ? bytes : 0;
 }
 
+uint64_t ms_since_sending(int fd) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return UINT64_MAX;
+  return info.tcpi_last_data_sent;
+}
+
 // What a socket had to send when it was itself reset stays counted for ever.
 bool all_delivered(int fd) {
   if (unsent_bytes(fd) == 0) return true;

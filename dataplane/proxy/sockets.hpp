@@ -29,8 +29,10 @@ net::Fd start_connect(const Endpoint& where, uint32_t source_v4 = 0,
 net::Fd start_connect_from(const Endpoint& where, const IpAddress& source,
                            const SocketTuning& tuning = {}, bool* tuned = nullptr);
 
-int take_error(int fd);       // SO_ERROR, cleared by reading
-int unsent_bytes(int fd);     // SIOCOUTQ: not yet acknowledged by the peer
+int take_error(int fd);    // SO_ERROR, cleared by reading
+int unsent_bytes(int fd);  // SIOCOUTQ: not yet acknowledged by the peer
+// Since a byte of ours last left, first or again; probes of a closed window are none.
+uint64_t ms_since_sending(int fd);
 bool all_delivered(int fd);   // nothing is unacknowledged, or nobody is left to do so
 void reset_on_close(int fd);  // SO_LINGER {1, 0}: close(2) sends RST
 bool has_unread(int fd);      // bytes, whatever comes behind them

@@ -38,7 +38,7 @@ inline constexpr std::array<uint64_t, 7> kLifeBounds{10,     100,     1'000,    
 struct alignas(64) PortStats {
   std::atomic<uint64_t> accepted{0}, closed{0}, bytes_in{0}, bytes_out{0};
   std::atomic<uint64_t> retries{0}, no_backend{0}, source_refused{0}, limit_refused{0};
-  std::atomic<uint64_t> replays{0}, keep_overflows{0}, hedges{0}, hedges_won{0};
+  std::atomic<uint64_t> replays{0}, keep_overflows{0}, hedges{0}, hedges_won{0}, drain_resets{0};
   std::atomic<uint64_t> waits{0}, waits_over{0}, wait_timeouts{0}, wait_overflows{0}, wait_gone{0};
   Histogram<kConnectBounds.size()> connect;
   Histogram<kLifeBounds.size()> life;

@@ -20,9 +20,10 @@ struct UdpCounters {
   // Drops of datagrams from clients that never got a session.
   Count no_backend{0};      // nobody to pick
   Count source_refused{0};  // outside source_ranges
-  Count session_limit{0};   // the listener, or the worker, has as many sessions as it may
-  Count limit_refused{0};   // above max_connections or a limit by source
-  Count closing{0};         // a new client of a listener that drains
+  Count session_limit{
+      0};  // the listener, or the worker, has as many sessions as it may, all answered
+  Count limit_refused{0};  // above max_connections or a limit by source
+  Count closing{0};        // a new client of a listener that drains
 
   // Drops of datagrams in either direction, by cause.
   Count truncated{0};      // larger than UDP can be; does not happen by the RFC
@@ -46,6 +47,7 @@ struct UdpCounters {
   Count ejections{0};     // backends that this relay has ejected
   Count moved{0};         // sessions that went on with another backend
   Count idle_timeouts{0};
+  Count evicted{0};     // sessions without any answer that made room for new ones
   Count drain_ends{0};  // sessions that a drain's end has ended
   Count killed{0};      // sessions that an operator has ended
 };

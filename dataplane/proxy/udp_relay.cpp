@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <unordered_set>
 #include <utility>
 
 #include "dataplane/proxy/epoll_set.hpp"
@@ -19,6 +18,7 @@ namespace lb::proxy {
 namespace {
 
 constexpr uint64_t kListenerBit = 1;
+constexpr uint32_t kLongestIdleS = 86'400;
 constexpr uint64_t kOverflowLookMs = 1000;
 constexpr size_t kEventsPerPoll = 16;  // with a batch each: some milliseconds of work at most
 constexpr int kPollsBeforeTimers = 16;
@@ -58,21 +58,6 @@ bool UdpRelay::watch(int fd, uint64_t tag) {
   return epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-void UdpRelay::add_listener(net::Fd fd, std::shared_ptr<const ListenerConfig> config) {
-  now_ = hooks_.now_ms();
-  Listener listener = take_listener(config->address);
-  listener->fd = std::move(fd);
-  watch(*listener);
-  start(std::move(listener), std::move(config));
-}
-
-void UdpRelay::start(Listener listener, std::shared_ptr<const ListenerConfig> config) {
-  const Endpoint address = config->address;
-  apply(*listener, std::move(config));
-  listeners_[address] = std::move(listener);
-  settle();
-}
-
 void UdpRelay::watch(const UdpListener& listener) {
   const uint64_t tag = reinterpret_cast<uint64_t>(&listener) | kListenerBit;
   watch(listener.fd.get(), tag);
@@ -93,32 +78,6 @@ uint32_t UdpRelay::drops_of(const UdpListener& listener) {
   return drops;
 }
 
-// The one that serves or drains there, made ready to serve, or a new one.
-UdpRelay::Listener UdpRelay::take_listener(const Endpoint& address) {
-  Listener listener;
-  const auto serving = listeners_.find(address);
-  const auto draining = std::find_if(closed_.begin(), closed_.end(), [&](const Listener& each) {
-    return each->config->address == address;
-  });
-  if (serving != listeners_.end()) {
-    listener = std::move(serving->second);
-  } else if (draining != closed_.end()) {
-    listener = std::move(*draining);
-    closed_.erase(draining);
-  } else {
-    listener = std::make_unique<UdpListener>();
-    return listener;
-  }
-  empty(*listener);
-  unwatch(*listener);
-  listener->others.clear();
-  listener->closing = false;
-  listener->drain_ends = 0;
-  listener->bursts = false;
-  listener->overflows = 0;
-  return listener;
-}
-
 void UdpRelay::update_listener(std::shared_ptr<const ListenerConfig> config) {
   const auto found = listeners_.find(config->address);
   if (found == listeners_.end()) return;
@@ -127,14 +86,20 @@ void UdpRelay::update_listener(std::shared_ptr<const ListenerConfig> config) {
   settle();
 }
 
+// All that wants memory comes before what it changes, and the sessions last: should some not hear
+// of it, all hear of it again.
 void UdpRelay::apply(UdpListener& listener, std::shared_ptr<const ListenerConfig> config) {
+  std::unordered_set<const BackendRecord*> records;
+  for (const auto& record : config->records) records.insert(record.get());
   const Balance policy = config->policy.balance;
   if (!listener.picker || listener.config->policy.balance != policy) {
     listener.picker = balance::make_picker(policy, worker_index_);
   }
+  const ListenerConfig* before = listener.config.get();
   const bool told_otherwise =
-      listener.config && listener.config->policy.proxy_protocol != config->policy.proxy_protocol;
-  const bool retune = listener.config && listener.config->tuning != config->tuning;
+      before != nullptr &&
+      (listener.unsettled || before->policy.proxy_protocol != config->policy.proxy_protocol);
+  const bool retune = before != nullptr && before->tuning != config->tuning;
   listener.config = std::move(config);
   const auto& stats = listener.config->counts->stats;
   listener.stats = stats[worker_index_ % stats.size()];
@@ -142,19 +107,24 @@ void UdpRelay::apply(UdpListener& listener, std::shared_ptr<const ListenerConfig
                             listener.config->address.address.family(), Protocol::kUdp)) {
     add(counters_.untuned);
   }
-  std::unordered_set<const BackendRecord*> records;
-  for (const auto& record : listener.config->records) records.insert(record.get());
-  for (UdpSession* session : listener.table.all()) {
-    if (told_otherwise) introduce(*session);
-    if (!admitted(listener, session->client)) {
-      finish(*session, EndReason::kRefused);
-    } else if (records.contains(session->backend.get())) {
-      rearm(*session);
-    } else if (!session->stranded) {
-      session->stranded = true;
-      stranded_.push_back(session);
+  listener.unsettled = true;
+  settle_sessions(listener, told_otherwise, records);
+  listener.unsettled = false;
+}
+
+void UdpRelay::settle_sessions(UdpListener& listener, bool told_otherwise,
+                               const std::unordered_set<const BackendRecord*>& records) {
+  listener.table.for_each([&](UdpSession& session) {
+    if (told_otherwise) introduce(session);
+    if (!admitted(listener, session.client)) {
+      finish(session, EndReason::kRefused);
+    } else if (records.contains(session.backend.get())) {
+      rearm(session);
+    } else if (!session.stranded) {
+      stranded_.push_back(&session);
+      session.stranded = true;
     }
-  }
+  });
 }
 
 void UdpRelay::remove_listener(const Endpoint& address) {
@@ -168,31 +138,35 @@ void UdpRelay::remove_listener(const Endpoint& address) {
   bury();
 }
 
-void UdpRelay::close_listener(Listener listener, uint64_t grace_ms) {
-  empty(*listener);
-  listener->closing = true;
-  listener->drain_ends = now_ + grace_ms;
-  for (UdpSession* session : listener->table.all()) {
-    on_reply(*session);
-    if (session->dead) continue;
+// There is room for it: see put_listener().
+void UdpRelay::close_listener(Listener closing, uint64_t grace_ms) {
+  closed_.push_back(std::move(closing));
+  UdpListener& listener = *closed_.back();
+  empty(listener);
+  listener.closing = true;
+  listener.drain_ends = now_ + grace_ms;
+  listener.table.for_each([&](UdpSession& session) {
+    on_reply(session);
+    if (session.dead) return;
     if (grace_ms == 0) {
-      finish(*session, EndReason::kDrained);
+      finish(session, EndReason::kDrained);
     } else {
-      rearm(*session);
+      rearm(session);
     }
-  }
+  });
   flush_replies();
-  closed_.push_back(std::move(listener));
 }
 
 void UdpRelay::drain(uint64_t grace_ms) {
   now_ = hooks_.now_ms();
-  for (auto& [address, listener] : std::exchange(listeners_, {})) {
+  while (!listeners_.empty()) {
+    Listener listener = std::move(listeners_.begin()->second);
+    listeners_.erase(listeners_.begin());
     close_listener(std::move(listener), grace_ms);
   }
   for (const auto& listener : closed_) {
     listener->drain_ends = std::min(listener->drain_ends, now_ + grace_ms);
-    for (UdpSession* session : listener->table.all()) rearm(*session);
+    listener->table.for_each([this](UdpSession& session) { rearm(session); });
   }
   bury();
 }
@@ -200,7 +174,7 @@ void UdpRelay::drain(uint64_t grace_ms) {
 void UdpRelay::reset_everything() {
   drain(0);
   for (const auto& listener : closed_) {
-    for (UdpSession* session : listener->table.all()) finish(*session, EndReason::kDrained);
+    listener->table.for_each([this](UdpSession& s) { finish(s, EndReason::kDrained); });
   }
   bury();
   move_stranded(stranded_.size());
@@ -251,15 +225,20 @@ void UdpRelay::look_for_overflows() {
   }
 }
 
+uint64_t UdpRelay::idle_ms(const UdpSession& session) {
+  return uint64_t{std::min(session.listener->config->policy.udp_idle_s, kLongestIdleS)} * 1000;
+}
+
 // The wheel is not touched for each datagram: it asks at the earliest time, and again if need be.
 void UdpRelay::on_timer(UdpSession& session) {
   if (session.dead) return;
   const uint64_t drain_ends = session.listener->drain_ends;
   if (drain_ends != 0 && now_ >= drain_ends) {
     add(counters_.drain_ends);
+    add(session.listener->stats->drain_resets);
     return finish(session, EndReason::kDrained);
   }
-  const uint64_t idle = uint64_t{session.listener->config->policy.udp_idle_s} * 1000;
+  const uint64_t idle = idle_ms(session);
   if (idle != 0 && now_ >= session.last_active + idle) {
     add(counters_.idle_timeouts);
     return finish(session, EndReason::kIdle);
@@ -268,7 +247,7 @@ void UdpRelay::on_timer(UdpSession& session) {
 }
 
 void UdpRelay::rearm(UdpSession& session) {
-  const uint64_t idle = uint64_t{session.listener->config->policy.udp_idle_s} * 1000;
+  const uint64_t idle = idle_ms(session);
   uint64_t at = idle == 0 ? UINT64_MAX : session.last_active + idle;
   if (session.listener->drain_ends != 0) at = std::min(at, session.listener->drain_ends);
   if (at == UINT64_MAX) return wheel_.cancel(session);

@@ -16,6 +16,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <unordered_set>
 #include <vector>
 
 #include "dataplane/proxy/descriptor_line.hpp"
@@ -32,10 +33,13 @@ struct UdpHooks {
   // Told, on the worker's thread, of each backend that this relay has ejected.
   std::function<void(std::shared_ptr<BackendRecord>, const Policy&)> on_eject;
   std::function<uint64_t()> now_ms;  // steady; empty: the system's
-  // Per listener and worker; a new client beyond it is refused, none is evicted for it. A session
-  // takes about 0.4 KiB here and 1.5 KiB in the kernel.
+  // Per listener and worker. For a new client beyond it the oldest session ends that no backend has
+  // ever answered; without one it is refused. A session takes about 0.4 KiB here and 1.5 KiB in the
+  // kernel.
   size_t session_limit = 65'536;
-  size_t worker_limit = SIZE_MAX;  // the same over all listeners, since descriptors are finite
+  // The same over all listeners, since descriptors are finite: it ends at the listener with most
+  // sessions of those that have more than the client's own, or at that one.
+  size_t worker_limit = SIZE_MAX;
   // A session that is logged is over.
   std::function<void(const FlowRecord&)> on_close = {};
   uint32_t log_each = 0;          // every how many-th session is logged; 0: none
@@ -53,7 +57,12 @@ class UdpRelay {
   int descriptor() const { return epoll_.get(); }
   const UdpCounters& counters() const { return counters_; }
 
-  // Where a listener of that address still drains, its sessions go on with the new one.
+  // Serves as `config` says: without `sockets` a listener that is known goes on; with them it does
+  // so with these only, whether it serves or still drains, and one that is not known begins. Throws
+  // std::bad_alloc, as update_listener() does: then the sockets are the caller's still, and the
+  // same call has to be made again.
+  void put_listener(std::vector<net::Fd>& sockets, std::shared_ptr<const ListenerConfig> config,
+                    Begins begins);
   void add_listener(net::Fd fd, std::shared_ptr<const ListenerConfig> config);
   // The same with sockets of another process, none of which is read before start_held().
   void hold_listener(std::vector<net::Fd> sockets, std::shared_ptr<const ListenerConfig> config);
@@ -62,6 +71,7 @@ class UdpRelay {
   void release_sockets();
   void update_listener(std::shared_ptr<const ListenerConfig> config);
   // Its sessions go on for delete_drain_s, and hold the port until then; no new client is taken.
+  // Wants no memory, as the ends below do not.
   void remove_listener(const Endpoint& address);
   void drain(uint64_t grace_ms);
   void reset_everything();
@@ -87,8 +97,10 @@ class UdpRelay {
   bool watch(int fd, uint64_t tag);
   void watch(const UdpListener& listener);
   void unwatch(const UdpListener& listener);
-  void start(Listener listener, std::shared_ptr<const ListenerConfig> config);
-  Listener take_listener(const Endpoint& address);
+  Listener* known_listener(const Endpoint& address);
+  static void take_sockets(UdpListener& listener, std::vector<net::Fd>& sockets, Begins begins);
+  void settle_sessions(UdpListener& listener, bool told_otherwise,
+                       const std::unordered_set<const BackendRecord*>& records);
   void close_listener(Listener listener, uint64_t grace_ms);
   void apply(UdpListener& listener, std::shared_ptr<const ListenerConfig> config);
   void look_for_overflows();
@@ -125,6 +137,10 @@ class UdpRelay {
   bool count_in(const UdpListener& listener, const UdpPeer& client, uint64_t datagrams);
   static void count_out(UdpSession& session);
   static void introduce(UdpSession& session);
+  bool full(const UdpListener& listener) const;
+  UdpSession* to_evict_for(const UdpListener& listener) const;
+  void make_room(const UdpListener& listener);
+  static uint64_t idle_ms(const UdpSession& session);
   bool lacking();
   void rest();
   void tell_ejection(const UdpSession& session);

@@ -5,37 +5,45 @@
 #include "dataplane/proxy/udp_relay.hpp"
 
 namespace lb::proxy {
-namespace {
-
-// One more, unless that were above `most` (0: any number); exact whichever workers ask at once.
-bool count_one_more(std::atomic<uint64_t>& connections, uint32_t most) {
-  if (most == 0) {
-    connections.fetch_add(1, std::memory_order_relaxed);
-    return true;
-  }
-  uint64_t now = connections.load(std::memory_order_relaxed);
-  while (now < most) {
-    if (connections.compare_exchange_weak(now, now + 1, std::memory_order_relaxed)) return true;
-  }
-  return false;
-}
-
-}  // namespace
-
 bool UdpRelay::may_open(const UdpListener& listener, const UdpPeer& client, uint64_t datagrams) {
   if (listener.closing) {
     add(counters_.closing, datagrams);
   } else if (!admitted(listener, client)) {
     add(counters_.source_refused, datagrams);
     add(listener.stats->source_refused, datagrams);
-  } else if (listener.table.size() >= hooks_.session_limit || live_ >= hooks_.worker_limit) {
-    add(counters_.session_limit, datagrams);
   } else if (lacking()) {
     add(counters_.own_wants, datagrams);
+  } else if (full(listener) && to_evict_for(listener) == nullptr) {
+    add(counters_.session_limit, datagrams);
   } else {
     return true;
   }
   return false;
+}
+
+bool UdpRelay::full(const UdpListener& listener) const {
+  return listener.table.size() >= hooks_.session_limit || live_ >= hooks_.worker_limit;
+}
+
+// Whose datagrams are in hand is spared.
+UdpSession* UdpRelay::to_evict_for(const UdpListener& listener) const {
+  const UdpListener* from = &listener;
+  const auto look = [&](const UdpListener& each) {
+    const bool more = each.table.size() > from->table.size();
+    if (more && each.unanswered.oldest(latest_) != nullptr) from = &each;
+  };
+  if (listener.table.size() < hooks_.session_limit) {
+    for (const auto& [address, each] : listeners_) look(*each);
+    for (const auto& each : closed_) look(*each);
+  }
+  return from->unanswered.oldest(latest_);
+}
+
+void UdpRelay::make_room(const UdpListener& listener) {
+  UdpSession* session = full(listener) ? to_evict_for(listener) : nullptr;
+  if (session == nullptr) return;
+  add(counters_.evicted);
+  finish(*session, EndReason::kExhausted);
 }
 
 bool UdpRelay::admitted(const UdpListener& listener, const UdpPeer& client) {
@@ -50,19 +58,15 @@ bool UdpRelay::admitted(const UdpListener& listener, const UdpPeer& client) {
 bool UdpRelay::count_in(const UdpListener& listener, const UdpPeer& client, uint64_t datagrams) {
   const ListenerConfig& config = *listener.config;
   const Policy& policy = config.policy;
-  if (count_one_more(config.counts->connections, policy.max_connections)) {
+  if (config.counts->enter(policy.max_connections)) {
+    EnteredPlace place(*config.counts);
     const SourceLimits::Limits limits{policy.max_connections_per_source,
                                       policy.max_rate_per_source};
     // Without a place in the listener's count it is not in its source's either.
-    try {
-      if (!config.limits || config.limits->enter(address_of(client), now_, limits) == Admit::kYes) {
-        return true;
-      }
-    } catch (const std::bad_alloc&) {
-      config.counts->connections.fetch_sub(1, std::memory_order_relaxed);
-      throw;
+    if (!config.limits || config.limits->enter(address_of(client), now_, limits) == Admit::kYes) {
+      place.hand_over();
+      return true;
     }
-    config.counts->connections.fetch_sub(1, std::memory_order_relaxed);
   }
   add(counters_.limit_refused, datagrams);
   add(listener.stats->limit_refused, datagrams);
@@ -72,7 +76,7 @@ bool UdpRelay::count_in(const UdpListener& listener, const UdpPeer& client, uint
 void UdpRelay::count_out(UdpSession& session) {
   if (session.limits) session.limits->leave(address_of(session.client));
   session.limits.reset();
-  session.counts->connections.fetch_sub(1, std::memory_order_release);
+  session.counts->leave();
 }
 
 // What its backend is told of the client. On a wildcard the destination is the address asked.

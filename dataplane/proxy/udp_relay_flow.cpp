@@ -179,6 +179,7 @@ void UdpRelay::take_replies(UdpSession& session, unsigned count) {
   received_ += count;
   session.last_active = now_;
   session.proven = true;
+  session.listener->unanswered.remove(session);
   session.unanswered = 0;
   session.backend->succeeded();
   if (count >= kBurst && !session.bursts && hooks_.trains) {

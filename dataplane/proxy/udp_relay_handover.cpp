@@ -6,21 +6,65 @@
 
 namespace lb::proxy {
 
-// What the other process has seen dropped is counted there.
+void UdpRelay::add_listener(net::Fd fd, std::shared_ptr<const ListenerConfig> config) {
+  std::vector<net::Fd> sockets;
+  sockets.push_back(std::move(fd));
+  put_listener(sockets, std::move(config), Begins::kNow);
+}
+
 void UdpRelay::hold_listener(std::vector<net::Fd> sockets,
                              std::shared_ptr<const ListenerConfig> config) {
-  if (sockets.empty()) return;
+  put_listener(sockets, std::move(config), Begins::kWhenStarted);
+}
+
+// All that wants memory comes first, what the end will want too.
+void UdpRelay::put_listener(std::vector<net::Fd>& sockets,
+                            std::shared_ptr<const ListenerConfig> config, Begins begins) {
+  if (sockets.empty()) return update_listener(std::move(config));
   now_ = hooks_.now_ms();
-  Listener listener = take_listener(config->address);
-  listener->fd = std::move(sockets.front());
+  closed_.reserve(listeners_.size() + closed_.size() + 1);
+  std::map<Endpoint, Listener> place;
+  Listener& placed = place[config->address];
+  Listener* const known = known_listener(config->address);
+  if (known == nullptr) placed = std::make_unique<UdpListener>();
+  UdpListener& listener = known != nullptr ? **known : *placed;
+  if (known != nullptr) empty(listener);
+  apply(listener, std::move(config));
+  if (known != nullptr) unwatch(listener);
+  if (!listeners_.contains(listener.config->address)) {
+    if (known != nullptr) placed = std::move(*known);
+    std::erase(closed_, nullptr);
+    listeners_.merge(place);
+  }
+  take_sockets(listener, sockets, begins);
+  if (!listener.held) watch(listener);
+  settle();
+}
+
+// Null: none serves or drains there.
+UdpRelay::Listener* UdpRelay::known_listener(const Endpoint& address) {
+  const auto serving = listeners_.find(address);
+  if (serving != listeners_.end()) return &serving->second;
+  const auto draining = std::find_if(closed_.begin(), closed_.end(), [&](const Listener& each) {
+    return each->config->address == address;
+  });
+  return draining == closed_.end() ? nullptr : &*draining;
+}
+
+// What another process has seen dropped is counted there.
+void UdpRelay::take_sockets(UdpListener& listener, std::vector<net::Fd>& sockets, Begins begins) {
+  listener.closing = false;
+  listener.drain_ends = 0;
+  listener.held = begins == Begins::kWhenStarted;
+  listener.fd = std::move(sockets.front());
   sockets.erase(sockets.begin());
-  listener->others = std::move(sockets);
-  listener->overflows = drops_of(*listener);
-  listener->bursts = receives_trains(listener->fd.get()) ||
-                     std::any_of(listener->others.begin(), listener->others.end(),
-                                 [](const net::Fd& each) { return receives_trains(each.get()); });
-  listener->held = true;
-  start(std::move(listener), std::move(config));
+  listener.others = std::move(sockets);
+  sockets.clear();
+  listener.overflows = listener.held ? drops_of(listener) : 0;
+  listener.bursts = listener.held &&
+                    (receives_trains(listener.fd.get()) ||
+                     std::any_of(listener.others.begin(), listener.others.end(),
+                                 [](const net::Fd& each) { return receives_trains(each.get()); }));
 }
 
 void UdpRelay::start_held() {

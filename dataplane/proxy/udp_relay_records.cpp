@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "dataplane/proxy/newest.hpp"
 #include "dataplane/proxy/stats.hpp"
 #include "dataplane/proxy/udp_relay.hpp"
 
@@ -8,6 +9,14 @@ namespace {
 
 constexpr unsigned kWorkerShift = 48;             // as for connections
 constexpr uint64_t kUdpFlow = uint64_t{1} << 47;  // which have serial numbers below this
+
+Endpoint client_of(const UdpSession& session) {
+  return {address_of(session.client), port_of(session.client)};
+}
+
+std::optional<Endpoint> backend_of(const UdpSession& session) {
+  return session.backend ? std::optional(session.backend->endpoint) : std::nullopt;
+}
 
 }  // namespace
 
@@ -21,8 +30,8 @@ Flow UdpRelay::describe(const UdpSession& session) const {
   out.service = session.listener->config->key;
   out.protocol = Protocol::kUdp;
   out.listener = session.listener->config->address;
-  out.client = Endpoint{address_of(session.client), port_of(session.client)};
-  if (session.backend) out.backend = session.backend->endpoint;
+  out.client = client_of(session);
+  out.backend = backend_of(session);
   out.bytes_in = session.bytes_in;
   out.bytes_out = session.bytes_out;
   out.age_ms = now_ - session.began;
@@ -32,30 +41,32 @@ Flow UdpRelay::describe(const UdpSession& session) const {
 
 void UdpRelay::list_flows(const FlowFilter& filter, std::vector<Flow>& out) {
   now_ = hooks_.now_ms();
-  const auto list = [&](const UdpListener& listener) {
-    for (const UdpSession* session : listener.table.all()) {
-      Flow flow = describe(*session);
-      if (matches(filter, flow)) out.push_back(std::move(flow));
+  Newest<UdpSession> newest(filter.limit);
+  const auto look = [&](const UdpSession& session) {
+    if (newest.wants(session) &&
+        matches(filter, backend_of(session), [&] { return std::optional(client_of(session)); })) {
+      newest.offer(session);
     }
   };
-  for (const auto& [address, listener] : listeners_) list(*listener);
-  for (const auto& listener : closed_) list(*listener);
+  const auto look_at = [&](const UdpListener& listener) {
+    if (matches_service(filter, listener.config->key)) listener.table.for_each(look);
+  };
+  for (const auto& [address, listener] : listeners_) look_at(*listener);
+  for (const auto& listener : closed_) look_at(*listener);
+  for (const UdpSession* session : newest.all()) out.push_back(describe(*session));
 }
 
 bool UdpRelay::kill(uint64_t id) {
   now_ = hooks_.now_ms();
-  std::vector<UdpSession*> all;
-  const auto gather = [&](const UdpListener& listener) {
-    const auto of_it = listener.table.all();
-    all.insert(all.end(), of_it.begin(), of_it.end());
+  UdpSession* found = nullptr;
+  const auto look = [&](UdpSession& session) {
+    if (flow_id(session) == id) found = &session;
   };
-  for (const auto& [address, listener] : listeners_) gather(*listener);
-  for (const auto& listener : closed_) gather(*listener);
-  const auto found = std::find_if(
-      all.begin(), all.end(), [&](const UdpSession* session) { return flow_id(*session) == id; });
-  if (found == all.end()) return false;
+  for (const auto& [address, listener] : listeners_) listener->table.for_each(look);
+  for (const auto& listener : closed_) listener->table.for_each(look);
+  if (found == nullptr) return false;
   add(counters_.killed);
-  finish(**found, EndReason::kKilled);
+  finish(*found, EndReason::kKilled);
   bury();
   return true;
 }

@@ -40,7 +40,7 @@ std::unique_ptr<UdpSession> UdpRelay::make_counted(UdpListener& listener, const 
 } catch (const std::bad_alloc&) {
   const ListenerConfig& config = *listener.config;
   if (config.limits) config.limits->leave(address_of(client));
-  config.counts->connections.fetch_sub(1, std::memory_order_release);
+  config.counts->leave();
   throw;
 }
 
@@ -51,6 +51,7 @@ UdpSession* UdpRelay::open(UdpListener& listener, const UdpKey& key, unsigned sl
   listener.table.reserve_one();  // asks for memory before anything is taken
   if (!count_in(listener, client, datagrams)) return nullptr;
   auto session = make_counted(listener, key, client);
+  make_room(listener);
   if (!attach(*session, nullptr, datagrams)) {
     count_out(*session);
     return nullptr;
@@ -59,6 +60,7 @@ UdpSession* UdpRelay::open(UdpListener& listener, const UdpKey& key, unsigned sl
   session->began = session->last_active = now_;
   session->logged = hooks_.log_each != 0 && serial_ % hooks_.log_each == 0;
   listener.table.insert(*session);
+  listener.unanswered.push(*session);
   rearm(*session);
   ++live_;
   add(counters_.sessions_opened);
@@ -271,6 +273,7 @@ void UdpRelay::finish(UdpSession& session, EndReason reason) {
   questions_.forget(session);
   session.fd.reset();
   session.listener->table.erase(session);
+  session.listener->unanswered.remove(session);
   release_backend(session);
   count_out(session);
   --live_;

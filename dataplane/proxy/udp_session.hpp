@@ -12,6 +12,7 @@
 #include "dataplane/proxy/timer_wheel.hpp"
 #include "dataplane/proxy/udp_key.hpp"
 #include "dataplane/proxy/udp_session_table.hpp"
+#include "dataplane/proxy/udp_unanswered.hpp"
 
 namespace lb::proxy {
 
@@ -34,12 +35,14 @@ struct UdpSession : TimerEntry {
   uint32_t moves = 0;
   uint32_t kept = 0;        // where the first unanswered datagram may be, see UdpKeepsakes
   uint32_t unanswered = 0;  // datagrams that went to this backend after its last reply
-  bool proven = false;      // this backend has replied at all
-  bool bursts = false;      // it sends many at a time: GRO is on for fd
-  bool trains_in = true;    // the path to the backend takes UDP_SEGMENT
-  bool trains_out = true;   // so does the path to the client
-  bool stranded = false;    // its backend has left, and it waits in line to move
-  bool logged = false;      // its end is told
+  UdpSession *older = nullptr, *newer = nullptr;  // see UdpUnanswered
+  bool answered = true;    // some backend has replied, or its end is there: not in that list
+  bool proven = false;     // this backend has replied at all
+  bool bursts = false;     // it sends many at a time: GRO is on for fd
+  bool trains_in = true;   // the path to the backend takes UDP_SEGMENT
+  bool trains_out = true;  // so does the path to the client
+  bool stranded = false;   // its backend has left, and it waits in line to move
+  bool logged = false;     // its end is told
   bool dead = false;
 };
 
@@ -50,11 +53,13 @@ struct UdpListener {
   std::shared_ptr<PortStats> stats;
   std::unique_ptr<balance::Picker> picker;
   UdpSessionTable table;
+  UdpUnanswered<UdpSession> unanswered;
   uint64_t drain_ends = 0;  // 0: serves
   bool closing = false;     // takes no new client
   bool held = false;        // not read from yet: another process does
   bool released = false;    // another process reads; fd only sends what backends answer
   bool bursts = false;      // some client sends many at a time: GRO is on
+  bool unsettled = false;   // want of memory kept its sessions from hearing of its configuration
   uint32_t overflows = 0;   // as last seen
 };
 

@@ -62,13 +62,4 @@ void UdpSessionTable::close_gap(size_t gap) {
   slots_[gap] = Slot{};
 }
 
-std::vector<UdpSession*> UdpSessionTable::all() const {
-  std::vector<UdpSession*> out;
-  out.reserve(size_);
-  for (const Slot& slot : slots_) {
-    if (slot.session != nullptr) out.push_back(slot.session);
-  }
-  return out;
-}
-
 }  // namespace lb::proxy

@@ -25,7 +25,17 @@ class UdpSessionTable {
   }
   void erase(const UdpSession& session);
   size_t size() const { return size_; }
-  std::vector<UdpSession*> all() const;
+  // Calls visit(UdpSession&) with each without asking for memory. It may erase that one and no
+  // other, must not insert, and may meet one twice.
+  template <class Visit>
+  void for_each(const Visit& visit) const {
+    for (size_t i = 0; i < slots_.size();) {
+      UdpSession* const session = slots_[i].session;
+      if (session != nullptr) visit(*session);
+      // Where one was erased, the next may have taken its place.
+      if (session == nullptr || slots_[i].session == session) ++i;
+    }
+  }
 
  private:
   struct Slot {

@@ -31,9 +31,9 @@ Worker::~Worker() { halt(); }
 void Worker::halt() {
   if (!thread_.joinable()) return;
   loop_.post([this] {
+    loop_.stop();
     engine_.reset_everything();
     udp_.reset_everything();
-    loop_.stop();
   });
   thread_.join();
 }

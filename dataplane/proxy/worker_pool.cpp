@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <new>
 
 #include "dataplane/proxy/clock.hpp"
 #include "dataplane/proxy/pool_sockets.hpp"
@@ -11,40 +12,38 @@
 namespace lb::proxy {
 namespace {
 
-constexpr std::chrono::milliseconds kRetry{1'000};
-constexpr std::chrono::milliseconds kDrainCheck{10};
-constexpr std::chrono::milliseconds kSweep{1'000};
-constexpr size_t kSweepBudget = 10'000;
+constexpr std::chrono::milliseconds kPulse{1'000};
 
 uint64_t descriptor_limit() {
   rlimit limit{};
   return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : RLIM_INFINITY;
 }
 
-bool retryable(const Failure& failure) {
-  return failure.reason != "Unsupported" && failure.reason != "Conflict";
-}
-
 }  // namespace
 
 WorkerPool::WorkerPool(DataPathOptions options)
-    : options_(std::move(options)), planner_(std::max(1U, options_.workers), options_.zone) {
+    : options_(std::move(options)),
+      spare_sources_(std::make_shared<SpareSources>(options_.spare_sources)),
+      planner_(std::max(1U, options_.workers), options_.zone) {
   for (unsigned i = 0; i < std::max(1U, options_.workers); ++i) {
     EngineHooks hooks;
     hooks.on_eject = [this](auto backend, const Policy& policy) {
-      on_control([this, backend = std::move(backend), policy] { ejected(backend, policy); });
+      on_control([this, backend = std::move(backend), policy] {
+        or_counted([&] { ejected(backend, policy); });
+      });
     };
     hooks.on_close = options_.on_close;
     hooks.log_each = options_.log_each;
     hooks.descriptor_line = options_.descriptors.traffic;
-    hooks.spare_sources = options_.spare_sources;
+    hooks.spare_sources = spare_sources_;
     hooks.pass_on = [this, i](const Endpoint& listener, int client) {
       return pass_on(i, listener, client);
     };
     workers_.push_back(std::make_unique<Worker>(
         i, std::move(hooks), udp_share(descriptor_limit(), std::max(1U, options_.workers))));
   }
-  sweep_later();
+  chores_ = std::make_unique<Chores>(options_.descriptors.upkeep,
+                                     Chores::Beat{kPulse, [this] { ask_for_pulse(); }});
 }
 
 // All threads end before the first worker goes: each may look at the others' load.
@@ -62,43 +61,48 @@ void WorkerPool::on_control(std::function<void()> task) {
   });
 }
 
-void WorkerPool::sweep_later() {
-  chores_->after(kSweep, [this] { on_control([this] { sweep(); }); });
-}
-
-// Gives the memory of sources back that are gone.
-void WorkerPool::sweep() {
-  const uint64_t now = monotonic_ms();
-  for (const auto& [id, served] : serving_) {
-    const ListenerCounts& counts = *served.planned.config->counts;
-    if (counts.limits) counts.limits->sweep(now, kSweepBudget);
-    if (counts.affinity) counts.affinity->sweep(now, kSweepBudget);
-  }
-  sweep_later();
-}
-
 void WorkerPool::apply(std::shared_ptr<const DesiredState> state,
                        std::function<void(std::vector<Failure>)> done) {
   if (draining_) return done({});
+  applying_ = true;
+  or_in_doubt([&] {
+    auto touched = plan(std::move(state));
+    const bool any = close_unwanted(touched);
+    auto open = [this, touched = std::move(touched), done = std::move(done)] {
+      if (draining_) return done({});
+      or_in_doubt([&] { finish_apply(touched, done); });
+    };
+    if (any) return barrier(std::move(open));
+    open();
+  });
+}
+
+std::set<ListenerId> WorkerPool::plan(std::shared_ptr<const DesiredState> state) {
+  if (in_doubt_) {
+    planner_.distrust();
+    for (const auto& [id, served] : serving_) unopened_.insert(id);
+  }
   auto touched = planner_.plan(state, monotonic_ms());
   touched.merge(std::exchange(unopened_, {}));
   state_ = std::move(state);
-  applying_ = true;
-  const bool any = close_unwanted(touched);
-  auto open = [this, touched = std::move(touched), done = std::move(done)] {
+  in_doubt_ = false;
+  return touched;
+}
+
+void WorkerPool::finish_apply(const std::set<ListenerId>& touched,
+                              const std::function<void(std::vector<Failure>)>& done) {
+  barrier([this, failed = open_all(touched), touched, done] {
     if (draining_) return done({});
-    auto failed = open_all(touched);
-    barrier([this, failed = std::move(failed), done] {
-      if (draining_) return done({});
+    or_in_doubt([&] {
       failed_ = failed;
+      look_for_lacking();
+      note_taken(touched);
+      (void)forget_told();
       applying_ = false;
-      look_for_panic_soon();
-      retry_later();
-      done(failed);
+      look_for_panic_soon(touched);
+      done(failures());
     });
-  };
-  if (any) return barrier(std::move(open));
-  open();
+  });
 }
 
 // A listener that goes over to another service is closed too: its connections are the former one's.
@@ -109,9 +113,13 @@ bool WorkerPool::close_unwanted(const std::set<ListenerId>& touched) {
     const auto held = serving_.find(id);
     if (held == serving_.end()) continue;
     const auto found = wanted.find(id);
-    if (found != wanted.end() && found->second.key == held->second.planned.key) continue;
+    const bool same = found != wanted.end() && found->second.key == held->second.planned.key;
+    if (same && held->second.whole) continue;
+    // Should it be told to some workers only, it is closed again.
+    if (held->second.grouped && std::exchange(held->second.whole, false)) --groups_;
+    held->second.whole = false;
     close(id, held->second);
-    serving_.erase(held);
+    forget(held);
     any = true;
   }
   return any;
@@ -119,10 +127,14 @@ bool WorkerPool::close_unwanted(const std::set<ListenerId>& touched) {
 
 void WorkerPool::close(const ListenerId& id, const Served& served) {
   note_closing(id, served);
-  if (served.grouped) --groups_;
   for (const auto& worker : workers_) {
     post_to(*worker, id.protocol, [at = id.at](auto& engine) { engine.remove_listener(at); });
   }
+}
+
+void WorkerPool::forget(std::map<ListenerId, Served>::iterator served) {
+  if (served->second.grouped && served->second.whole) --groups_;
+  serving_.erase(served);
 }
 
 void WorkerPool::note_closing(const ListenerId& id, const Served& served) {
@@ -155,16 +167,14 @@ Status WorkerPool::update(const ListenerId& id, Served& served, const PlannedLis
   if (planned.config->tuning != before) {
     tuned = try_tuning(planned.config->tuning, id.at.address.family(), id.protocol);
   }
+  planned.config->counts->drains += left_service(*served.planned.config, *planned.config);
   served.planned = planned;
   if (!tuned) {
     auto config = std::make_shared<ListenerConfig>(*planned.config);
     config->tuning = before;
     served.planned.config = std::move(config);
   }
-  for (const auto& worker : workers_) {
-    post_to(*worker, id.protocol,
-            [config = served.planned.config](auto& engine) { engine.update_listener(config); });
-  }
+  tell(id, served);
   return tuned;
 }
 
@@ -186,8 +196,9 @@ Status WorkerPool::probe(const ListenerId& id) const {
 
 Status WorkerPool::open(const ListenerId& id, const PlannedListener& planned) {
   if (auto taken = taken_.extract(id)) {
-    Served& served = serving_[id] = {planned};
+    Served& served = begin_serving(id, {planned});
     add_taken(id, served, std::move(taken.mapped()));
+    served.whole = true;
     if (served.grouped) ++groups_;
     return Done{};
   }
@@ -197,28 +208,31 @@ Status WorkerPool::open(const ListenerId& id, const PlannedListener& planned) {
     return fit;
   }
   if (const auto free = probe(id); !free) return explained(free);
-  Served served{planned, workers_.size() > 1 && groups_ < options_.max_groups};
+  Served& served =
+      begin_serving(id, {planned, workers_.size() > 1 && groups_ < options_.max_groups});
   const auto opened = served.grouped ? open_group(id, served) : open_shared(id, served);
-  if (!opened) return explained(opened);
+  if (!opened) {
+    serving_.erase(id);
+    return explained(opened);
+  }
+  served.whole = true;
   if (served.grouped) ++groups_;
-  serving_[id] = std::move(served);
   return Done{};
 }
 
+// Before a worker is told of it: what is not whole then is closed by whoever comes next.
+WorkerPool::Served& WorkerPool::begin_serving(const ListenerId& id, Served served) {
+  served.whole = false;
+  return serving_.insert_or_assign(id, std::move(served)).first->second;
+}
+
 Status WorkerPool::open_group(const ListenerId& id, Served& served) {
-  std::vector<std::shared_ptr<net::Fd>> sockets;
-  for (size_t i = 0; i < workers_.size(); ++i) {
+  for (unsigned i = 0; i < workers_.size(); ++i) {
     auto opened = open_socket(id, served.planned.config->tuning, options_);
     if (!opened) return opened.error();
-    sockets.push_back(std::make_shared<net::Fd>(std::move(opened).value()));
+    give(served, i, std::move(opened).value());
   }
-  for (size_t i = 0; i < workers_.size(); ++i) {
-    served.sockets.push_back({static_cast<unsigned>(i), sockets[i]->get()});
-    post_to(*workers_[i], id.protocol,
-            [fd = sockets[i], config = served.planned.config](auto& engine) {
-              engine.add_listener(std::move(*fd), config);
-            });
-  }
+  tell(id, served);
   return Done{};
 }
 
@@ -226,20 +240,8 @@ Status WorkerPool::open_group(const ListenerId& id, Served& served) {
 Status WorkerPool::open_shared(const ListenerId& id, Served& served) {
   auto opened = open_socket(id, served.planned.config->tuning, options_);
   if (!opened) return opened.error();
-  const size_t owner = id.at.port % workers_.size();
-  const auto& config = served.planned.config;
-  served.sockets.push_back({static_cast<unsigned>(owner), opened.value().get()});
-  for (size_t i = 0; i < workers_.size(); ++i) {
-    auto fd = std::make_shared<net::Fd>(i == owner ? opened.value().release() : -1);
-    if (id.protocol == Protocol::kTcp) {
-      workers_[i]->post([fd, config](RelayEngine& engine) {
-        engine.add_listener(std::move(*fd), config, Sharing::kOneSocket);
-      });
-    } else if (i == owner) {
-      workers_[i]->post_udp(
-          [fd, config](UdpRelay& relay) { relay.add_listener(std::move(*fd), config); });
-    }
-  }
+  give(served, static_cast<unsigned>(id.at.port % workers_.size()), std::move(opened).value());
+  tell(id, served);
   return Done{};
 }
 
@@ -259,86 +261,30 @@ void WorkerPool::changed() {
   if (options_.on_change) options_.on_change();
 }
 
-// A port that was taken may be free by now.
-void WorkerPool::retry_later() {
-  const bool any = std::any_of(failed_.begin(), failed_.end(), retryable);
-  if (!any || retrying_ || workers_.empty()) return;
-  retrying_ = true;
-  chores_->after(kRetry, [this] {
-    on_control([this] {
-      retrying_ = false;
-      if (!applying_) retry();
-    });
-  });
-}
-
-void WorkerPool::retry() {
-  std::vector<Failure> still = planner_.failures();
-  const auto& wanted = planner_.planned();
-  for (const auto& failure : failed_) {
-    const ListenerId id{{failure.address, failure.port}, failure.protocol};
-    const auto found = wanted.find(id);
-    if (!retryable(failure) || found == wanted.end()) continue;
-    const auto held = serving_.find(id);
-    const auto opened =
-        held == serving_.end() ? open(id, found->second) : update(id, held->second, found->second);
-    if (!opened) {
-      still.push_back(listener_failure(failure.key, id, opened.error()));
-    } else {
-      unopened_.erase(id);
-    }
-  }
-  const bool news = still != failed_;
-  failed_ = std::move(still);
-  retry_later();
-  look_for_panic_soon();
-  if (news) barrier([this] { changed(); });
-}
-
 void WorkerPool::set_drains(std::set<Drain> drains, std::function<void()> done) {
-  planner_.set_drains(std::move(drains), monotonic_ms());
+  try {
+    planner_.set_drains(std::move(drains), monotonic_ms());
+  } catch (const std::bad_alloc&) {
+    in_doubt_ = true;  // what is planned is so in part
+    throw;
+  }
   if (!state_ || draining_) return done();
   const auto& wanted = planner_.planned();
   for (auto& [id, served] : serving_) {
     const auto found = wanted.find(id);
-    if (found != wanted.end()) (void)update(id, served, found->second);
+    if (found != wanted.end()) update_or_lose(id, served, found->second);
   }
   look_for_panic_soon();
   barrier([this, done = std::move(done)] {
+    or_counted([this] { look_for_lacking(); });
     changed();
     done();
   });
 }
 
-void WorkerPool::avoid_sources(const std::set<IpAddress>& ours) { planner_.avoid_sources(ours); }
-
-void WorkerPool::drain(unsigned grace_ms, std::function<void()> done) {
-  draining_ = applying_ = true;  // nothing is opened again
-  for (const auto& [id, served] : serving_) note_closing(id, served);
-  serving_.clear();
-  for (const auto& worker : workers_) {
-    worker->post([grace_ms](RelayEngine& engine) { engine.drain(grace_ms); });
-    worker->post_udp([grace_ms](UdpRelay& relay) { relay.drain(grace_ms); });
-  }
-  barrier([this, done = std::move(done)] { await_drained(done); });
-}
-
-// The engines end what is left when its time is up, so this ends too.
-void WorkerPool::await_drained(const std::function<void()>& done) {
-  const bool left = std::any_of(closing_.begin(), closing_.end(),
-                                [](const auto& each) { return each.second->busy(); });
-  if (!left) return done();
-  chores_->after(kDrainCheck, [this, done] { on_control([this, done] { await_drained(done); }); });
-}
-
-// Runs `next` on the control thread once every worker has done what was posted before.
-void WorkerPool::barrier(std::function<void()> next) {
-  auto left = std::make_shared<std::atomic<size_t>>(workers_.size());
-  for (const auto& worker : workers_) {
-    worker->post([this, left, next](RelayEngine&) {
-      if (left->fetch_sub(1) == 1) on_control(next);
-    });
-  }
+void WorkerPool::avoid_sources(const std::set<IpAddress>& ours) {
+  spare_sources_->avoid(ours, options_.on_source);
+  planner_.avoid_sources(ours);
 }
 
 std::unique_ptr<DataPath> make_data_path(DataPathOptions options) {

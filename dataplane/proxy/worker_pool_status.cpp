@@ -36,6 +36,7 @@ constexpr Sum kSums[] = {
     {&DataPathCounters::source_refused, &EngineCounters::source_refused},
     {&DataPathCounters::idle_timeouts, &EngineCounters::idle_timeouts},
     {&DataPathCounters::accept_paused, &EngineCounters::accept_paused},
+    {&DataPathCounters::stalls, &EngineCounters::stalls},
     {&DataPathCounters::pipe_fallbacks, &EngineCounters::pipe_fallbacks},
     {&DataPathCounters::client_gone_while_dialling, &EngineCounters::client_gone},
     {&DataPathCounters::killed, &EngineCounters::killed},
@@ -78,6 +79,7 @@ constexpr UdpSum kUdpSums[] = {
     {&DataPathCounters::udp_moved, &UdpCounters::moved},
     {&DataPathCounters::udp_refused, &UdpCounters::refused},
     {&DataPathCounters::udp_idle_timeouts, &UdpCounters::idle_timeouts},
+    {&DataPathCounters::udp_evicted, &UdpCounters::evicted},
     {&DataPathCounters::udp_no_backend, &UdpCounters::no_backend},
     {&DataPathCounters::udp_source_refused, &UdpCounters::source_refused},
     {&DataPathCounters::udp_session_limit, &UdpCounters::session_limit},
@@ -119,6 +121,8 @@ DataPathCounters WorkerPool::counters() const {
   out.udp_active = out.udp_opened - out.udp_closed;
   out.readmissions = readmissions_;
   out.passed_on = passed_on_;
+  out.no_memory += memory_wants_;
+  out.spare_sources_avoided = spare_sources_->avoided();
   if (!chores_) return out;
   out.no_memory += chores_->memory_wants();
   out.readmissions_put_off = chores_->readmissions_put_off();
@@ -128,14 +132,29 @@ DataPathCounters WorkerPool::counters() const {
 std::vector<ServiceStatus> WorkerPool::status() const {
   std::vector<ServiceStatus> out;
   if (!state_) return out;
-  for (const auto& service : state_->services) {
-    ServiceStatus each{service.key, {}};
-    for (const auto& address : service.addresses) {
-      for (const auto& port : service.ports) {
-        each.ports.push_back(port_status(service.key, {{address, port.port}, port.protocol}));
-      }
+  for (const auto& service : state_->services) out.push_back(service_status(service));
+  return out;
+}
+
+// A service may be in several pieces.
+std::vector<ServiceStatus> WorkerPool::status_of(const std::set<std::string>& keys) const {
+  std::vector<ServiceStatus> out;
+  if (!state_) return out;
+  const ServiceList& all = state_->services;
+  for (const auto& key : keys) {
+    auto each = std::lower_bound(all.begin(), all.end(), key,
+                                 [](const Service& s, const std::string& k) { return s.key < k; });
+    for (; each != all.end() && each->key == key; ++each) out.push_back(service_status(*each));
+  }
+  return out;
+}
+
+ServiceStatus WorkerPool::service_status(const Service& service) const {
+  ServiceStatus out{service.key, {}};
+  for (const auto& address : service.addresses) {
+    for (const auto& port : service.ports) {
+      out.ports.push_back(port_status(service.key, {{address, port.port}, port.protocol}));
     }
-    out.push_back(std::move(each));
   }
   return out;
 }
@@ -150,6 +169,10 @@ PortStatus WorkerPool::port_status(const std::string& key, const ListenerId& id)
       if (failed.key == key && where == id) out.reason = failed.reason;
     }
     return out;
+  }
+  if (lacking_.contains(id)) {
+    out.programmed = false;
+    out.reason = kOutOfMemory;
   }
   const ListenerConfig& config = *held->second.planned.config;
   out.connections = config.counts->connections;
@@ -204,6 +227,7 @@ void sum_up(PortTotals& to, const ListenerCounts& from) {
     to.keep_overflows += worker->keep_overflows;
     to.hedges += worker->hedges;
     to.hedges_won += worker->hedges_won;
+    to.drain_resets += worker->drain_resets;
     // Those over first: read the other way round, the difference could be below zero.
     const uint64_t over = worker->waits_over;
     const uint64_t waits = worker->waits;
@@ -221,6 +245,8 @@ BackendTotals totals_of(const BackendRecord& record) {
   BackendTotals out;
   out.backend = record.endpoint;
   out.active = record.connections;
+  out.turned_up = record.turned_up;
+  out.turned_down = record.turned_down;
   out.up = !record.unfit() && !record.drained;
   for (const auto& worker : record.stats) {
     out.connections += worker.connections;
@@ -249,6 +275,7 @@ std::vector<PortTotals> WorkerPool::totals() const {
     sum_up(port, *config.counts);
     if (in_panic(config)) port.panic = 1;
     // Backends are the port's, whatever the address.
+    port.drains = std::max(port.drains, config.counts->drains);
     if (!first) continue;
     for (const auto& record : config.records) port.backends.push_back(totals_of(*record));
   }
@@ -261,20 +288,27 @@ void WorkerPool::flows(FlowFilter filter, std::function<void(std::vector<Flow>)>
   struct Gathering {
     std::mutex mutex;
     std::vector<Flow> flows;
+    std::atomic<bool> lost{false};  // some worker had no memory for its part
   };
   auto all = std::make_shared<Gathering>();
   const auto list = [all, filter](auto& engine) {
-    std::vector<Flow> mine;
-    engine.list_flows(filter, mine);
-    const std::lock_guard lock(all->mutex);
-    all->flows.insert(all->flows.end(), std::make_move_iterator(mine.begin()),
-                      std::make_move_iterator(mine.end()));
+    try {
+      std::vector<Flow> mine;
+      engine.list_flows(filter, mine);
+      const std::lock_guard lock(all->mutex);
+      all->flows.insert(all->flows.end(), std::make_move_iterator(mine.begin()),
+                        std::make_move_iterator(mine.end()));
+    } catch (const std::bad_alloc&) {
+      all->lost = true;
+      throw;
+    }
   };
   for (const auto& worker : workers_) {
     worker->post(list);
     worker->post_udp(list);
   }
   barrier([all, filter, done = std::move(done)] {
+    if (all->lost) return;  // part of a list would pass for all of it
     auto& flows = all->flows;
     std::sort(flows.begin(), flows.end(),
               [](const Flow& a, const Flow& b) { return a.age_ms < b.age_ms; });

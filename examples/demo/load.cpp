@@ -42,7 +42,10 @@ std::string cause(const error_code& error) {
   if (error == asio::error::operation_aborted) return "timeout";
   if (error == asio::error::timed_out) return "timeout";
   if (error == asio::error::eof) return "eof";
-  return "unreachable";
+  if (error == asio::error::host_unreachable || error == asio::error::network_unreachable) {
+    return "unreachable";
+  }
+  return error.message();
 }
 
 // The body's first line, when the answer is a whole 200.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # One address, two machines (network namespaces on one bridge), no cluster: the machine that holds the
-# address is taken away in four ways, and upgraded in place, while a client connects again and again.
+# address is taken away in five ways, and upgraded in place, while a client connects again and again.
 # Prints, for each way, how long new connections failed and how long two machines answered ARP at once.
 #   two-machines.sh PATH/TO/empalme-dataplane [ADVERT_MS]
 set -u
@@ -64,12 +64,22 @@ owner() { if holds 1; then echo 1; elif holds 2; then echo 2; fi; }
 one_owner() { [ "$(holds 1 && echo 1)$(holds 2 && echo 2)" = "${1:-$(owner)}" ] && [ -n "$(owner)" ]; }
 keepalived_of() { cat "$work/held$1/vrrp/keepalived.pid"; }
 
+# The new process ends while the old one's keepalived still runs beside its own.
+upgrade_and_kill() { # MACHINE
+  local before
+  before=$(grep -c '"took over"' "$work/run$1.log")
+  start "$1"
+  until_true eval '[ "$(grep -c "\"took over\"" "$work/run'"$1"'.log")" -gt '"$before"' ]' || fail "not taken over"
+  until_true pgrep --parent "${running[$1]}" keepalived >/dev/null || fail "no keepalived of the new process"
+  kill -9 "${running[$1]}"
+}
 take_away() { # WHAT MACHINE
   case $1 in
     data_plane_killed) kill -9 "${running[$2]}" ;;
     link_cut) ip -n "$wire" link set "e$2-$$" nomaster ;;
     keepalived_killed) kill -9 -- "-$(keepalived_of "$2")" ;;
     data_plane_stopped) kill "${running[$2]}" ;;
+    upgrade_killed) upgrade_and_kill "$2" ;;
   esac
 }
 give_back() { # WHAT MACHINE
@@ -106,12 +116,13 @@ case_of() { # WHAT
   until_true answers "$other" || fail "$1: the other machine does not serve"
   wait "$watching" || fail "$1: $(tail -n 1 "$work/watch")"
   echo "$1: $(tail -n 1 "$work/watch") (adverts each $advert ms)"
+  tail -n 1 "$work/watch" | awk '{for (i = 1; i < NF; i++) if ($i == "ARP") exit $(i + 2) > 1}' || fail "$1: two answered for too long"
   give_back "$1" "$held"
   # The preferred machine comes back by itself, and only one holds the address then.
   until_true one_owner "$first" || fail "$1: not back on machine $first"
   until_true answers "$first" || fail "$1: not served after the return"
 }
-for way in data_plane_killed link_cut keepalived_killed data_plane_stopped; do
+for way in data_plane_killed link_cut keepalived_killed data_plane_stopped upgrade_killed; do
   case_of "$way"
 done
 

@@ -127,7 +127,7 @@ int measure(const Task& task) {
   if (target.port() == 0) return 1;
   lb::asio::io_context io(1);
   lb::health::Prober prober(io, {});
-  prober.set(checks(task, target.port()));
+  for (const auto& check : checks(task, target.port())) prober.want("file/all", check);
   io.run_for(std::chrono::milliseconds(task.interval_ms + 1000));
   const Reading begin{.counters = prober.counters()};
   io.run_for(std::chrono::seconds(task.seconds));

@@ -21,6 +21,7 @@ VALUE_SETS = {
     "default": {},
     "class": {"loadBalancerClass": "example.com/lb", "fullnameOverride": "second"},
     "unclassed": {"claimUnclassed": True},
+    "strict": {"strictEndpoints": True},
     "pools": {"pools": ["192.0.2.10-192.0.2.20", "198.51.100.0/24", "2001:db8::10-2001:db8::20"]},
     "monitored": MONITORED,
     "ha": HA,
@@ -76,6 +77,15 @@ class RenderedObjects(unittest.TestCase):
         self.assertEqual(container(workload, "dataplane")["args"],
                          ["--admin=unix:/run/empalme/dataplane.sock", "--state-dir=/var/lib/empalme",
                           "--announce=auto", "--drain=20", "--observe=$(POD_IP):9902"])
+
+    def test_pods_are_read_only_where_endpoints_are_held_against_them(self):
+        for strict in (False, True):
+            with self.subTest(strict):
+                objects = rendered({"strictEndpoints": strict})
+                args = container(objects["Deployment/empalme"], "controller")["args"]
+                rules = [each for each in objects["ClusterRole/empalme"]["rules"] if "pods" in each["resources"]]
+                self.assertEqual("--strict-endpoints" in args, strict)
+                self.assertEqual(rules, [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]}] * strict)
 
     def test_peers_reach_the_data_planes_as_one_flag(self):
         peers = container(rendered(VALUE_SETS["ha with peers"])["DaemonSet/empalme-dataplane"], "dataplane")["args"]
@@ -162,7 +172,7 @@ class HighAvailability(unittest.TestCase):
         for rule in rules:
             self.assertTrue(rule["verbs"] == ["create"] or rule["resourceNames"], rule)
         named = {name for rule in rules for name in rule.get("resourceNames", [])}
-        self.assertEqual(named, {"empalme", "empalme-tls", "empalme-tls-ca"})
+        self.assertEqual(named, {"empalme", "empalme-tls", "empalme-tls-ca", "empalme-tls-client"})
         for each in self.objects["ClusterRole/empalme"]["rules"]:
             self.assertFalse({"leases", "secrets"} & set(each["resources"]))
 
@@ -204,6 +214,8 @@ class HighAvailability(unittest.TestCase):
         self.assertEqual(plain["spec"]["updateStrategy"]["rollingUpdate"], {"maxSurge": 0, "maxUnavailable": 1})
         handing = rendered({**HA, "dataplane.handoff": True})["DaemonSet/empalme-dataplane"]
         self.assertEqual(handing["spec"]["updateStrategy"]["rollingUpdate"], {"maxSurge": 1, "maxUnavailable": 0})
+        self.assertGreaterEqual(handing["spec"]["minReadySeconds"], 10)
+        self.assertNotIn("minReadySeconds", plain["spec"])
         self.assertIn("--handoff=/run/empalme/handoff.sock", container(handing, "dataplane")["args"])
         run = next(v for v in pod_of(handing)["volumes"] if v["name"] == "run")
         self.assertEqual(run["hostPath"]["path"], "/run/empalme")

@@ -2,9 +2,9 @@
 //
 // The input holds requests, each a line "METHOD TARGET", then the body up to a line of one dot.
 #include "dataplane/admin.hpp"
+#include "common/model/json.hpp"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "common/model/state_json.hpp"

@@ -4,9 +4,9 @@
 // back equal after encoding, and the encoding of that is the same bytes again.
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <string>
 
+#include "common/model/json.hpp"
 #include "common/model/state_json.hpp"
 #include "tests/fuzz/target.hpp"
 

@@ -1,4 +1,5 @@
-// A configuration file, in YAML or JSON, as far as the wire's state.
+// Configuration files, in YAML or JSON, laid over one another (a form feed parts them), with the
+// environment put in, as far as the wire's state.
 #include "controller/sources/file_document.hpp"
 
 #include "common/model/state_json.hpp"
@@ -10,6 +11,22 @@ using lb::fuzz::must;
 
 lb::DesiredState as_state(const std::vector<lb::Service>& services) { return {{1, 1}, services}; }
 
+std::vector<lb::sources::FileLayer> layers(std::string_view text) {
+  std::vector<lb::sources::FileLayer> out;
+  for (size_t end = 0; end != text.npos && out.size() < 4; text.remove_prefix(end + 1)) {
+    end = text.find('\f');
+    out.push_back({std::to_string(out.size()), std::string(text.substr(0, end))});
+    if (end == text.npos) break;
+  }
+  return out;
+}
+
+std::optional<std::string> environment(const std::string& name) {
+  if (name == "PORT") return "8080";
+  if (name == "LIST") return "10.0.0.0/8, 192.0.2.0/24";
+  return std::nullopt;
+}
+
 void check_publishable(const std::vector<lb::Service>& services) {
   const auto state = as_state(services);
   const auto read = lb::decode_state(lb::encode_state(state));
@@ -20,7 +37,8 @@ void check_publishable(const std::vector<lb::Service>& services) {
 }  // namespace
 
 int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const auto document = lb::sources::parse_file_document(lb::fuzz::as_text(data, size));
+  const auto document =
+      lb::sources::parse_file_layers(layers(lb::fuzz::as_text(data, size)), environment);
   if (!document) {
     must(!document.error().code.empty(), "a refusal has a reason");
     return 0;

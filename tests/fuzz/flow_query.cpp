@@ -1,6 +1,6 @@
 // The query of GET /v1/flows and the id of DELETE /v1/flows/{id}, with their answers.
-#include <nlohmann/json.hpp>
 
+#include "common/model/json.hpp"
 #include "common/model/state_json.hpp"
 #include "common/net/query.hpp"
 #include "dataplane/flows_json.hpp"

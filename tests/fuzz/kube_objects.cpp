@@ -2,8 +2,8 @@
 //
 // The input is a Service, an EndpointSlice and a Node, one a line; slices and AddressPools may
 // follow.
-#include <nlohmann/json.hpp>
 
+#include "common/model/json.hpp"
 #include "common/model/state_json.hpp"
 #include "controller/core/pool_status.hpp"
 #include "tests/fuzz/target.hpp"

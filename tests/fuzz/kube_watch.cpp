@@ -1,7 +1,8 @@
 // What the API server says to a reflector: a list, as the first line, and the events of a watch.
-#include <nlohmann/json.hpp>
 
+#include "common/model/json.hpp"
 #include "controller/core/objects.hpp"
+#include "controller/core/parsed_objects.hpp"
 #include "controller/kube/reflector.hpp"
 #include "tests/fuzz/target.hpp"
 #include "tests/unit/controller/kube/scripted_client.hpp"
@@ -23,9 +24,14 @@ class Sink : public ReflectorSink {
 
  private:
   static void check(const Item& item) {
-    if (item.json.empty()) return;  // it nests too deep
-    must(nlohmann::json::accept(item.json), "an object is handed on as valid JSON");
-    const auto service = lb::plan::decode_service(item.json);
+    const std::string text = text_of(item);
+    if (text.empty()) return;  // it nests too deep
+    must(nlohmann::json::accept(text), "an object is handed on as valid JSON");
+    const auto service = lb::plan::decode_service(text);
+    if (item.parsed) {
+      const auto same = lb::plan::service_from(*item.parsed);
+      must(same.ok() == service.ok(), "text and what was parsed are read alike");
+    }
     if (!service) return;
     must(service->meta.name == item.name && service->meta.ns == item.ns, "an object has one name");
   }

@@ -1,7 +1,6 @@
 // The Lease that controllers elect their leader by, as any program may have written it.
 #include "controller/core/lease.hpp"
-
-#include <nlohmann/json.hpp>
+#include "common/model/json.hpp"
 
 #include "tests/fuzz/target.hpp"
 

@@ -1,7 +1,7 @@
 // A line of the log, whatever stands in its values: one line of JSON that a terminal may show.
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
+#include "common/model/json.hpp"
 #include "common/ops/log.hpp"
 #include "tests/fuzz/target.hpp"
 

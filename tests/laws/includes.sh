@@ -24,7 +24,9 @@ forbid "the data plane never touches cpprestsdk" '#include [<"](cpprest|pplx)/' 
 forbid "controller/core knows nothing of its surroundings" '#include "controller/(kube|sources)/' controller/core
 forbid "dataplane/balance knows nothing of its surroundings" '#include "dataplane/(proxy|announce|health)/' dataplane/balance
 
-json=$(grep -rln --include='*.hpp' 'nlohmann/json\.hpp' common controller dataplane empalme 2>/dev/null)
+forbid "a tree of <nlohmann/json.hpp> ends the process when memory runs out: include common/model/json.hpp" \
+  '#include <nlohmann/json\.hpp>' $(find common controller dataplane empalme tests/unit tests/fuzz tests/support \( -name '*.hpp' -o -name '*.cpp' \) ! -path common/model/json.hpp)
+json=$(grep -rln --include='*.hpp' 'model/json\.hpp' common controller dataplane empalme 2>/dev/null)
 [ -z "$json" ] || { printf 'json.hpp costs seconds in every unit; headers use json_fwd.hpp:\n%s\n' "$json"; broken=1; }
 cpprest=$(grep -rlE --include='*.cpp' --include='*.hpp' '#include [<"](cpprest|pplx)/' controller | grep -v '^controller/kube/http_client_cpprest\.cpp$')
 [ -z "$cpprest" ] || { printf 'only the adapter may know cpprestsdk:\n%s\n' "$cpprest"; broken=1; }

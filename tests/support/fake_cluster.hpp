@@ -10,10 +10,11 @@
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "common/model/json.hpp"
 
 namespace lb::test {
 

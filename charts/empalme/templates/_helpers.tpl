@@ -98,6 +98,9 @@ securityContext:
     {{- if .Values.claimUnclassed }}
     - --claim-unclassed
     {{- end }}
+    {{- if .Values.strictEndpoints }}
+    - --strict-endpoints
+    {{- end }}
     {{- if eq .Values.topology "ha" }}
     - --lease=$(POD_NAMESPACE)/{{ include "empalme.fullname" . }}
     - --dataplane-service=$(POD_NAMESPACE)/{{ include "empalme.fullname" . }}-dataplane

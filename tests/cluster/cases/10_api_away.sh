@@ -35,13 +35,4 @@ figure "after a compaction a deletion was carried out $(($(milliseconds) - back)
 [ "$(metric_sum 9901 empalme_controller_watch_gone_total)" -gt "$gone_before" ] || fail "no watch was told 410: the case shows nothing"
 end_load away
 expect_no_failures away
-until_true 90 all_nodes_ready
-# Kubernetes' own controllers back off for up to 30 s each, and no longer write EndpointSlices
-# meanwhile ("informer cache is out of date"): the cases that follow need them, so they begin afresh.
-end manager
-end scheduler
-start_controllers
-kubectl scale deployment web --replicas=4 >/dev/null
-until_true 90 pods_are_ready web 4 || fail "Kubernetes itself did not recover"
-kubectl scale deployment web --replicas=3 >/dev/null
-until_true 90 pods_are_ready web 3
+kubernetes_afresh

@@ -1,26 +1,12 @@
 # Uninstalling, with Services present: nothing hangs, nothing of ours is left.
 uninstall() { in_ns client env KUBECONFIG="$cluster_dir/config/admin.kubeconfig" "$cluster_root/build/empalme" uninstall; }
-nothing_left() {
-  local left
-  left=$(kubectl get services -A -o json | jq -r '.items[] | select((.metadata.finalizers // [] | tostring | contains("empalme")) or (.status.conditions // [] | tostring | contains("empalme")) or ((.spec.type == "LoadBalancer") and (.status.loadBalancer.ingress // [] | length > 0))) | .metadata.name')
-  [ -z "$left" ]
-}
-# What the data plane holds on a node, beside its state folder, which uninstall names.
-nodes_clean() {
-  local node
-  for node in n1 n2; do
-    in_ns "$node" ip -o addr show dev eth0 | grep -q '/32' && return 1
-    in_ns "$node" nft list table inet empalme >/dev/null 2>&1 && return 1
-  done
-  return 0
-}
 vip=$(service_ip web)
 make_service extra 80 </dev/null
 until_true 5 has_address extra
 
 out=$(uninstall) || fail "uninstall: $out"
 grep -q /var/lib/empalme <<<"$out" || fail "uninstall does not name the folder that is left"
-until_true 10 nothing_left || fail "Services still carry something of ours"
+until_true 10 services_free || fail "Services still carry something of ours"
 until_true 15 nodes_clean || fail "something of ours is left on a node"
 kubectl delete -f "$cluster_root/manifests/minikube.yaml" --timeout=60s >/dev/null || fail "kubectl delete hangs"
 kubectl delete service extra --timeout=10s >/dev/null || fail "a Service hangs in Terminating"
@@ -35,7 +21,7 @@ until_true 15 nodes_clean || fail "something of ours is left on a node after the
 kubectl delete service web --wait=false >/dev/null
 out=$(uninstall) || fail "uninstall after the delete: $out"
 until_true 10 absent service web || fail "the Service hangs in Terminating"
-nothing_left || fail "Services still carry something of ours"
+services_free || fail "Services still carry something of ours"
 figure "nothing of ours on objects or nodes but /var/lib/empalme, which uninstall names"
 kubectl apply -f "$cluster_root/manifests/minikube.yaml" -f "$cluster_root/manifests/samples/web.yaml" >/dev/null
 until_true 60 empalme_ready

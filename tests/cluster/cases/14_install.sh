@@ -12,5 +12,7 @@ until_true 5 answers "$vip" || fail "not served"
 [ -z "$(kubectl get service classless -o jsonpath='{.metadata.finalizers}{.status.conditions}{.status.loadBalancer.ingress}')" ] ||
   fail "a Service without a class was touched"
 [ -n "$(metric "$(empalme_node)" empalme_dataplane_services)" ] || fail "no metrics on the node's address"
-figure "class only: $vip; a Service without a class was left alone"
+changes_nothing -f "$cluster_root/manifests/install.yaml" || fail "a second kubectl apply of install.yaml changes something"
+[ "$(service_ip classed)" = "$vip" ] && answers "$vip" || fail "not as before after a second kubectl apply"
+figure "class only: $vip; a Service without a class was left alone; a second kubectl apply changed nothing"
 kubectl delete service classless classed --timeout=15s >/dev/null || fail "a Service hangs in Terminating"

@@ -3,7 +3,6 @@ began=$(milliseconds)
 ha_up || return
 figure "$((($(milliseconds) - began) / 1000)) s from the removal of the single pod to ${#ha_names[@]} addresses"
 
-leading_on() { in_ns n1 curl -s -m 3 "http://$1:9901/metrics" | awk '$1 == "empalme_controller_leading" {print $2}'; }
 leaders=0
 for address in $(system get pods -l "$ha_selector" -o jsonpath='{.items[*].status.podIP}'); do
   leaders=$((leaders + $(leading_on "$address")))
@@ -21,8 +20,7 @@ done
 condition_is ha Programmed "True Programmed" || fail "condition Programmed: $(condition ha Programmed)"
 
 # Whoever comes first holds all; the other takes its share back 5 s after it has come.
-spread_over_both() { [ -n "$(address_on n1)" ] && [ -n "$(address_on n2)" ] && ha_all_held_by_one; }
-until_true 20 spread_over_both || fail "one node holds every address"
+until_true 20 ha_spread || fail "one node holds every address"
 
 # shellcheck disable=SC2046
 witness_start installed $(ha_addresses)
@@ -41,6 +39,7 @@ for pod in $(kubectl get pods -l app=web -o name); do
   answer=$(kubectl exec "$pod" -- empalme-demo-load --target "$(service_ip ha):80" --count 12 --concurrency 1 2>&1) ||
     fail "not reached from $pod: $answer"
 done
+changes_nothing -k "$(ha_overlay)" || fail "a second kubectl apply of manifests/ha changes something"
 end witness-installed
 [ "$(double_answers installed)" -eq 0 ] || fail "two answered for an address"
-figure "held by:$spread; reached from the client, both nodes and every pod; no address answered by two"
+figure "held by:$spread; reached from the client, both nodes and every pod; no address answered by two; a second kubectl apply changed nothing"

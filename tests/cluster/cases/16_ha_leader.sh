@@ -3,7 +3,6 @@ ha_up || return
 vip=$(service_ip ha)
 addresses=$(ha_addresses)
 another_leads() { local now; now=$(lease_holder); [ -n "$now" ] && [ "$now" != "$1" ]; }
-epochs_above() { [ "$(epoch_on n1)" -gt "$1" ] && [ "$(epoch_on n2)" -gt "$1" ]; }
 load leader --target "$vip:80" --rate 200 --seconds 200 --concurrency 50
 sleep 1
 
@@ -42,10 +41,7 @@ epoch=$(epoch_on n1)
 kubectl delete service during --wait=false >/dev/null
 until_true 15 absent service during || fail "the new leader does not carry a deletion out"
 kill -CONT "$pid"
-not_leading() {
-  [ "$(in_ns n1 curl -s -m 3 "http://$(system get pod "$frozen" -o jsonpath='{.status.podIP}'):9901/metrics" |
-    awk '$1 == "empalme_controller_leading" {print $2}')" = 0 ]
-}
+not_leading() { [ "$(leading_on "$(system get pod "$frozen" -o jsonpath='{.status.podIP}')")" = 0 ]; }
 until_true 10 not_leading || fail "the frozen one still leads"
 make_service late 82 <<<"  loadBalancerClass: empalme.io/lb"
 until_true 10 has_address late || fail "the new leader does not work"

@@ -2,7 +2,7 @@
 ha_up || return
 
 cut_off() { # NAME NODE SECONDS
-  local name=$1 node=$2 vip moment healed stopped pause both late back
+  local name=$1 node=$2 vip moment healed stopped pause apart both late back
   served=
   vip=$(address_on "$node")
   [ -n "$vip" ] || { fail "$node holds no address: the case shows nothing"; return; }
@@ -22,14 +22,16 @@ cut_off() { # NAME NODE SECONDS
   stopped=$(milliseconds)
   end_load "$name"
   end "witness-$name"
-  both=$(double_answers "$name")
+  apart=$(double_answers "$name" "$moment" "$healed")
+  both=$(double_answers "$name" "$healed" "$stopped")
   pause=$(longest_pause "$name" "$moment" "$((moment + 4000))")
   back=$(longest_pause "$name" "$healed" "$stopped")
   late=$(failed_between "$name" "$((moment + 1500))" "$((healed - 50))")
-  figure "$name: longest pause $pause ms; answered by two for $both ms; failed: $(failed_between "$name" "$((moment - 4000))" "$((moment + 1500))") around the cut, $late later, $(failed_between "$name" "$((healed - 49))" "$(milliseconds)") after it was healed, longest pause then $back ms$served"
+  figure "$name: longest pause $pause ms; answered by two for $apart ms, then for $both ms once it was healed; failed: $(failed_between "$name" "$((moment - 4000))" "$((moment + 1500))") around the cut, $late later, $(failed_between "$name" "$((healed - 49))" "$(milliseconds)") after it was healed, longest pause then $back ms$served"
   [ "$pause" -le 1500 ] || fail "$name: a pause of more than 1.5 s"
   [ "$back" -le 1500 ] || fail "$name: a pause of more than 1.5 s once it was healed"
   [ "$late" -eq 0 ] || fail "$name: $late failed later than 1.5 s after the cut: $(report_of "$name" '[.failures[-3:][]] | tostring')"
+  [ "$apart" -le 200 ] || fail "$name: two answered for $apart ms while the node was cut off"
   [ "$both" -le 1000 ] || fail "$name: two answered for $both ms"
 }
 

@@ -93,7 +93,34 @@ condition() { # SERVICE TYPE: "status reason"
   kubectl get service "$1" -o json | jq -r --arg t "empalme.io/$2" '.status.conditions[]? | select(.type == $t) | .status + " " + .reason'
 }
 condition_is() { [ "$(condition "$1" "$2")" = "$3" ]; }
+# The same manifest again changes nothing: every object is defined as before, and no pod is another. What
+# kubectl says is no witness: it calls a PodDisruptionBudget "configured" each time.
+changes_nothing() { # ARGUMENT... of kubectl apply
+  local before
+  before=$(system_pods; definitions "$@")
+  kubectl apply "$@" >/dev/null || return 1
+  [ "$(system_pods; definitions "$@")" = "$before" ]
+}
+definitions() {
+  kubectl get "$@" -o json | jq -S '[.items[] | del(.status, .metadata.resourceVersion, .metadata.managedFields)]'
+}
+system_pods() { kubectl -n empalme-system get pods -o jsonpath='{range .items[*]}{.metadata.uid} {.status.containerStatuses[*].restartCount}{"\n"}{end}' | sort; }
 absent() { ! kubectl get "$@" >/dev/null 2>&1; }
+# Services without anything of ours.
+services_free() {
+  local left
+  left=$(kubectl get services -A -o json | jq -r '.items[] | select((.metadata.finalizers // [] | tostring | contains("empalme")) or (.status.conditions // [] | tostring | contains("empalme")) or ((.spec.type == "LoadBalancer") and (.status.loadBalancer.ingress // [] | length > 0))) | .metadata.name')
+  [ -z "$left" ]
+}
+# What the data plane holds on a node, beside its state folder, which uninstall names.
+nodes_clean() {
+  local node
+  for node in n1 n2; do
+    in_ns "$node" ip -o addr show dev eth0 | grep -q '/32' && return 1
+    in_ns "$node" nft list table inet empalme >/dev/null 2>&1 && return 1
+  done
+  return 0
+}
 # A watch begins with WatchList where the API server knows it; lists are for those that do not, and for
 # one that was cut short.
 unused_rights=()

@@ -10,6 +10,7 @@ lan=172.31.0
 control_plane=$lan.10
 client=$lan.50
 witness=$lan.60
+edge=$lan.70
 node_address() { echo "$lan.$((10 + $1))"; }
 
 say() { printf '%s\n' "$*" >&2; }

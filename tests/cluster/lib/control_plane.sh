@@ -78,3 +78,16 @@ control_plane_up() {
   until_true 60 kubectl get --raw /readyz || { tail -n 20 "$cluster_dir/logs/apiserver.log" >&2; die "the API server did not start"; }
   start_controllers
 }
+
+# After the API server was away Kubernetes' own controllers back off for up to 30 s each, and no longer
+# write EndpointSlices meanwhile ("informer cache is out of date"): they begin afresh.
+kubernetes_afresh() {
+  until_true 90 all_nodes_ready
+  end manager
+  end scheduler
+  start_controllers
+  kubectl scale deployment web --replicas=4 >/dev/null
+  until_true 90 pods_are_ready web 4 || fail "Kubernetes itself did not recover"
+  kubectl scale deployment web --replicas=3 >/dev/null
+  until_true 90 pods_are_ready web 3
+}

@@ -53,6 +53,13 @@ address_on() { # NODE
   for address in $(ha_addresses); do held_by "$address" "$1" && { echo "$address"; return; }; done
 }
 
+# Whoever comes first holds all; the other takes its share back 5 s after it has come.
+ha_spread() { [ -n "$(address_on n1)" ] && [ -n "$(address_on n2)" ] && ha_all_held_by_one; }
+
+ha_holders() { local address; for address in $(ha_addresses); do holders "$address"; done; }
+# Longer than a node waits before it takes its share.
+ha_at_rest() { local before; before=$(ha_holders); sleep 6; [ "$(ha_holders)" = "$before" ]; }
+
 # From whatever is installed, with some Services for the sample's pods.
 ha_up() {
   if ! system get daemonset empalme-dataplane >/dev/null 2>&1; then
@@ -109,6 +116,8 @@ cut_node() { in_ns lan ip link set "$1-e" nomaster; }
 heal_node() { in_ns lan ip link set "$1-e" master br0; }
 
 epoch_on() { metric "$1" empalme_dataplane_state_epoch; }
+epochs_above() { [ "$(epoch_on n1)" -gt "$1" ] && [ "$(epoch_on n2)" -gt "$1" ]; }
+leading_on() { in_ns n1 curl -s -m 3 "http://$1:9901/metrics" | awk '$1 == "empalme_controller_leading" {print $2}'; }
 
 witness_start() { # NAME ADDRESS...
   local name=$1

@@ -14,7 +14,7 @@ add_machine() { # NAME ADDRESS
 network_up() {
   # What is not in this list is somebody else's, whatever its name.
   local name
-  for name in lan cp client witness $(seq -f 'n%g' "$cluster_nodes"); do
+  for name in lan cp client witness edge $(seq -f 'n%g' "$cluster_nodes"); do
     [ -e "/run/netns/$name" ] && die "a network namespace '$name' exists that this suite did not make"
   done
   touch "$cluster_dir/namespaces"
@@ -28,6 +28,8 @@ network_up() {
   add_machine client "$client"
   # Asks who has an address, so that the client's own neighbour table is left alone.
   add_machine witness "$witness"
+  # No node: for a data plane outside the cluster.
+  add_machine edge "$edge"
   # More addresses, since a load from one address meets stale conntrack entries of its own ports.
   for last in 51 52 53 54; do in_ns client ip addr add "$lan.$last/24" dev eth0; done
   in_ns cp ip route add default via "$lan.1"
@@ -49,6 +51,6 @@ network_up() {
 network_down() {
   local ns
   [ -f "$cluster_dir/namespaces" ] || return 0
-  for ns in lan cp client witness $(seq -f 'n%g' "$cluster_nodes"); do ip netns del "$ns" 2>/dev/null; done
+  for ns in lan cp client witness edge $(seq -f 'n%g' "$cluster_nodes"); do ip netns del "$ns" 2>/dev/null; done
   rm -f "$cluster_dir/namespaces"
 }

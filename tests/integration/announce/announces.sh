@@ -50,8 +50,9 @@ ask() { on_peer curl -g -s -m 2 "http://$1/name"; }
 has() { ip -n "$node" -o addr show dev eth0 | grep -q " $1/32"; }
 until_true() { for _ in $(seq 100); do "$@" && return 0; sleep 0.1; done; return 1; }
 gone() { ! has "$1"; }
+spares_avoided() { curl -s --unix-socket "$work/admin.sock" localhost/metrics | grep -q "^empalme_dataplane_spare_sources_avoided $1\$"; }
 start() {
-  ip netns exec "$node" "$program" --admin "unix:$work/admin.sock" --announce auto --workers 2 --state-dir "$work/held" 2>>"$work/run.log" &
+  ip netns exec "$node" "$program" --admin "unix:$work/admin.sock" --announce auto --spare-sources 192.0.2.101 --workers 2 --state-dir "$work/held" 2>>"$work/run.log" &
   running=$!
   pids+=("$running")
   until_true test -S "$work/admin.sock" || fail "no admin socket"
@@ -87,7 +88,10 @@ answer=$(put 3 192.0.2.100 2001:db8::100 2001:db8::2)
 
 put 4 >/dev/null
 until_true gone 192.0.2.100 || fail "the address stayed"
+spares_avoided 0 || fail "a spare source is passed over that is not announced"
 put 5 192.0.2.101 >/dev/null
+spares_avoided 1 || fail "a spare source is dialled from although it is announced"
+grep -q '"address":"192.0.2.101","reason":"Announced"' "$work/run.log" || fail "nothing said of the spare source"
 [ "$(ask 192.0.2.101)" = served ] || fail "does not answer on a second address"
 
 until_true grep -q 192.0.2.101 "$work/held/state.json" || fail "the state was not saved"
@@ -98,9 +102,15 @@ has 192.0.2.101 && fail "the address outlived the process by 6 s"
 start
 until_true has 192.0.2.101 || fail "not announced again from the saved state"
 [ "$(ask 192.0.2.101)" = served ] || fail "not served again from the saved state"
+spares_avoided 1 || fail "a spare source that is announced is dialled from after a restart"
 kill "$running"; wait "$running"
 has 192.0.2.101 && fail "the address stayed after SIGTERM"
 if command -v nft >/dev/null; then
   on_node nft list table inet empalme >/dev/null 2>&1 && fail "the packet filter stayed after SIGTERM"
 fi
+
+state 1 192.0.2.101 >"$work/given.json"
+timeout 20 ip netns exec "$node" "$program" --admin "unix:$work/given.sock" --announce auto --spare-sources 192.0.2.101 --state "$work/given.json" 2>"$work/given.log"
+[ $? -eq 1 ] || fail "started with a spare source that its state announces"
+grep -q 'spare-sources has 192.0.2.101' "$work/given.log" || fail "no reason is said"
 exit $broken

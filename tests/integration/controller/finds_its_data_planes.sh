@@ -32,9 +32,9 @@ slice() { # NAMESPACE SERVICE POD ADDRESS PORT-NAME PORT
   fake put/slices "{\"metadata\":{\"namespace\":\"$1\",\"name\":\"$2-$3\",\"labels\":{\"kubernetes.io/service-name\":\"$2\"}},\"addressType\":\"IPv4\",\"ports\":[{\"name\":\"$5\",\"port\":$6,\"protocol\":\"TCP\"}],\"endpoints\":[{\"addresses\":[\"$4\"],\"conditions\":{\"ready\":true},\"targetRef\":{\"kind\":\"Pod\",\"name\":\"$3\"}}]}"
 }
 secret() { curl -s -m 5 "$api/api/v1/namespaces/lb/secrets/$1"; }
-mount_secret() { # FOLDER: as a kubelet would, whole files at once
+mount_secret() { # FOLDER [SECRET]: as a kubelet would, whole files at once
   mkdir -p "$1"
-  secret tls | python3 -c 'import base64, json, os, sys
+  secret "${2:-tls}" | python3 -c 'import base64, json, os, sys
 for name, text in json.load(sys.stdin)["data"].items():
     path = os.path.join(sys.argv[1], name)
     with open(path + ".new", "wb") as file: file.write(base64.b64decode(text))
@@ -44,7 +44,7 @@ ask() { # PORT PATH FOLDER CERTIFICATE
   curl -s -m 5 --resolve "dataplane.empalme:$1:127.0.0.1" --cacert "$work/a/ca.crt" --cert "$3/$4.crt" \
     --key "$3/$4.key" "https://dataplane.empalme:$1$2"
 }
-holds() { ask "$1" /v1/state "$work/a" client | grep -q "$2"; }
+holds() { ask "$1" /v1/state "$work/c" client | grep -q "$2"; }
 both_hold() { holds "$port_a" "$1" && holds "$port_b" "$1"; }
 said() { grep -q "$1" "$work/controller.log"; }
 dataplane() { # NAME PORT
@@ -65,6 +65,8 @@ until_true made || fail "no certificates were made"
 secret tls | grep -q ca.key && fail "what data planes mount holds the authority's key"
 mount_secret "$work/a"
 mount_secret "$work/b"
+until_true mount_secret "$work/c" tls-client || fail "there is no certificate for controllers"
+[ ! -e "$work/a/client.key" ] || fail "what data planes mount holds the key of controllers"
 dataplane a "$port_a"
 dataplane b "$port_b"
 slice lb dp dp-a 127.0.0.1 admin "$port_a"
@@ -76,7 +78,7 @@ until_true both_hold 10.0.0.1 || fail "the Service did not reach both data plane
 ask "$port_a" /v1/state "$work/b" server | grep -q schema && fail "a data plane may give orders"
 curl -s -m 5 -k "https://127.0.0.1:$port_a/v1/state" | grep -q schema && fail "anybody may ask"
 
-ask "$port_a" /metrics "$work/a" client >"$work/refused"
+ask "$port_a" /metrics "$work/c" client >"$work/refused"
 
 # Of another authority, at an address that the cluster names: not spoken to.
 mkdir -p "$work/x"
@@ -92,28 +94,29 @@ until_true both_hold 10.0.0.2 || fail "a stranger keeps the others from being se
 fake delete/slices/lb/dp-dp-x
 
 # Changes keep coming while certificates are replaced: none may be lost.
-before=$(sha256sum <"$work/a/client.crt")
+before=$(sha256sum <"$work/c/client.crt")
 python3 - "$api" <<'P'
 import json, sys, urllib.request
-url = sys.argv[1] + "/api/v1/namespaces/lb/secrets/tls"
-thing = json.load(urllib.request.urlopen(url))
-for name in ("server.crt", "client.crt"):
+secrets = sys.argv[1] + "/api/v1/namespaces/lb/secrets"
+for secret, name in (("tls", "server.crt"), ("tls-client", "client.crt")):
+    thing = json.load(urllib.request.urlopen(f"{secrets}/{secret}"))
     del thing["data"][name]
-request = urllib.request.Request(url[:-4], json.dumps(thing).encode(), method="PUT")
-urllib.request.urlopen(request).read()
+    request = urllib.request.Request(secrets, json.dumps(thing).encode(), method="PUT")
+    urllib.request.urlopen(request).read()
 P
 n=0
 renewed() {
   n=$((n + 1))
   service "load-$n"
   slice d web web-1 "10.0.0.$((n % 200 + 3))" http 8080
-  made && secret tls | grep -q client.crt && mount_secret "$work/a" && mount_secret "$work/b" &&
-    [ "$(sha256sum <"$work/a/client.crt")" != "$before" ]
+  made && secret tls-client | grep -q client.crt && mount_secret "$work/a" && mount_secret "$work/b" &&
+    mount_secret "$work/c" tls-client &&
+    [ "$(sha256sum <"$work/c/client.crt")" != "$before" ]
 }
 until_true renewed || fail "certificates that are missing are not made anew"
 slice d web web-1 10.0.0.250 http 8080
 until_true both_hold 10.0.0.250 || fail "a change was lost while certificates were replaced"
-holds_all() { [ "$(ask "$1" /v1/state "$work/a" client | grep -o 'kubernetes/d/load-' | wc -l)" -eq $n ]; }
+holds_all() { [ "$(ask "$1" /v1/state "$work/c" client | grep -o 'kubernetes/d/load-' | wc -l)" -eq $n ]; }
 for port in $port_a $port_b; do
   until_true holds_all "$port" || fail "of $n Services that came meanwhile some are not published"
 done
@@ -125,11 +128,11 @@ slice d web web-1 10.0.0.251 http 8080
 until_true holds "$port_a" 10.0.0.251 || fail "the one that is left is not served"
 holds "$port_b" 10.0.0.251 && fail "one that has gone is still published to"
 
-key=$(sed -n 2p "$work/a/client.key")
+key=$(sed -n 2p "$work/c/client.key")
 cat "$work"/*.log >"$work/all.log"
 grep -q -e PRIVATE -e "$key" -e sesame "$work/all.log" && fail "a secret stands in a log"
 curl -s --unix-socket "$work/controller.sock" localhost/metrics >"$work/answers"
-ask "$port_a" /v1/status "$work/a" client >>"$work/answers"
+ask "$port_a" /v1/status "$work/c" client >>"$work/answers"
 grep -q 'http_tls_failures_total{server="admin"} [1-9]' "$work/refused" || fail "refusals are not counted"
 grep -q -e PRIVATE -e "$key" "$work/answers" "$work"/state-*/* && fail "a key stands in an answer"
 grep -q 'empalme_controller_tls_secret_writes_total [3-9]' "$work/answers" || fail "renewals are not counted"

@@ -40,6 +40,19 @@ printf 'services: [{name: a, listen: 127.0.0.1:80}, {name: b, listen: 127.0.0.1:
 expect 1 'Conflict' validate "$work/twice.yaml"
 printf 'services: [{name: a, listen: 127.0.0.1:80, backends: ["127.0.0.1:80"]}]\n' >"$work/loop.yaml"
 expect 1 'answered by this data plane itself' validate "$work/loop.yaml"
+
+printf 'services: [{name: web, listen: "127.0.0.1:${PORT}", backends: ["127.0.0.1:4000", "web1:80"]}]\n' >"$work/base.yaml"
+printf 'services:\n  - name: web\n    policy: {drain_s: 7}\n' >"$work/production.yaml"
+export PORT=8088
+expect 0 '"port": 8088' validate --show "$work/base.yaml" "$work/production.yaml"
+expect 0 '"drain_s": 7' validate --show "$work/base.yaml" "$work/production.yaml"
+expect 0 '1 backend by address, 1 by name' validate "$work/base.yaml" "$work/production.yaml"
+"$program" validate --show "$work/base.yaml" "$work/production.yaml" >"$work/shown.yaml"
+"$program" validate --show "$work/shown.yaml" | cmp - "$work/shown.yaml" || broken=1
+expect 0 '' --source "file:$work/base.yaml" --source "file:$work/production.yaml" --check
+PORT='' expect 1 "$work/base.yaml: '127.0.0.1:' is not ADDRESS:PORT" validate "$work/base.yaml"
+unset PORT
+expect 1 "base.yaml: the variable PORT is not set" validate "$work/base.yaml"
 expect 2 'No such file' --source "file:$work/absent.yaml" --check
 expect 0 '' --source "file:$root/examples/ports-4000-4002/lb.yaml" --check
 expect 0 'Examples' --help

@@ -207,7 +207,7 @@ class Process {
   }
 
   void serve() {
-    Callbacks callbacks{[this]() -> Result<Offer> { return offer(); },
+    Callbacks callbacks{[this]() -> Result<Offer> { return offer(); }, [this] { return offered_; },
                         [this](FinalReport& report) { released(report); },
                         [](const Error& error) { say("note " + error.code); }};
     auto server = HandoffServer::open(io_, options_.path(), std::move(callbacks), {2s, 5s});

@@ -27,6 +27,14 @@ def free_port(kind=socket.SOCK_STREAM):
         return probe.getsockname()[1]
 
 
+def free_ports(count):
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
 def await_true(what, condition, patience=PATIENCE):
     until = time.monotonic() + patience
     while time.monotonic() < until:
@@ -243,7 +251,7 @@ class UnixHttp(http.client.HTTPConnection):
 class DataPlane:
     """One process; `folder` holds what all of a test's processes share."""
 
-    def __init__(self, program, folder, *flags, state_dir=None):
+    def __init__(self, program, folder, *flags, state_dir=None, descriptors=None):
         self.log_path = tempfile.mktemp(prefix="log-", dir=folder)
         self.admin = folder + "/admin.sock"
         self.handoff = folder + "/private/handoff.sock"
@@ -253,7 +261,9 @@ class DataPlane:
                            EMPALME_STATE_DIR=state_dir or folder + "/state")
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen([program, *flags], stdout=log, stderr=log,
-                                            env=environment)
+                                            env=environment, preexec_fn=lambda: (
+                                                descriptors and resource.setrlimit(
+                                                    resource.RLIMIT_NOFILE, (descriptors,) * 2)))
 
     @property
     def pid(self):

@@ -124,6 +124,7 @@ class Swap(UpgradeTest):
         load = Load(self.tcp_port, self.udp_port, depth=0)
         load.await_connects(50)
         self.run_plane()
+        load.await_connects(100)  # what the old one was still serving is over
         old.end(signal.SIGKILL)
         load.await_connects(200)
         load.stop()

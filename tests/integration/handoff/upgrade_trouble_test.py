@@ -16,8 +16,8 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from upgrade_fixture import UpgradeTest, run_tests
-from upgrade_support import Load, PATIENCE, Peer, await_true, free_port, metric
+from upgrade_fixture import ACCEPTED, UpgradeTest, run_tests
+from upgrade_support import Load, PATIENCE, Peer, await_true, free_port, free_ports, metric
 
 
 class Failure(UpgradeTest):
@@ -134,6 +134,41 @@ class Failure(UpgradeTest):
         await_true("a change is taken again", lambda: old.ask(
             "PUT", "/v1/state", json.dumps(self.state(2)))[0] == 200)
 
+    def told_to_end_while_asked(self):
+        """The old process, a connection through it, and the new one that has got the offer."""
+        old = self.first_plane("--drain", "0")
+        held = self.connected()
+        peer = Peer(old.handoff)
+        peer.hello()
+        peer.hear()
+        old.process.send_signal(signal.SIGTERM)
+        old.await_log('"stopping"')
+        return old, held, peer
+
+    def test_sigterm_waits_for_the_handoff_that_is_under_way(self):
+        old, held, peer = self.told_to_end_while_asked()
+        self.echo(held)
+        self.echo(self.connected())
+        peer.say(serving=True)
+        old.await_log("another process serves")
+        self.assertEqual(old.wait(), 0)
+        with self.assertRaises(ConnectionResetError):
+            held.recv(64)
+
+    def test_sigterm_ends_it_when_the_handoff_fails(self):
+        old, held, peer = self.told_to_end_while_asked()
+        self.echo(held)
+        peer.close()
+        self.assertEqual(old.wait(), 0)
+        self.assertIn("PeerGone", old.log())
+
+    def test_sigterm_does_not_wait_for_a_new_process_that_hangs(self):
+        old, held, peer = self.told_to_end_while_asked()
+        self.echo(held)
+        self.assertEqual(old.wait(), 0)
+        self.assertNotIn("another process serves", old.log())
+        peer.close()
+
     def test_a_new_process_that_cannot_use_its_state_folder(self):
         def trouble(old):
             new = self.run_plane("--state-dir", self.folder + "/state.json/nowhere", serving=False)
@@ -148,6 +183,60 @@ class Failure(UpgradeTest):
                                  "--tls-key", nowhere, "--tls-ca", nowhere, serving=False)
             self.assertEqual(new.wait(), 1)
         self.unharmed_by(trouble, "does not serve")
+
+
+class AtTheLine(UpgradeTest):
+    """The old process has no descriptor left for traffic, and fewer in reserve than listeners."""
+
+    LIMIT, LISTENERS, WORKERS = 256, 60, 2
+
+    def setUp(self):
+        super().setUp()
+        self.more_ports = free_ports(self.LISTENERS)
+
+    def state(self, generation=1):
+        state = super().state(generation)
+        ports = state["services"][0]["ports"]
+        ports += [dict(ports[0], port=each) for each in self.more_ports]
+        return state
+
+    def value(self, plane, name):
+        return metric(self.metrics(plane), "empalme_dataplane_" + name)
+
+    def fill(self, plane):
+        """Connects until one is not served: it waits in the kernel's queue."""
+        held = []
+        for _ in range(self.LIMIT):
+            held.append(socket.create_connection((self.address, self.tcp_port), timeout=PATIENCE))
+            held[-1].settimeout(1)
+            held[-1].sendall(b"ping")
+            try:
+                self.assertEqual(held[-1].recv(64), b"ping")
+            except socket.timeout:
+                held[-1].settimeout(PATIENCE)
+                return held[:-1], held[-1]
+        raise AssertionError("never at its limit:\n" + self.metrics(plane))
+
+    def test_all_listeners_are_handed_over(self):
+        old = self.first_plane("--handoff-drain", "20", descriptors=self.LIMIT,
+                               workers=self.WORKERS)
+        held, waiting = self.fill(old)
+        left = self.LIMIT - len(old.descriptors())
+        print("%d connections, %d descriptors left" % (len(held), left))
+        self.assertLess(left, self.LISTENERS * self.WORKERS)
+        new = self.run_plane(descriptors=self.LIMIT, workers=self.WORKERS)
+        old.await_log("another process serves")
+        self.assertEqual(waiting.recv(64), b"ping")
+        waiting.close()
+        for port in self.more_ports:
+            with socket.create_connection((self.address, port), timeout=PATIENCE) as connection:
+                self.echo(connection)
+        accepted = metric(self.metrics(new), ACCEPTED, protocol="tcp")
+        self.assertEqual(accepted, len(held) + 1 + self.LISTENERS)
+        for connection in held:
+            self.echo(connection, b"still")
+            connection.close()
+        self.assertEqual(old.wait(), 0)
 
 
 class Announced(UpgradeTest):

@@ -23,6 +23,25 @@ TEST(Explanation, SaysThatAllIsWellAndWhy) {
   EXPECT_THAT(out, HasSubstr("unix:/x     answers  this"));
 }
 
+TEST(Explanation, OfAStandbySaysFirstWhoLeadsAndNothingThatItDoesNotKnow) {
+  const auto out = shown(
+      R"({"service":"k","leading":false,"leader":"empalme-1_x","exists":true,"ours":true,
+          "confirmed":false,"ports":[{"port":80,"protocol":"tcp","backends":[]}],
+          "conditions":[{"type":"Accepted","status":"True"}]})");
+  EXPECT_THAT(out, testing::StartsWith("This controller stands by and does not act: "
+                                       "empalme-1_x leads, ask that one.\n"));
+  EXPECT_THAT(out, HasSubstr("80/tcp  none"));
+  EXPECT_THAT(out, HasSubstr("Accepted"));
+  EXPECT_THAT(out, Not(HasSubstr("Not confirmed")));
+  EXPECT_THAT(out, Not(HasSubstr("Not served")));
+  EXPECT_THAT(out, Not(HasSubstr("data plane")));
+}
+
+TEST(Explanation, OfAStandbyThatKnowsOfNoLeaderSaysSo) {
+  EXPECT_THAT(shown(R"({"service":"k","leading":false,"leader":""})"),
+              HasSubstr("nobody is known to lead"));
+}
+
 TEST(Explanation, PutsWhatBlocksFirst) {
   const auto out = shown(
       R"({"service":"k","exists":true,"ours":true,"problems":[

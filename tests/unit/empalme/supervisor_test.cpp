@@ -7,6 +7,8 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <set>
+#include <string>
 
 #include "empalme/programs.hpp"
 #include "empalme/up.hpp"
@@ -110,6 +112,19 @@ TEST(Children, DoNotSeeOurOwnVariables) {
   }
   ::unsetenv("EMPALME_WORKERS");
   EXPECT_TRUE(other);
+}
+
+TEST(Children, SeeHowDockerAndConsulAreReached) {
+  const std::set<std::string> wanted = {"EMPALME_CONSUL_TOKEN_FILE=/t", "EMPALME_DOCKER_TLS_CA=a"};
+  ::setenv("EMPALME_CONSUL_TOKEN_FILE", "/t", 1);
+  ::setenv("EMPALME_DOCKER_TLS_CA", "a", 1);
+  std::set<std::string> seen;
+  for (const char* each : environment_for_children()) {
+    if (each != nullptr && wanted.contains(each)) seen.insert(each);
+  }
+  ::unsetenv("EMPALME_CONSUL_TOKEN_FILE");
+  ::unsetenv("EMPALME_DOCKER_TLS_CA");
+  EXPECT_EQ(seen, wanted);
 }
 
 TEST(Children, TheirExitCodeComesBack) {

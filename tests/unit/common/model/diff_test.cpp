@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <map>
 #include <random>
 
 #include "common/model/state_json.hpp"
@@ -116,6 +117,52 @@ TEST(ApplyPatch, SharesWhatThePatchDoesNotName) {
   EXPECT_EQ(next->services.begin().element(), held.services.begin().element());
   EXPECT_EQ(next->services[1].policy.drain_s, 1U);
   EXPECT_EQ(held.services[1].policy.drain_s, 30U) << "what is held stays as it is";
+}
+
+TEST(ApplyPatch, SharesWhatThePatchNamesWithIt) {
+  const DesiredState held{{1, 1}, {{"a", {}, {}, {}}}};
+  const StatePatch patch{1, 1, 2, {{"a", {}, {}, {}}, {"b", {}, {}, {}}}, {}};
+  const auto next = apply_patch(held, patch);
+  ASSERT_TRUE(next.ok());
+  EXPECT_EQ(next->services.element(0), patch.changed.element(0));
+  EXPECT_EQ(next->services.element(1), patch.changed.element(1));
+}
+
+// Enough services for several chunks, of which few change, come or go.
+TEST(ApplyPatch, MeetsTheOtherStateWhereThereAreManyServices) {
+  const uint32_t start = seed();
+  SCOPED_TRACE("EMPALME_SEED=" + std::to_string(start));
+  Random random(start);
+  DesiredState held{{1, 1}, {}};
+  for (int i = 1000; i < 1400; ++i) {
+    held.services.push_back({"file/" + std::to_string(i), {}, {}, {}});
+  }
+  for (int round = 0; round < 300; ++round) {
+    StatePatch patch{1, held.version.generation, held.version.generation + 1, {}, {}};
+    std::map<std::string, Service> plain;
+    for (const auto& service : held.services) plain[service.key] = service;
+    for (uint32_t i = 0; i < 3; ++i) {
+      const std::string key = "file/" + std::to_string(1000 + 3 * below(random, 140) + i);
+      if (round % 2 == 0 && below(random, 3) == 0) {
+        patch.removed.push_back(key);
+        plain.erase(key);
+      } else if (round % 2 == 0 || plain.contains(key)) {
+        Service changed{key, {}, {}, {}};
+        changed.policy.drain_s = below(random, 5);
+        plain[key] = changed;
+        patch.changed.push_back(changed);
+      }
+    }
+    const auto next = apply_patch(held, patch);
+    ASSERT_TRUE(next.ok());
+    DesiredState wanted{{1, patch.generation}, {}};
+    for (const auto& [key, service] : plain) wanted.services.push_back(service);
+    ASSERT_EQ(*next, wanted);
+    const auto change = diff(held, *next);
+    ASSERT_LE(change.changed.size() + change.removed.size(), 3U);
+    ASSERT_EQ(*apply_patch(held, to_patch(change, held.version, patch.generation)), wanted);
+    held = *next;
+  }
 }
 
 TEST(CheckPut, TakesAnythingNewer) {

@@ -226,6 +226,15 @@ TEST(EncodeApplyResult, RoundTrips) {
   EXPECT_EQ(*decode_apply_result(encode_apply_result(result)), result);
 }
 
+TEST(DecodeApplyResult, RefusesNumbersThatNoIntegerHolds) {
+  for (const char* text : {R"({"epoch":1e99,"generation":2})", R"({"epoch":1,"generation":-2})",
+                           R"({"epoch":1,"generation":2,"failed":[{"port":1e99}]})",
+                           R"({"epoch":1,"generation":2,"failed":[{"port":65536}]})",
+                           R"({"epoch":"1","generation":2})"}) {
+    EXPECT_FALSE(decode_apply_result(text)) << text;
+  }
+}
+
 TEST(EncodeError, CarriesThePointerAndWhatIsHeld) {
   const Version held{3, 9};
   EXPECT_EQ(encode_error({"Order", "older", ""}, &held),

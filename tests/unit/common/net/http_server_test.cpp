@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <future>
+#include <new>
 #include <optional>
 #include <thread>
 
@@ -67,6 +68,8 @@ class HttpServerTest : public testing::Test {
     if (!options.body_limit) options.body_limit = [](auto&, auto&) { return size_t{1000}; };
     auto server =
         HttpServer::start(io_, std::move(options), [this](const auto& request, auto respond) {
+          if (request.target == "/no-memory") throw std::bad_alloc();
+          if (request.target == "/dropped") return;
           if (request.target == "/later") {
             return later_ = std::move(respond), void();
           }
@@ -106,6 +109,30 @@ class HttpServerTest : public testing::Test {
   std::thread thread_;
   std::filesystem::path folder_;
 };
+
+TEST_F(HttpServerTest, AHandlerWithoutMemoryIsAnsweredForAndTheNextRequestIsServed) {
+  start();
+  for (const char* target : {"/no-memory", "/dropped"}) {
+    const auto answer = get(target);
+    ASSERT_TRUE(answer.ok()) << target;
+    EXPECT_EQ(answer->status, 503) << target;
+    EXPECT_THAT(answer->body, HasSubstr("OutOfMemory"));
+  }
+  EXPECT_EQ(get("/next")->status, 200);
+  EXPECT_EQ(server_->counters().no_memory, 2u);
+}
+
+TEST_F(HttpServerTest, AnAnswerDroppedLaterIsAnsweredFor) {
+  start();
+  auto answer = std::async(std::launch::async, [this] { return get("/later"); });
+  bool held = false;
+  while (!held) {
+    std::promise<bool> seen;
+    asio::post(io_, [&] { seen.set_value(std::exchange(later_, nullptr) != nullptr); });
+    held = seen.get_future().get();
+  }
+  EXPECT_EQ(answer.get()->status, 503);
+}
 
 TEST_F(HttpServerTest, AnswersOverTcp) {
   start();

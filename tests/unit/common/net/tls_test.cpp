@@ -11,6 +11,7 @@
 
 #include "common/net/http_client.hpp"
 #include "common/net/http_server.hpp"
+#include "common/net/tls_stream.hpp"
 #include "tests/support/test_certificates.hpp"
 
 namespace lb::net {
@@ -118,6 +119,62 @@ TEST_F(TlsTest, AClientWithoutACertificateIsNotLetIn) {
   serve(authority_->issue("server", "IP:127.0.0.1"));
   EXPECT_FALSE(ask(server_->local(), {"GET", "/who", {}, {}}, 5s).ok());
   EXPECT_EQ(counters().requests, 0U);
+}
+
+// A server that asks nobody for a certificate answers the first request.
+class TrustingServer {
+ public:
+  explicit TrustingServer(const TlsFiles& files)
+      : acceptor_(io_, {asio::ip::make_address("127.0.0.1"), 0}) {
+    context_.use_certificate_chain_file(files.certificate);
+    context_.use_private_key_file(files.key, asio::ssl::context::pem);
+    thread_ = std::thread([this] { serve(); });
+  }
+  ~TrustingServer() { thread_.join(); }
+
+  SocketAddress local() const {
+    return Endpoint{IpAddress::parse("127.0.0.1").value(), acceptor_.local_endpoint().port()};
+  }
+
+ private:
+  void serve() {
+    asio::ssl::stream<asio::ip::tcp::socket> stream(acceptor_.accept(), context_);
+    boost::system::error_code error;
+    stream.handshake(asio::ssl::stream_base::server, error);
+    std::string heard;
+    if (!error) asio::read_until(stream, asio::dynamic_buffer(heard), "\r\n\r\n", error);
+    const std::string answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+    if (!error) asio::write(stream, asio::buffer(answer), error);
+  }
+
+  asio::io_context io_;
+  asio::ssl::context context_{asio::ssl::context::tls_server};
+  asio::ip::tcp::acceptor acceptor_;
+  std::thread thread_;
+};
+
+TEST_F(TlsTest, AClientMayDoWithoutACertificateWhereNobodyAsksForOne) {
+  const auto files = authority_->issue("server", "IP:127.0.0.1");
+  TrustingServer server(files);
+  const auto nobody = TlsIdentity::load({{}, {}, files.authority}, TlsRole::kClient).value();
+  const auto answer = ask({server.local(), nobody}, {"GET", "/", {}, {}}, 5s);
+  ASSERT_TRUE(answer.ok()) << answer.error().message;
+  EXPECT_EQ(answer->body, "hi");
+}
+
+TEST_F(TlsTest, AClientWithoutACertificateTrustsNobodyElseForThat) {
+  TestAuthority other(folder_, "other");
+  TrustingServer server(other.issue("impostor", "IP:127.0.0.1"));
+  const auto authority = authority_->issue("server", "IP:127.0.0.1").authority;
+  const auto nobody = TlsIdentity::load({{}, {}, authority}, TlsRole::kClient).value();
+  const auto answer = ask({server.local(), nobody}, {"GET", "/", {}, {}}, 5s);
+  ASSERT_FALSE(answer.ok());
+  EXPECT_EQ(answer.error().code, "Tls");
+}
+
+TEST_F(TlsTest, AServerNeverDoesWithoutACertificate) {
+  const auto authority = authority_->issue("server", "IP:127.0.0.1").authority;
+  EXPECT_FALSE(TlsIdentity::load({{}, {}, authority}, TlsRole::kServer).ok());
 }
 
 TEST_F(TlsTest, AServerTakesOnlyTheClientThatItExpects) {

@@ -1,11 +1,10 @@
 // Lines are JSON whatever stands in them.
 #include "common/ops/log.hpp"
+#include "common/model/json.hpp"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <unistd.h>
-
-#include <nlohmann/json.hpp>
 
 namespace lb::ops {
 namespace {

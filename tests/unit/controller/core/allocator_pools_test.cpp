@@ -113,6 +113,94 @@ TEST_F(Pools, WhoeverNamesAPoolThatIsNotThereStaysWhereItIs) {
   EXPECT_EQ(get("b", Wish().from("gone")), "NoPool");
 }
 
+TEST_F(Pools, AnEditThatTakesTheAddressOutOfTheNamedPoolMovesNobody) {
+  set({named("p", {"192.0.2.1-192.0.2.9"}), named("q", {"192.0.2.20"})});
+  get("a", Wish().from("p"));
+  set({named("p", {"192.0.2.5"}), named("q", {"192.0.2.1", "192.0.2.20"})});
+  EXPECT_EQ(get("a", Wish().from("p").has("192.0.2.1")), "192.0.2.1");
+  EXPECT_EQ(degraded(), "AddressOutsidePools");
+  EXPECT_EQ(get("a", Wish().from("q").has("192.0.2.1")), "192.0.2.1") << "it is there already";
+  EXPECT_EQ(degraded(), "");
+  EXPECT_EQ(get("a", Wish().from("p").has("192.0.2.1")), "192.0.2.5") << "it is asked to move";
+}
+
+TEST_F(Pools, ARestartAfterSuchAnEditMovesNobodyEither) {
+  set({named("p", {"192.0.2.5"}), named("q", {"192.0.2.1"})});
+  EXPECT_EQ(get("a", Wish().from("p").has("192.0.2.1")), "192.0.2.1");
+  EXPECT_EQ(degraded(), "AddressOutsidePools");
+  EXPECT_EQ(get("a", Wish().from("p").has("192.0.2.1")), "192.0.2.1");
+  get("a", Wish().has("192.0.2.1"));
+  EXPECT_EQ(get("a", Wish().from("p").has("192.0.2.1")), "192.0.2.5") << "named anew";
+}
+
+TEST_F(Pools, WhoeverNamesAPoolBeforeItIsThereMovesOnceItIs) {
+  set({named("p", {"192.0.2.1"})});
+  get("a", Wish().from("p"));
+  EXPECT_EQ(get("a", Wish().from("q").has("192.0.2.1")), "192.0.2.1");
+  set({named("p", {"192.0.2.1"}), named("q", {"192.0.2.9"})});
+  EXPECT_EQ(get("a", Wish().from("q").has("192.0.2.1")), "192.0.2.9");
+}
+
+TEST_F(Pools, WhoeverNamesAPoolWithoutRoomWaitsForItHoweverOftenItIsLookedAt) {
+  set({named("p", {"192.0.2.1"}), named("q", {"192.0.2.9"})});
+  get("other", Wish().from("q"));
+  get("a", Wish().from("p"));
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(get("a", Wish().from("q").has("192.0.2.1")), "PoolExhausted") << i;
+  }
+  allocator.release("other");
+  EXPECT_EQ(get("a", Wish().from("q").has("192.0.2.1")), "192.0.2.9");
+}
+
+TEST_F(Pools, AConflictInThePoolItMovesToDoesNotSendItBack) {
+  set({named("p", {"192.0.2.1"}), named("q", {"192.0.2.8-192.0.2.9"})});
+  get("a", Wish().from("p"));
+  ASSERT_EQ(get("a", Wish().from("q").has("192.0.2.1")), "192.0.2.8");
+  allocator.mark_conflict(ip("192.0.2.8"));
+  EXPECT_EQ(get("a", Wish().from("q").has("192.0.2.1")), "192.0.2.9");
+}
+
+TEST_F(Pools, AnAddressThatRestsIsNotGivenToWhoeverAsksForItWhileADataPlaneIsLost) {
+  set({named("p", {"192.0.2.1-192.0.2.2"})});
+  get("old", Wish().asks("192.0.2.1"));
+  allocator.release("old");
+  allocator.keep_resting(true);
+  EXPECT_EQ(get("new", Wish().asks("192.0.2.1")), "DataPlaneLost");
+  EXPECT_EQ(get("back", Wish().has("192.0.2.1")), "192.0.2.1") << "whose it is by its status";
+}
+
+TEST_F(Pools, AnAddressThatRestsIsNotGivenWhileADataPlaneIsLost) {
+  set({named("p", {"192.0.2.1"})});
+  get("old", Wish());
+  allocator.release("old");
+  allocator.keep_resting(true);
+  EXPECT_EQ(get("new", Wish()), "DataPlaneLost");
+  allocator.take_changed();
+  allocator.keep_resting(false);
+  EXPECT_THAT(allocator.take_changed(), ElementsAre("new"));
+  EXPECT_EQ(get("new", Wish()), "192.0.2.1");
+}
+
+TEST_F(Pools, TheEndOfItsRestGivesItToWhoeverWaits) {
+  set({named("p", {"192.0.2.1"})});
+  get("old", Wish());
+  allocator.release("old");
+  allocator.keep_resting(true);
+  EXPECT_EQ(get("new", Wish()), "DataPlaneLost");
+  allocator.take_changed();
+  allocator.end_quarantine(ip("192.0.2.1"));
+  EXPECT_THAT(allocator.take_changed(), ElementsAre("new"));
+  EXPECT_EQ(get("new", Wish()), "192.0.2.1");
+}
+
+TEST_F(Pools, WhereNothingRestsAFullPoolIsFullAlsoWhileADataPlaneIsLost) {
+  set({named("p", {"192.0.2.1"})});
+  get("old", Wish());
+  allocator.keep_resting(true);
+  EXPECT_EQ(get("new", Wish()), "PoolExhausted");
+  EXPECT_EQ(get("old", Wish().asks("192.0.2.1")), "192.0.2.1");
+}
+
 TEST_F(Pools, Rule41ARemovedPoolKeepsAddressesInUse) {
   set({named("p", {"192.0.2.1-192.0.2.9"})});
   get("a", Wish());

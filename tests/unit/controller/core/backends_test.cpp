@@ -146,12 +146,14 @@ TEST(FromKubernetes, RefusesFieldAndAnnotationThatDiffer) {
 TEST(DecodeObjects, ReadsAService) {
   const auto out = decode_service(R"({"metadata":{"name":"web","namespace":"ns","uid":"u",
     "finalizers":["f"],"unknown":1},"spec":{"type":"LoadBalancer","loadBalancerClass":"c",
-    "ports":[{"port":80,"targetPort":"http","nodePort":30000}],"sessionAffinity":null},
+    "ports":[{"port":80,"targetPort":"http","nodePort":30000}],"sessionAffinity":null,
+    "trafficDistribution":"PreferClose"},
     "status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.1","ipMode":"Proxy","ports":[{"port":80,
     "protocol":"TCP"}]}]},"conditions":[{"type":"T","status":"True"}]}})");
   ASSERT_TRUE(out.ok()) << out.error().message;
   EXPECT_EQ(out->meta.ns, "ns");
   EXPECT_EQ(out->load_balancer_class, "c");
+  EXPECT_EQ(out->traffic_distribution, "PreferClose");
   EXPECT_EQ(out->ports.at(0).target_port, "http");
   EXPECT_EQ(out->ports.at(0).protocol, "TCP");
   EXPECT_EQ(out->ingress.at(0).ip_mode, "Proxy");
@@ -169,9 +171,11 @@ TEST(DecodeObjects, NamesTheFieldOfTheWrongType) {
 TEST(DecodeObjects, ReadsASliceAndANode) {
   const auto slice = decode_endpoint_slice(R"({"addressType":"IPv4","ports":[{"name":"","port":80}],
     "endpoints":[{"addresses":["10.0.0.1"],"conditions":{"ready":true},"nodeName":"n",
-    "targetRef":{"name":"pod"}}]})");
+    "zone":"a","hints":{"forZones":[{"name":"b"}]},"targetRef":{"name":"pod"}}]})");
   ASSERT_TRUE(slice.ok());
   EXPECT_EQ(slice->endpoints.at(0).target_name, "pod");
+  EXPECT_EQ(slice->endpoints.at(0).zone, "a");
+  EXPECT_THAT(slice->endpoints.at(0).hinted_zones, ElementsAre("b"));
   const auto node = decode_node(R"({"spec":{"taints":[{"key":"k"}]},
     "status":{"addresses":[{"type":"InternalIP","address":"192.0.2.9"}]}})");
   ASSERT_TRUE(node.ok());

@@ -54,6 +54,9 @@ class ServiceBuilder {
   ServiceBuilder& source_range(std::string range) {
     return object_.source_ranges.push_back(std::move(range)), *this;
   }
+  ServiceBuilder& distributed(std::string asked) {
+    return object_.traffic_distribution = std::move(asked), *this;
+  }
   ServiceBuilder& affinity() { return object_.session_affinity = "ClientIP", *this; }
 
   const ServiceObject& object() const { return object_; }
@@ -90,6 +93,12 @@ class SliceBuilder {
     out.terminating = terminating;
     out.target_name = "pod-" + address;
     object_.endpoints.push_back(std::move(out));
+    return *this;
+  }
+  // Where the last endpoint is, and whom the hints send to it.
+  SliceBuilder& in_zone(std::string zone, std::vector<std::string> hinted = {}) {
+    object_.endpoints.back().zone = std::move(zone);
+    object_.endpoints.back().hinted_zones = std::move(hinted);
     return *this;
   }
   operator EndpointSliceObject() const { return object_; }  // NOLINT(implicit)

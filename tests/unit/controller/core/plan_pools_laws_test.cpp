@@ -282,14 +282,12 @@ TEST(PoolLaws, ARestartAfterEditsMovesNobodyWhomADataPlaneServes) {
              });
 }
 
-TEST(PoolLaws, AnEditOfPoolsMovesNobodyWhoNamedNoPool) {
+TEST(PoolLaws, AnEditOfPoolsMovesNobody) {
   std::mt19937_64 random(seed());
   for (int world = 0; world < kWorlds; ++world) {
     Rig rig(random_pools(random));
     for (int i = 0; i < kServices; ++i) {
-      Claim claim = random_claim(random);
-      claim.who.pool.clear();
-      rig.put("s" + std::to_string(i), std::move(claim));
+      rig.put("s" + std::to_string(i), random_claim(random));
     }
     ASSERT_TRUE(rig.settle());
     const auto before = rig.outcome();

@@ -1,9 +1,8 @@
 // What the status of an AddressPool says.
 #include "controller/core/pool_status.hpp"
+#include "common/model/json.hpp"
 
 #include <gmock/gmock.h>
-
-#include <nlohmann/json.hpp>
 
 #include "tests/unit/controller/core/builders.hpp"
 

@@ -8,9 +8,9 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <nlohmann/json.hpp>
 #include <string>
 
+#include "common/model/json.hpp"
 #include "controller/kube/base64.hpp"
 #include "controller/kube/http_client.hpp"
 #include "controller/kube/tls_material.hpp"
@@ -56,6 +56,10 @@ class FakeSecretServer {
   void put(const std::string& name, SecretData data) {
     const std::lock_guard lock(mutex_);
     secrets_[name] = {std::move(data), std::to_string(++version_)};
+  }
+  void remove(const std::string& name) {
+    const std::lock_guard lock(mutex_);
+    secrets_.erase(name);
   }
   int requests(const std::string& method) {
     const std::lock_guard lock(mutex_);

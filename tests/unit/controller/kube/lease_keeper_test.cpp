@@ -75,6 +75,7 @@ TEST_F(LeaseKeeperTest, TheOtherStandsByAndTakesOverAtOnceFromOneThatEnds) {
   ASSERT_TRUE(one.waits_for([&] { return one.leads(); }));
   two.keeper.start();
   ASSERT_TRUE(two.waits_for([&] { return two.keeper.holder() == "one"; }));
+  EXPECT_EQ(two.keeper.other_holder(), "one");
   EXPECT_FALSE(two.leads());
   one.keeper.stop();
   ASSERT_TRUE(two.waits_for([&] { return two.leads(); }));
@@ -97,6 +98,7 @@ TEST_F(LeaseKeeperTest, CeasesToLeadWhenTheServerIsGone) {
   ASSERT_TRUE(one.waits_for([&] { return one.leads(); }));
   server.set_mood(FakeLeaseServer::Mood::kRefuses);
   ASSERT_TRUE(one.waits_for([&] { return !one.leads(); }));
+  EXPECT_EQ(one.keeper.other_holder(), "") << "nobody else is known to lead";
   EXPECT_GE(one.keeper.counters().failures, 1u);
   EXPECT_EQ(one.keeper.counters().lost, 1u);
   server.set_mood(FakeLeaseServer::Mood::kWell);

@@ -21,9 +21,10 @@ class Sink : public ReflectorSink {
     note(text);
   }
   void changed(Item item) override {
-    note("changed " + item.ns + "/" + item.name + (item.json.empty() ? " without text" : ""));
+    EXPECT_TRUE(item.json.empty()) << "what is read at once is handed over as it was parsed";
+    note("changed " + item.ns + "/" + item.name + (text_of(item).empty() ? " without text" : ""));
     const std::lock_guard lock(mutex_);
-    last_json_ = item.json;
+    last_json_ = text_of(item);
   }
   void removed(std::string ns, std::string name) override { note("removed " + ns + "/" + name); }
   void connection(std::optional<Error> trouble) override {
@@ -107,9 +108,9 @@ TEST_F(ReflectorTest, ResumesFromTheLastBookmark) {
 }
 
 std::string nested(size_t depth) {
-  std::string out = "1";
-  for (size_t i = 0; i < depth; ++i) out = "{\"f:a\":" + out + "}";
-  return out;
+  std::string out;
+  for (size_t i = 0; i < depth; ++i) out += "{\"f:a\":";
+  return out + "1" + std::string(depth, '}');
 }
 
 std::string with_field(const std::string& where, const std::string& value) {

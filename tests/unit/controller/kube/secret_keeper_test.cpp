@@ -59,18 +59,24 @@ class SecretKeeperTest : public testing::Test {
     return counter >= value;
   }
 
+  static bool holds(const std::function<bool()>& condition) {
+    for (int i = 0; i < 10'000 && !condition(); ++i) std::this_thread::sleep_for(1ms);
+    return condition();
+  }
+
   FakeSecretServer server;
   std::atomic<int64_t> now{kStart};
   Told told;
 };
 
-TEST_F(SecretKeeperTest, WhoeverLeadsMakesBothSecrets) {
+TEST_F(SecretKeeperTest, WhoeverLeadsMakesTheThreeSecrets) {
   const auto leader = keeper(told, true);
   ASSERT_TRUE(told.reaches(1));
-  EXPECT_EQ(told.last(), client_text(server.data("tls")));
-  EXPECT_EQ(leader->counters().writes, 2U);
+  EXPECT_EQ(told.last(), client_text(handed_out(server.data("tls"), server.data("tls-client"))));
+  EXPECT_EQ(leader->counters().writes, 3U);
   EXPECT_FALSE(server.data("tls-ca")["ca.key"].empty());
   EXPECT_FALSE(server.data("tls").contains("ca.key"));
+  EXPECT_FALSE(server.data("tls").contains("client.key"));
 }
 
 TEST_F(SecretKeeperTest, WhatItMakesLetsTwoTalk) {
@@ -82,7 +88,7 @@ TEST_F(SecretKeeperTest, WhatItMakesLetsTwoTalk) {
 TEST_F(SecretKeeperTest, NothingIsWrittenWhileNothingIsDue) {
   const auto leader = keeper(told, true);
   ASSERT_TRUE(reaches(leader->counters().reads, 10));
-  EXPECT_EQ(leader->counters().writes, 2U);
+  EXPECT_EQ(leader->counters().writes, 3U);
 }
 
 TEST_F(SecretKeeperTest, WhoeverStandsByOnlyReadsAndNeverTheAuthority) {
@@ -94,7 +100,23 @@ TEST_F(SecretKeeperTest, WhoeverStandsByOnlyReadsAndNeverTheAuthority) {
   const auto leader = keeper(others, true);
   ASSERT_TRUE(told.reaches(1));
   EXPECT_EQ(standby->counters().writes, 0U);
-  EXPECT_EQ(told.last(), client_text(server.data("tls")));
+  EXPECT_EQ(told.last(), client_text(handed_out(server.data("tls"), server.data("tls-client"))));
+}
+
+TEST_F(SecretKeeperTest, AControllersKeyThatDataPlanesCouldReadIsReplacedAndTakenAway) {
+  {
+    const auto before = keeper(told, true);
+    ASSERT_TRUE(told.reaches(1));
+  }
+  auto both = server.data("tls");
+  for (const auto& [key, text] : server.data("tls-client")) both[key] = text;
+  server.put("tls", both);
+  server.remove("tls-client");
+  const auto leader = keeper(told, true);
+  ASSERT_TRUE(told.reaches(2));
+  EXPECT_FALSE(server.data("tls").contains("client.key"));
+  EXPECT_NE(told.last().key, both["client.key"]);
+  EXPECT_EQ(told.last().authority, both["ca.crt"]);
 }
 
 TEST_F(SecretKeeperTest, WhoeverBeginsToLeadMakesThem) {
@@ -123,6 +145,63 @@ TEST_F(SecretKeeperTest, WhoeverIsSlowerTakesWhatTheOtherMade) {
   EXPECT_EQ(told.last().authority, made.at("ca.crt"));
 }
 
+TEST_F(SecretKeeperTest, ALostAuthorityIsNotReplacedWhileWhatItSignedIsInUse) {
+  const auto leader = keeper(told, true);
+  ASSERT_TRUE(told.reaches(1));
+  const auto authority = server.data("tls-ca"), used = server.data("tls");
+  const auto shown = server.data("tls-client");
+  const SecretData without_key = {{"ca.crt", authority.at("ca.crt")}};
+  for (const bool damaged : {false, true}) {
+    damaged ? server.put("tls-ca", without_key) : server.remove("tls-ca");
+    now = kStart + 60 * kDay;  // and something would be due
+    ASSERT_TRUE(holds([&] { return leader->counters().authority_lost.load(); }));
+    EXPECT_TRUE(reaches(leader->counters().reads, leader->counters().reads + 9));
+    EXPECT_EQ(server.data("tls-ca"), damaged ? without_key : SecretData{});
+    EXPECT_EQ(server.data("tls"), used);
+    EXPECT_EQ(server.data("tls-client"), shown);
+    now = kStart;
+    // A turn that began before would renew what the restored authority finds due.
+    ASSERT_TRUE(reaches(leader->counters().reads, leader->counters().reads + 6));
+    server.put("tls-ca", authority);
+    ASSERT_TRUE(holds([&] { return !leader->counters().authority_lost.load(); }));
+  }
+  EXPECT_EQ(leader->counters().writes, 3U);
+  EXPECT_EQ(server.data("tls"), used) << "restored, it goes on as before";
+}
+
+TEST_F(SecretKeeperTest, WhoeverLeadsNoMoreTellsOfNoLostAuthority) {
+  const auto leader = keeper(told, true);
+  ASSERT_TRUE(told.reaches(1));
+  server.remove("tls-ca");
+  ASSERT_TRUE(holds([&] { return leader->counters().authority_lost.load(); }));
+  leader->lead(false);
+  EXPECT_TRUE(holds([&] { return !leader->counters().authority_lost.load(); }));
+}
+
+TEST_F(SecretKeeperTest, AnAuthorityIsMadeAnewOnceBothSecretsAreDeleted) {
+  const auto leader = keeper(told, true);
+  ASSERT_TRUE(told.reaches(1));
+  const auto before = told.last();
+  server.remove("tls-ca");
+  ASSERT_TRUE(holds([&] { return leader->counters().authority_lost.load(); }));
+  server.remove("tls");
+  ASSERT_TRUE(told.reaches(2));
+  EXPECT_NE(told.last().authority, before.authority);
+  EXPECT_FALSE(leader->counters().authority_lost);
+}
+
+TEST_F(SecretKeeperTest, LostCertificatesAreMadeAnewByTheSameAuthority) {
+  const auto leader = keeper(told, true);
+  ASSERT_TRUE(told.reaches(1));
+  const auto before = told.last();
+  server.remove("tls-client");
+  ASSERT_TRUE(told.reaches(2));
+  EXPECT_EQ(told.last().authority, before.authority);
+  server.remove("tls");
+  EXPECT_TRUE(holds([&] { return server.data("tls").contains("server.key"); }));
+  EXPECT_EQ(server.data("tls")["ca.crt"], before.authority);
+}
+
 TEST_F(SecretKeeperTest, ARefusalIsCountedAndTriedAgain) {
   server.refuse_with = 403;
   const auto leader = keeper(told, true);
@@ -137,14 +216,14 @@ TEST_F(SecretKeeperTest, NoKeyIsEverLogged) {
     ASSERT_TRUE(told.reaches(1));
     now = kStart + 60 * kDay;
     ASSERT_TRUE(told.reaches(2));
-    server.put("tls", {{"client.key", "PRIVATE banana"}});
-    EXPECT_TRUE(reaches(leader->counters().writes, 4));
+    server.put("tls-client", {{"client.key", "PRIVATE banana"}});
+    EXPECT_TRUE(reaches(leader->counters().writes, 6));
   }
   const std::string log = testing::internal::GetCapturedStderr();
   EXPECT_THAT(log, HasSubstr("made certificates"));
   EXPECT_THAT(log, Not(HasSubstr("PRIVATE")));
   EXPECT_THAT(log, Not(HasSubstr("BEGIN")));
-  EXPECT_THAT(log, Not(HasSubstr(server.data("tls")["client.key"].substr(30, 30))));
+  EXPECT_THAT(log, Not(HasSubstr(server.data("tls-client")["client.key"].substr(30, 30))));
 }
 
 TEST_F(SecretKeeperTest, StopsWhileNothingAnswers) {

@@ -51,6 +51,26 @@ TEST_F(TlsMaterialTest, TheAuthoritysKeyIsNotAmongWhatDataPlanesMount) {
   for (const auto& [key, text] : certificates) EXPECT_NE(text, authorities["ca.key"]) << key;
 }
 
+TEST_F(TlsMaterialTest, WhatDataPlanesMountGivesNoOrdersToOthers) {
+  const SecretData mounted = for_dataplanes(certificates);
+  EXPECT_THAT(mounted, UnorderedElementsAre(Key("ca.crt"), Key("server.crt"), Key("server.key")));
+  for (const auto& [key, text] : mounted) EXPECT_NE(text, certificates["client.key"]) << key;
+  EXPECT_THAT(for_controllers(certificates),
+              UnorderedElementsAre(Key("ca.crt"), Key("client.crt"), Key("client.key")));
+}
+
+TEST_F(TlsMaterialTest, TheTwoSecretsTogetherAreWhatIsHandedOut) {
+  EXPECT_EQ(handed_out(for_dataplanes(certificates), for_controllers(certificates)), certificates);
+}
+
+TEST_F(TlsMaterialTest, AControllersKeyThatDataPlanesCouldReadIsNotGoneOnWith) {
+  const SecretData found = handed_out(certificates, {});
+  EXPECT_THAT(found, Not(Contains(Key("client.key"))));
+  const auto made = next_certificates(found, authorities, terms, now).value();
+  EXPECT_NE(made.at("client.key"), certificates["client.key"]);
+  EXPECT_EQ(made.at("server.key"), certificates["server.key"]);
+}
+
 TEST_F(TlsMaterialTest, NothingChangesUntilTwoThirdsOfALife) {
   now += 60 * kDay - 1;
   EXPECT_FALSE(turn());

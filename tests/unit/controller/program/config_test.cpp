@@ -34,6 +34,93 @@ TEST(ControllerConfig, TakesSourcesAndPools) {
   EXPECT_EQ(config.load_balancer_class, "empalme.io/lb");
 }
 
+TEST(ControllerConfig, TakesADockerDaemonByItsUsualSocketByPathOrOverTcp) {
+  const auto docker = [](const char* source) {
+    const auto parsed = parse({"--source", source});
+    const auto* config = std::get_if<Config>(&parsed);
+    return config != nullptr && config->docker ? to_string(*config->docker) : "refused";
+  };
+  EXPECT_EQ(docker("docker"), "unix:/var/run/docker.sock");
+  EXPECT_EQ(docker("docker:unix:/run/user/1000/docker.sock"), "unix:/run/user/1000/docker.sock");
+  EXPECT_EQ(docker("docker:tcp:127.0.0.1:2375"), "tcp:127.0.0.1:2375");
+  EXPECT_EQ(docker("file:lb.yaml"), "refused");
+}
+
+TEST(ControllerConfig, AsksADockerDaemonOverTcpForCertificates) {
+  const auto flags = std::vector<const char*>{
+      "--source=docker:tcp:192.0.2.1:2376", "--docker-tls-cert=c", "--docker-tls-key=k",
+      "--docker-tls-ca=a", "--docker-tls-server-name=docker.example"};
+  const auto parsed = parse(flags);
+  ASSERT_TRUE(std::holds_alternative<Config>(parsed));
+  EXPECT_TRUE(std::get<Config>(parsed).docker_tls.all());
+  EXPECT_EQ(std::get<Config>(parsed).docker_tls_server_name, "docker.example");
+  EXPECT_THAT(refusal({"--source=docker:tcp:192.0.2.1:2375"}), HasSubstr("--docker-tls-cert"));
+  EXPECT_THAT(refusal({"--source=docker:tcp:127.0.0.1:2375", "--docker-tls-key=k"}),
+              HasSubstr("belong together"));
+  EXPECT_THAT(refusal({"--source=docker", "--docker-tls-cert=c", "--docker-tls-key=k",
+                       "--docker-tls-ca=a"}),
+              HasSubstr("docker:tcp:HOST:PORT"));
+}
+
+TEST(ControllerConfig, RefusesADockerDaemonThatIsNowhereOrTwo) {
+  EXPECT_THAT(refusal({"--source=docker:"}), HasSubstr("docker:"));
+  EXPECT_THAT(refusal({"--source=docker:/var/run/docker.sock"}), HasSubstr("/var/run"));
+  EXPECT_THAT(refusal({"--source=docker:tcp:docker.example:2376"}), HasSubstr("docker.example"));
+  EXPECT_THAT(refusal({"--source=docker", "--source=docker:unix:/a"}), HasSubstr("once"));
+}
+
+TEST(ControllerConfig, TakesAConsulAgentByItsUsualAddressOrAnotherOne) {
+  const auto consul = [](const char* source) {
+    const auto parsed = parse({"--source", source});
+    const auto* config = std::get_if<Config>(&parsed);
+    return config != nullptr && config->consul.server ? to_string(*config->consul.server)
+                                                      : "refused";
+  };
+  EXPECT_EQ(consul("consul"), "tcp:127.0.0.1:8500");
+  EXPECT_EQ(consul("consul:192.0.2.1:8500"), "tcp:192.0.2.1:8500");
+  EXPECT_EQ(consul("consul:[2001:db8::1]:8500"), "tcp:[2001:db8::1]:8500");
+  EXPECT_EQ(consul("consul:unix:/run/consul.sock"), "unix:/run/consul.sock");
+  EXPECT_EQ(consul("file:lb.yaml"), "refused");
+}
+
+TEST(ControllerConfig, TakesAConsulAgentOverHttpsWithOrWithoutACertificateOfOurs) {
+  const auto parsed = parse({"--source=consul:https:192.0.2.1:8501", "--consul-ca=a",
+                             "--consul-server-name=server.dc1.consul", "--consul-token-file=t",
+                             "--consul-datacenter=dc2"});
+  ASSERT_TRUE(std::holds_alternative<Config>(parsed));
+  const ConsulFlags& consul = std::get<Config>(parsed).consul;
+  EXPECT_TRUE(consul.https);
+  EXPECT_EQ(consul.tls.authority, "a");
+  EXPECT_EQ(consul.server_name, "server.dc1.consul");
+  EXPECT_EQ(consul.token_file, "t");
+  EXPECT_EQ(consul.datacenter, "dc2");
+  EXPECT_THAT(refusal({"--source=consul:https:192.0.2.1:8501"}), HasSubstr("--consul-ca"));
+  EXPECT_THAT(refusal({"--source=consul:https:192.0.2.1:8501", "--consul-ca=a", "--consul-key=k"}),
+              HasSubstr("belong together"));
+  EXPECT_THAT(refusal({"--source=consul:192.0.2.1:8500", "--consul-ca=a"}),
+              HasSubstr("consul:https:HOST:PORT"));
+}
+
+TEST(ControllerConfig, ShowsATokenOfConsulToNoNetworkUnlessToldTo) {
+  EXPECT_THAT(refusal({"--source=consul:192.0.2.1:8500", "--consul-token-file=t"}),
+              HasSubstr("--consul-token-in-clear"));
+  for (const auto& flags : std::vector<std::vector<const char*>>{
+           {"--source=consul", "--consul-token-file=t"},
+           {"--source=consul:unix:/s", "--consul-token-file=t"},
+           {"--source=consul:https:192.0.2.1:8501", "--consul-ca=a", "--consul-token-file=t"},
+           {"--source=consul:192.0.2.1:8500", "--consul-token-file=t",
+            "--consul-token-in-clear"}}) {
+    EXPECT_TRUE(std::holds_alternative<Config>(parse(flags))) << flags[0];
+  }
+}
+
+TEST(ControllerConfig, RefusesAConsulAgentThatIsNowhereOrTwo) {
+  EXPECT_THAT(refusal({"--source=consul:"}), HasSubstr("consul:"));
+  EXPECT_THAT(refusal({"--source=consul:consul.example:8500"}), HasSubstr("consul.example"));
+  EXPECT_THAT(refusal({"--source=consul", "--source=consul:192.0.2.1:8500"}), HasSubstr("once"));
+  EXPECT_THAT(refusal({"--source=docker", "--consul-token-file=t"}), HasSubstr("--source consul"));
+}
+
 TEST(ControllerConfig, ReadsPoolsFromTheEnvironment) {
   ::setenv("EMPALME_POOL", "192.0.2.0/28,192.0.2.64/28", 1);
   const auto parsed = parse({"--source=kubernetes"});
@@ -43,13 +130,13 @@ TEST(ControllerConfig, ReadsPoolsFromTheEnvironment) {
 
 TEST(ControllerConfig, SaysWhatIsMissingOrWrong) {
   EXPECT_THAT(refusal({}), HasSubstr("--source is needed"));
-  EXPECT_THAT(refusal({"--source", "consul"}), HasSubstr("not 'consul'"));
+  EXPECT_THAT(refusal({"--source", "etcd"}), HasSubstr("not 'etcd'"));
   EXPECT_TRUE(std::holds_alternative<Config>(parse({"--source", "kubernetes"})))
       << "AddressPools may give the addresses";
   EXPECT_THAT(refusal({"--source", "kubernetes", "--pool", "banana"}), HasSubstr("banana"));
   EXPECT_THAT(refusal({"--source", "kubernetes", "--pool", "127.0.0.0/8"}),
               HasSubstr("127.0.0.0/8"));
-  EXPECT_THAT(refusal({"--source", "file:a", "--source", "file:b"}), HasSubstr("once"));
+  EXPECT_THAT(refusal({"--source", "file:a", "--source", "file:a"}), HasSubstr("twice"));
   EXPECT_THAT(refusal({"--source", "file:a", "--dataplane", "tcp:192.0.2.1:9"}),
               HasSubstr("--tls-cert"));
   EXPECT_THAT(refusal({"--source", "file:a", "--dataplane", "unix:/a", "--dataplane", "unix:/a"}),
@@ -97,8 +184,24 @@ TEST(ControllerConfig, NamesThoseWhoMayAskForAnything) {
   EXPECT_THAT(std::get<Config>(some).privileged, testing::ElementsAre("a", "b"));
 }
 
+TEST(ControllerConfig, RefusesAPoolThatHasRefusedAddressesInItsMiddle) {
+  for (const char* wide :
+       {"126.0.0.1-128.0.0.1", "169.0.0.0/8", "192.0.2.1-240.0.0.1", "fe00::/8"}) {
+    EXPECT_THAT(refusal({"--source=kubernetes", "--pool", wide}), HasSubstr(wide));
+  }
+}
+
+TEST(ControllerConfig, BelievesEndpointsUnlessToldOtherwise) {
+  const auto strict = parse({"--source=kubernetes", "--strict-endpoints"});
+  EXPECT_TRUE(std::get<Config>(strict).strict_endpoints);
+  EXPECT_FALSE(std::get<Config>(parse({"--source=kubernetes"})).strict_endpoints);
+  EXPECT_THAT(refusal({"--source=file:a", "--strict-endpoints"}), HasSubstr("kubernetes"));
+}
+
 TEST(ControllerConfig, KnowsItsSubcommands) {
-  EXPECT_EQ(std::get<Validate>(parse({"validate", "x.yaml"})).file, "x.yaml");
+  EXPECT_THAT(std::get<Validate>(parse({"validate", "x.yaml", "y.yaml"})).files,
+              ElementsAre("x.yaml", "y.yaml"));
+  EXPECT_TRUE(std::get<Validate>(parse({"validate", "--show", "x.yaml"})).show);
   EXPECT_EQ(std::get<Uninstall>(parse({"uninstall", "--kubeconfig", "k"})).kubeconfig, "k");
   EXPECT_EQ(std::get<Exit>(parse({"--version"})).code, 0);
   EXPECT_THAT(std::get<Exit>(parse({"--help"})).text, HasSubstr("Examples:"));

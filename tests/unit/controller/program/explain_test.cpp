@@ -1,9 +1,8 @@
 // The admin API of the controller over a world that sources and a data plane have filled.
+#include "common/model/json.hpp"
 #include "controller/admin.hpp"
 
 #include <gmock/gmock.h>
-
-#include <nlohmann/json.hpp>
 
 #include "common/net/http_server.hpp"
 #include "tests/unit/controller/core/builders.hpp"
@@ -90,6 +89,17 @@ TEST_F(ExplainTest, RefusesWhatItDoesNotKnow) {
 }
 
 TEST_F(ExplainTest, TheRestIsWhatEverybodyMaySee) { EXPECT_EQ(get("/metrics").body, "observed"); }
+
+TEST_F(ExplainTest, WhoeverStandsBySaysWhoLeads) {
+  sync(plan::service("web"));
+  EXPECT_EQ(explained("default/web")["leading"], true);
+  const auto out = answer_admin(
+      {"GET", "/v1/explain?service=default/web", {}, {}}, reconciler, fleet,
+      [](const auto&) { return net::text_response(200, ""); }, "empalme-1_x");
+  EXPECT_EQ(out.status, 200);
+  EXPECT_EQ(json::parse(out.body)["leading"], false);
+  EXPECT_EQ(json::parse(out.body)["leader"], "empalme-1_x");
+}
 
 }  // namespace
 }  // namespace lb::controller

@@ -24,6 +24,7 @@ class Observer : public FleetObserver {
   void failed(std::vector<Failure> all) override { failures = std::move(all); }
   void health(const std::set<std::string>& keys) override { sick.insert(keys.begin(), keys.end()); }
   void unheard(bool any) override { unheards.push_back(any); }
+  void some_lost(bool any) override { partial_losses.push_back(any); }
   void lost(bool lost) override { losses.push_back(lost); }
 
   std::vector<DesiredState> found;
@@ -31,6 +32,7 @@ class Observer : public FleetObserver {
   std::set<std::string> common;
   std::vector<Failure> failures;
   std::vector<bool> losses;
+  std::vector<bool> partial_losses;
   std::vector<bool> unheards;
   std::set<std::string> sick;
 };
@@ -91,6 +93,18 @@ TEST_F(FleetTest, OneThatNeverAnswersHoldsNobodyUp) {
   fleet.set("a", service("a"));
   ASSERT_TRUE(until([&] { return confirmed("a"); }));
   EXPECT_EQ(fleet.answering(), 1u);
+}
+
+TEST_F(FleetTest, SaysThatOneIsLostUntilItIsNoLongerListed) {
+  fleet.list({at("one", first), nowhere("two")});
+  fleet.start();
+  ASSERT_TRUE(until([&] {
+    first.tell_polls();
+    return !observer.partial_losses.empty();
+  }));
+  EXPECT_THAT(observer.losses, IsEmpty()) << "the other answers";
+  fleet.list({at("one", first)});
+  EXPECT_THAT(observer.partial_losses, ElementsAre(true, false));
 }
 
 TEST_F(FleetTest, ANewMemberGetsEverything) {

@@ -104,6 +104,16 @@ TEST_F(PoolReporterTest, WhatIsKnownNoLongerIsForgotten) {
   EXPECT_THAT(sent(2), SizeIs(2)) << "another controller may have written meanwhile";
 }
 
+TEST_F(PoolReporterTest, AWriteThatALeadershipLeftBehindIsMadeByTheNextThatBeginsAtOnce) {
+  script.add(503, "busy");
+  script.add(200, "{}");
+  reporter.start();
+  sent(1);
+  writer.clear();  // the Lease is lost, and with it what waits to be tried again
+  reporter.forget();
+  EXPECT_THAT(sent(2), SizeIs(2)) << "and had again before the reporter looked";
+}
+
 TEST_F(PoolReporterTest, NothingIsWrittenOnceItIsStopped) {
   reporter.start();
   reporter.stop();

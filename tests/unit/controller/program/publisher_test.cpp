@@ -12,6 +12,7 @@ namespace {
 using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 using testing::SizeIs;
 
 class Observer : public PublisherObserver {
@@ -255,6 +256,44 @@ TEST_F(PublisherTest, OneThatDoesNotHoldWhatItAcknowledgesIsRepairedButNotFloode
   ASSERT_TRUE(run_until(io, [&] { return !dataplane.polls.empty(); }));
   EXPECT_EQ(publisher->counters().repairs_differing, 1u);
   EXPECT_THAT(dataplane.writes, ElementsAre("PUT", "PUT"));
+}
+
+TEST_F(PublisherTest, NewsThatAnAcknowledgementHasOvertakenAreNoOtherPairUntilTheyAreToldAgain) {
+  start();
+  ASSERT_TRUE(acknowledged(1));
+  ASSERT_TRUE(run_until(io, [&] { return !dataplane.polls.empty(); }));
+  dataplane.lie = dataplane.held.version;
+  set("a");
+  ASSERT_TRUE(acknowledged(2));
+  dataplane.tell_polls();
+  ASSERT_TRUE(run_until(io, [&] { return !dataplane.polls.empty(); }));
+  EXPECT_EQ(publisher->counters().repairs_differing, 0u);
+  EXPECT_THAT(dataplane.writes, ElementsAre("PUT", "PATCH"));
+  dataplane.tell_polls();
+  ASSERT_TRUE(acknowledged(3));
+  EXPECT_EQ(publisher->counters().repairs_differing, 1u);
+}
+
+TEST_F(PublisherTest, AsksForNewsNoMoreOftenThanThePauseAllows) {
+  make(dataplane.address(), {.coalesce = 5ms, .poll_pause = 1h});
+  publisher->start();
+  ASSERT_TRUE(acknowledged(1));
+  ASSERT_TRUE(run_until(io, [&] { return !dataplane.polls.empty(); }));
+  dataplane.tell_polls();
+  for (int n = 2; n < 5; ++n) {
+    set("a" + std::to_string(n));
+    ASSERT_TRUE(acknowledged(n));
+  }
+  EXPECT_THAT(dataplane.polls, IsEmpty()) << "three answers later";
+}
+
+TEST_F(PublisherTest, AsksForNewsAgainAfterThePause) {
+  make(dataplane.address(), {.coalesce = 5ms, .poll_pause = 20ms});
+  publisher->start();
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(run_until(io, [&] { return !dataplane.polls.empty(); }));
+    dataplane.tell_polls();
+  }
 }
 
 TEST_F(PublisherTest, SaysWhenNobodyAnswersForTooLong) {

@@ -339,5 +339,38 @@ TEST_F(AwaitingPools, AnAddressPoolOfTheNameOfTheFlagsIsLeftOut) {
   EXPECT_EQ(reconciler.problems()["NoPool"], 1u);
 }
 
+TEST_F(ReconcilerTest, AnAddressThatRestsWaitsForADataPlaneThatIsLost) {
+  for (int i = 0; i < 9; ++i) script.add(200, "{}");
+  contact();
+  sync({service("a"), service("b"), service("c")});
+  ASSERT_EQ(reconciler.usage().assigned, 3u);
+  reconciler.start();
+  reconciler.some_lost(true);
+  reconciler.remove("kubernetes/default/a");
+  reconciler.upsert(service("new").source());
+  run();
+  ASSERT_EQ(reconciler.problems().count("DataPlaneLost"), 1u);
+  EXPECT_EQ(reconciler.usage().quarantined, 1u);
+  run(2500ms);  // its quarantine of a second is over, looked at each second
+  EXPECT_EQ(reconciler.problems().count("DataPlaneLost"), 0u);
+  EXPECT_EQ(reconciler.usage().assigned, 3u);
+}
+
+TEST_F(ReconcilerTest, WhoeverStandsByRemembersNoChangesAndPlansAllOnceItLeads) {
+  reconciler.lead(false);
+  for (int i = 0; i < 100; ++i) {
+    const auto each = service("s" + std::to_string(i));
+    reconciler.upsert(each.source());
+    if (i > 1) reconciler.remove(each.key());
+  }
+  sync({service("s0"), service("s1")});
+  EXPECT_EQ(reconciler.pending(), 0u);
+  reconciler.lead(true);
+  EXPECT_EQ(reconciler.pending(), 2u);
+  contact();
+  EXPECT_EQ(reconciler.usage().assigned, 2u);
+  EXPECT_EQ(reconciler.pending(), 0u);
+}
+
 }  // namespace
 }  // namespace lb::controller

@@ -1,6 +1,6 @@
 // Rules 1 to 14: whose Service it is, and what is written to it.
-#include <nlohmann/json.hpp>
 
+#include "common/model/json.hpp"
 #include "tests/unit/controller/rules/rules_fixture.hpp"
 
 namespace lb::plan {
@@ -99,6 +99,7 @@ TEST_F(Rules, R05_EveryFieldThatMattersChangesWhatTheSourceEmits) {
       {"annotation", [](ServiceObject& s) { s.meta.annotations["empalme.io/drain-s"] = "3"; }},
       {"uid", [](ServiceObject& s) { s.meta.uid = "u2"; }},
       {"traffic policy", [](ServiceObject& s) { s.external_traffic_policy = "Local"; }},
+      {"traffic distribution", [](ServiceObject& s) { s.traffic_distribution = "PreferClose"; }},
       {"families", [](ServiceObject& s) { s.ip_families.push_back("IPv6"); }},
       {"family policy", [](ServiceObject& s) { s.ip_family_policy = "RequireDualStack"; }},
   };

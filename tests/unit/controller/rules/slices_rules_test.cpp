@@ -74,6 +74,69 @@ TEST_F(SliceRules, R24_NoEndpointLeavesAPortThatRefuses) {
   EXPECT_EQ(planned.desired->ports[0].policy.when_empty, WhenEmpty::kReset);
 }
 
+std::vector<std::string> zones(const ServicePlan& plan) {
+  std::vector<std::string> out;
+  for (const auto& backend : plan.desired->ports[0].backends) out.push_back(backend.zone);
+  return out;
+}
+
+SliceBuilder two_zones(std::vector<std::string> hints_of_a, std::vector<std::string> hints_of_b) {
+  SliceBuilder out("web");
+  out.port("p80", 8080).endpoint("10.0.0.1").in_zone("a", std::move(hints_of_a));
+  out.endpoint("10.0.0.2").in_zone("b", std::move(hints_of_b));
+  return out;
+}
+
+TEST_F(SliceRules, R26_ATrafficDistributionPrefersTheZoneOfTheDataPlane) {
+  for (const char* asked : {"PreferClose", "PreferSameZone"}) {
+    auto web = service("web").distributed(asked);
+    put(web, {two_zones({}, {})});
+    const auto planned = plan(web);
+    EXPECT_TRUE(planned.desired->ports[0].policy.prefer_zone) << asked;
+    EXPECT_THAT(zones(planned), ElementsAre("a", "b"));
+    EXPECT_THAT(planned.problems, IsEmpty()) << asked;
+  }
+  auto web = service("web");
+  put(web, {two_zones({}, {})});
+  EXPECT_FALSE(plan(web).desired->ports[0].policy.prefer_zone) << "nobody asked";
+}
+
+TEST_F(SliceRules, R26_HintsCountOnlyWhereEveryReadyEndpointHasOne) {
+  auto web = service("web").distributed("PreferClose");
+  put(web, {two_zones({"c"}, {"a", "b"})});
+  EXPECT_THAT(zones(plan(web)), ElementsAre("c", "b")) << "its own where it is among them";
+  put(web, {two_zones({"c"}, {})});
+  EXPECT_THAT(zones(plan(web)), ElementsAre("a", "b"));
+  EndpointSliceObject leaving = two_zones({"c"}, {});
+  leaving.endpoints[1].ready = false;
+  put(web, {leaving});
+  EXPECT_THAT(zones(plan(web)), ElementsAre("c", "b"))
+      << "one that is not ready counts for nothing";
+}
+
+TEST_F(SliceRules, R26_WhatCannotBeKeptOrIsNotKnownIsSaid) {
+  for (const char* asked : {"PreferSameNode", "PreferTheMoon"}) {
+    auto web = service("web").distributed(asked);
+    put(web, {two_zones({}, {})});
+    const auto planned = plan(web);
+    ASSERT_TRUE(planned.desired) << asked;
+    ASSERT_EQ(planned.problems.size(), 1u) << asked;
+    EXPECT_EQ(planned.problems[0].reason, "TrafficDistributionNotKept") << asked;
+    EXPECT_EQ(planned.desired->ports[0].policy.prefer_zone, asked == std::string("PreferSameNode"));
+  }
+}
+
+TEST_F(SliceRules, R26_AnAnnotationThatForbidsItContradictsIt) {
+  auto web = service("web").distributed("PreferClose").annotated("empalme.io/prefer-zone", "false");
+  put(web, {two_zones({}, {})});
+  EXPECT_FALSE(plan(web).desired);
+  ASSERT_EQ(plan(web).problems.size(), 1u);
+  EXPECT_EQ(plan(web).problems[0].reason, "InvalidRequest");
+  web.annotated("empalme.io/prefer-zone", "true");
+  put(web, {two_zones({}, {})});
+  EXPECT_TRUE(plan(web).desired);
+}
+
 TEST_F(SliceRules, R27_AnEndpointThatIsPublishedNotReadyComesAsReady) {
   auto web = service("web");
   put(web, {SliceBuilder("web").port("p80", 8080).endpoint("10.0.0.1", true, false, true)});

@@ -159,7 +159,12 @@ TEST_F(SpecRules, R42_RequestsByFieldAndByAnnotation) {
       {"the annotation", "", "192.0.2.12", "192.0.2.12", ""},
       {"both, the same", "192.0.2.12", "192.0.2.12", "192.0.2.12", ""},
       {"both, and different", "192.0.2.12", "192.0.2.13", "", "InvalidRequest"},
+      {"both, and one of two differs", "192.0.2.12, 2001:db8::9", "192.0.2.12", "",
+       "InvalidRequest"},
       {"outside every pool", "203.0.113.1", "", "", "AddressNotInPool"},
+      {"no address at all", "web.example", "", "", "InvalidRequest"},
+      {"two of a family", "", "192.0.2.12, 192.0.2.13", "", "InvalidRequest"},
+      {"a name in a list", "", "192.0.2.12, web.example", "", "InvalidRequest"},
   };
   for (const auto& row : rows) {
     allocator = Allocator({pool("192.0.2.10-192.0.2.13")});
@@ -167,13 +172,93 @@ TEST_F(SpecRules, R42_RequestsByFieldAndByAnnotation) {
     if (!row.annotation.empty()) web.annotated("empalme.io/addresses", row.annotation);
     put(web);
     const auto planned = plan(web);
-    bool named = row.reason.empty();
-    for (const auto& problem : planned.problems) named = named || problem.reason == row.reason;
-    EXPECT_TRUE(named) << row.what;
-    if (row.address.empty()) continue;
-    ASSERT_TRUE(planned.desired) << row.what;
-    EXPECT_EQ(planned.desired->addresses[0].to_string(), row.address) << row.what;
+    ASSERT_EQ(planned.desired.has_value(), !row.address.empty()) << row.what;
+    if (planned.desired) {
+      EXPECT_EQ(planned.desired->addresses[0].to_string(), row.address) << row.what;
+      continue;
+    }
+    const Condition* accepted = condition(planned, kAccepted);
+    ASSERT_NE(accepted, nullptr) << row.what;
+    EXPECT_EQ(accepted->status, "False") << row.what;
+    EXPECT_EQ(accepted->reason, row.reason) << row.what;
+    EXPECT_TRUE(event(planned, "SyncLoadBalancerFailed")) << row.what;
   }
+}
+
+TEST_F(SpecRules, R42_AnAddressOfAFamilyThatTheServiceHasNotIsRefused) {
+  auto web = service("web").families({"IPv4"}, "SingleStack");
+  web.annotated("empalme.io/addresses", "2001:db8::10");
+  put(web);
+  EXPECT_FALSE(plan(web).desired);
+}
+
+TEST_F(SpecRules, R42_AServiceThatRunsIsTakenDownByAContradictionAndComesBackAtItsAddress) {
+  auto web = service("web").requests("192.0.2.12");
+  settle(web);
+  ASSERT_EQ(address(web), "192.0.2.12");
+  web.annotated("empalme.io/addresses", "192.0.2.13");
+  settle(web);
+  EXPECT_EQ(address(web), "");
+  web.object().meta.annotations.clear();
+  settle(web);
+  EXPECT_EQ(address(web), "192.0.2.12");
+}
+
+TEST_F(SpecRules, R42_SourceRangesThatTheAnnotationContradictsAreRefused) {
+  struct Row {
+    const char *what, *field, *name, *value;
+    bool served;
+  };
+  const Row rows[] = {
+      {"the same", "10.0.0.0/8", "empalme.io/source-ranges", "10.0.0.0/8", true},
+      {"the same by halves", "10.0.0.0/8", "empalme.io/source-ranges", "10.128.0.0/9, 10.0.0.0/9",
+       true},
+      {"everyone, twice", "0.0.0.0/0", "empalme.io/source-ranges", "0.0.0.0/0", true},
+      {"wider", "10.0.0.0/8", "empalme.io/source-ranges", "0.0.0.0/0", false},
+      {"narrower", "10.0.0.0/8", "empalme.io/source-ranges", "10.1.0.0/16", false},
+      {"others", "10.0.0.0/8", "empalme.io/source-ranges", "192.0.2.0/24", false},
+      {"none: everyone", "10.0.0.0/8", "empalme.io/source-ranges", "", false},
+      {"a port that narrows", "10.0.0.0/8", "empalme.io/port.80.source-ranges", "10.1.0.0/16",
+       true},
+      {"a port that widens", "10.0.0.0/8", "empalme.io/port.80.source-ranges", "::/0", false},
+      {"no field", "", "empalme.io/source-ranges", "10.0.0.0/8", true},
+  };
+  for (const auto& row : rows) {
+    auto web = service("web").annotated(row.name, row.value);
+    if (*row.field != 0) web.source_range(row.field);
+    put(web);
+    const auto planned = plan(web);
+    EXPECT_EQ(planned.desired.has_value(), row.served) << row.what;
+    if (row.served) continue;
+    ASSERT_THAT(planned.problems, SizeIs(1)) << row.what;
+    EXPECT_EQ(planned.problems[0].reason, "InvalidRequest") << row.what;
+  }
+}
+
+TEST_F(SpecRules, R42_AnAnnotationOfOursGoesBeforeTheOldOneOfOthers) {
+  auto web = service("web")
+                 .annotated(kSourceRangesAnnotation, "10.0.0.0/8")
+                 .annotated("empalme.io/source-ranges", "192.0.2.0/24");
+  put(web);
+  const auto planned = plan(web);
+  ASSERT_TRUE(planned.desired);
+  ASSERT_THAT(planned.desired->policy.source_ranges, SizeIs(1));
+  EXPECT_EQ(planned.desired->policy.source_ranges[0].to_string(), "192.0.2.0/24");
+}
+
+TEST_F(SpecRules, R42_AffinityThatTheAnnotationContradictsIsRefused) {
+  auto web = service("web").affinity().annotated("empalme.io/affinity-seconds", "0");
+  put(web);
+  EXPECT_FALSE(plan(web).desired) << "ClientIP, and none";
+  web.annotated("empalme.io/affinity-seconds", "60");
+  put(web);
+  EXPECT_TRUE(plan(web).desired) << "the time in the field may be nobody's wish";
+  web.object().affinity_timeout_s = 90;
+  put(web);
+  EXPECT_FALSE(plan(web).desired) << "two times";
+  web.object().affinity_timeout_s = 60;
+  put(web);
+  EXPECT_TRUE(plan(web).desired);
 }
 
 }  // namespace

@@ -42,7 +42,7 @@ class FileSourceTest : public testing::Test {
   }
   void start() {
     source = std::make_unique<FileSource>(
-        io, FileSource::Options{.path = folder + "/lb.yaml", .resolve_interval = 50ms}, sink);
+        io, FileSource::Options{.paths = paths, .resolve_interval = 50ms}, sink);
     source->start();
   }
   bool run_until(const std::function<bool()>& holds) {
@@ -57,6 +57,7 @@ class FileSourceTest : public testing::Test {
   const std::string folder =
       (std::filesystem::temp_directory_path() / ("empalme-file-" + std::to_string(getpid())))
           .string();
+  std::vector<std::string> paths{folder + "/lb.yaml"};
   asio::io_context io;
   Sink sink;
   std::unique_ptr<FileSource> source;
@@ -158,12 +159,26 @@ TEST_F(FileSourceTest, BackendsByNameOutliveARestartWithoutANameServer) {
   EXPECT_EQ(sink.services["file/web"].ports[0].backends[0].address, before.address);
 }
 
+TEST_F(FileSourceTest, FollowsTheFileThatIsLaidOverTheFirst) {
+  write(one("web"));
+  write("services: [{name: web, policy: {drain_s: 5}}]", "production.yaml");
+  paths.push_back(folder + "/production.yaml");
+  start();
+  EXPECT_EQ(sink.services["file/web"].policy.drain_s, 5u);
+  write("services: [{name: web, policy: {drain_s: 7}}]", "production.yaml");
+  EXPECT_TRUE(run_until([&] { return sink.services["file/web"].policy.drain_s == 7; }));
+  write("services: [{name: web, policy: {drain_s: x}}]", "production.yaml");
+  ASSERT_TRUE(run_until([&] { return sink.trouble.has_value(); }));
+  EXPECT_THAT(sink.trouble->message, testing::HasSubstr("production.yaml: "));
+  EXPECT_EQ(sink.services["file/web"].policy.drain_s, 7u) << "the last good set is kept";
+}
+
 TEST_F(FileSourceTest, AWrongFileIsFoundBeforeItIsFollowed) {
   write("services: [\n");
-  EXPECT_FALSE(FileSource::check(folder + "/lb.yaml").ok());
-  EXPECT_FALSE(FileSource::check(folder + "/absent.yaml").ok());
+  EXPECT_FALSE(FileSource::check({folder + "/lb.yaml"}).ok());
+  EXPECT_FALSE(FileSource::check({folder + "/absent.yaml"}).ok());
   write(one("web"));
-  EXPECT_TRUE(FileSource::check(folder + "/lb.yaml").ok());
+  EXPECT_TRUE(FileSource::check({folder + "/lb.yaml"}).ok());
 }
 
 TEST(AddResolved, AddsEveryAddressOnce) {

@@ -1,8 +1,7 @@
 #include "controller/sources/yaml_json.hpp"
+#include "common/model/json.hpp"
 
 #include <gtest/gtest.h>
-
-#include <nlohmann/json.hpp>
 
 namespace lb::sources {
 namespace {

@@ -122,6 +122,21 @@ TEST_F(KeepalivedTest, AnAbandonedOneDoesNotOutliveUs) {
   EXPECT_EQ(::kill(pid, 0), -1);
 }
 
+TEST_F(KeepalivedTest, AnAbandonedOneMayBeEndedInGoodOrderAfterAll) {
+  make(kObedient);
+  run_until([&] { return said("Startup complete"); });
+  const pid_t pid = process->pid();
+  bool gone = false;
+  process->abandon(50ms, [&] { gone = true; });
+  const auto asked = std::chrono::steady_clock::now();
+  process->stop_abandoned();
+  EXPECT_LT(std::chrono::steady_clock::now() - asked, 900ms);  // SIGTERM, and no patience needed
+  EXPECT_EQ(::kill(pid, 0), -1);
+  io.run_for(100ms);
+  EXPECT_FALSE(gone);
+  EXPECT_EQ(process->starts(), 1u);
+}
+
 TEST_F(KeepalivedTest, OneThatDiesAtOnceIsStartedLessAndLessOften) {
   make("exit 1");
   const auto began = std::chrono::steady_clock::now();
@@ -136,6 +151,18 @@ TEST_F(KeepalivedTest, AReloadBeforeItIsReadyWaitsUntilItIs) {
   run_until([&] { return said("reloaded"); });
   EXPECT_EQ(process->reloads(), 1u);
   EXPECT_EQ(process->deaths(), 0u);
+}
+
+TEST_F(KeepalivedTest, OneThatNeverSaysThatItIsReadyIsTakenForItAfterAWhile) {
+  KeepalivedOptions options;
+  options.ready_at_latest = 300ms;
+  make("trap 'echo reloaded' HUP; echo up; while :; do sleep 0.02; done", std::move(options));
+  run_until([&] { return said("up"); });
+  process->reload();
+  EXPECT_EQ(process->reloads(), 0u);
+  run_until([&] { return said("reloaded"); });
+  EXPECT_EQ(process->silent_starts(), 1u);
+  EXPECT_EQ(process->reloads(), 1u);
 }
 
 TEST_F(KeepalivedTest, IsAskedToEndAndWaitedFor) {

@@ -147,5 +147,43 @@ TEST(RoundRobin, StaysExactForTheLargestWeights) {
   for (const uint32_t count : turns(picker, candidates, 3000)) EXPECT_EQ(count, 3U);
 }
 
+// A deployment that is scaled up and down all the time, with a few connections between.
+TEST(RoundRobin, SharesEvenlyWhileTheListGrowsAndShrinks) {
+  RoundRobin picker;
+  Candidates candidates = equals(10);
+  Counts got(10);
+  for (int round = 0; round < 300; ++round) {
+    for (int i = 0; i < 3; ++i) ++got[*picker.pick(candidates, {}, {})];
+    if (round % 2 == 0) {
+      candidates.pop_back();
+    } else {
+      candidates = equals(10);
+    }
+  }
+  for (size_t i = 0; i + 1 < got.size(); ++i) EXPECT_NEAR(got[i], 95, 10) << i;
+}
+
+TEST(RoundRobin, SharesByWeightWhileTheListGrowsAndShrinks) {
+  RoundRobin picker;
+  const Candidates nine = with_weights({1, 2, 1, 2, 1, 2, 1, 2, 1});
+  Candidates ten = nine;
+  ten.push_back({.weight = 1, .identity = hash_of(backend(99))});
+  Counts got(10);
+  for (int round = 0; round < 1'000; ++round) {
+    for (int i = 0; i < 2; ++i) ++got[*picker.pick(round % 2 == 0 ? nine : ten, {}, {})];
+  }
+  for (size_t i = 0; i < nine.size(); ++i) {
+    EXPECT_NEAR(got[i], nine[i].weight * 148, nine[i].weight * 15) << i;
+  }
+}
+
+TEST(RoundRobin, WhoeverStaysKeepsItsTurnWhoeverComesBeforeIt) {
+  RoundRobin picker;
+  const Candidates three = equals(3, 2);
+  EXPECT_EQ(picker.pick(three, {}, {}), 0U);
+  const Candidates four = equals(4, 1);
+  EXPECT_EQ(picker.pick(four, {}, {}), 2U) << "the one that was next, now in third place";
+}
+
 }  // namespace
 }  // namespace lb::balance

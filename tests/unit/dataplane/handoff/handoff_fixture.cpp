@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <future>
+#include <new>
 
 #include "common/net/sockaddr.hpp"
 
@@ -70,7 +71,19 @@ HandoffFixture::HandoffFixture() : work_(io_.get_executor()) {
   offer_.workers = 2;
   offer_.counters = {{"accepted", 41}};
   offer_.state = "{}";
-  control_ = std::thread([this] { io_.run(); });
+  control_ = std::thread([this] { run(); });
+}
+
+// As the program does it: who finds no memory ends, the rest goes on.
+void HandoffFixture::run() {
+  for (;;) {
+    try {
+      io_.run();
+      return;
+    } catch (const std::bad_alloc&) {
+      ++memory_wants_;
+    }
+  }
 }
 
 HandoffFixture::~HandoffFixture() {
@@ -89,12 +102,23 @@ void HandoffFixture::on_control_thread(const std::function<void()>& work) {
   done->get_future().wait();
 }
 
+void HandoffFixture::look() {
+  on_control_thread([this] { server_->look(); });
+}
+
+bool HandoffFixture::busy() {
+  bool busy = false;
+  on_control_thread([&] { busy = server_->busy(); });
+  return busy;
+}
+
 Callbacks HandoffFixture::callbacks() {
   Callbacks callbacks;
   callbacks.offer = [this]() -> Result<Offer> {
     if (no_offer_) return *no_offer_;
     return offer_;
   };
+  callbacks.sockets = [this] { return open_ ? *open_ : offer_.listeners; };
   callbacks.released = [this](FinalReport& report) {
     given_.clear();
     report.counters = {{"accepted", 42}};

@@ -10,6 +10,7 @@
 #include <condition_variable>
 #include <filesystem>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -41,18 +42,23 @@ class HandoffFixture : public testing::Test {
   BlockingChannel connected() const;
   bool reported(const std::string& code);  // at least once, now or soon
   HandoffCounts counts();
+  bool busy();
+  void look();  // as the control thread's pulse does it
+  void on_control_thread(const std::function<void()>& work);
   std::string path() const { return (folder_ / "handoff.sock").string(); }
 
   std::filesystem::path folder_;
   asio::io_context io_;
   Offer offer_;
-  std::optional<Error> no_offer_;  // what the callback answers instead of an offer
+  std::optional<Error> no_offer_;                   // what the callback answers instead of an offer
+  std::optional<std::vector<OfferedSocket>> open_;  // what is said to be open; as offered if unset
   std::vector<net::Fd> given_;
   net::Fd lock_;
   std::atomic<int> releases_{0};
+  std::atomic<int> memory_wants_{0};  // that ended a handler of the control thread
 
  private:
-  void on_control_thread(const std::function<void()>& work);
+  void run();
   Callbacks callbacks();
 
   asio::executor_work_guard<asio::io_context::executor_type> work_;

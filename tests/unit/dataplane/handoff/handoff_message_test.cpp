@@ -1,9 +1,9 @@
 #include "dataplane/handoff/handoff_message.hpp"
+#include "common/model/json.hpp"
 
 #include <gtest/gtest.h>
 
 #include <cstdlib>
-#include <nlohmann/json.hpp>
 #include <random>
 
 namespace lb::handoff {

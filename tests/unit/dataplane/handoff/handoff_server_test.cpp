@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -20,6 +21,23 @@ namespace lb::handoff {
 namespace {
 
 using namespace std::chrono_literals;
+
+// As long as it lives no descriptor can be made in this process.
+class NoDescriptorLeft {
+ public:
+  NoDescriptorLeft() {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    rlimit none = before_;
+    none.rlim_cur = 3;  // stdin, stdout and stderr are there
+    ::setrlimit(RLIMIT_NOFILE, &none);
+  }
+  ~NoDescriptorLeft() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+  NoDescriptorLeft(const NoDescriptorLeft&) = delete;
+  NoDescriptorLeft& operator=(const NoDescriptorLeft&) = delete;
+
+ private:
+  rlimit before_{};
+};
 
 class HandoffServerTest : public HandoffFixture {
  protected:
@@ -247,6 +265,55 @@ TEST_F(HandoffServerTest, AClosedDescriptorInTheOfferIsRefused) {
   offer_.listeners[0].fd = 1 << 28;
   start_server();
   EXPECT_EQ(error_of(take()).code, "HandoffRefused");
+}
+
+// The limit is the whole process's: the other side has made its channel before.
+TEST_F(HandoffServerTest, AProcessWithoutADescriptorLeftHandsOver) {
+  for (int i = 0; i < 40; ++i) give(listening_socket(), Protocol::kTcp);
+  give_lock();
+  start_server();
+  BlockingChannel channel = connected();
+  ASSERT_TRUE(becomes_true([&] { return counts().started == 1; }));
+  {
+    const NoDescriptorLeft none;
+    ASSERT_TRUE(channel.send_document(encode(Hello{"new"})).ok());
+    const auto text = channel.receive_document(kMaxOfferBytes);
+    ASSERT_TRUE(text.ok());
+    ASSERT_TRUE(decode_offer(*text).ok()) << *text;
+    EXPECT_EQ(decode_offer(*text)->descriptors(), 41u);
+    // Descriptors are in the message, whoever may receive them.
+    pollfd there{channel.descriptor(), POLLIN, 0};
+    ASSERT_EQ(::poll(&there, 1, 10'000), 1);
+  }
+  ASSERT_TRUE(channel.receive_descriptors(41).ok());
+  ASSERT_TRUE(channel.send_document(encode(Serving{true, {}})).ok());
+  EXPECT_TRUE(reported("HandedOver"));
+}
+
+TEST_F(HandoffServerTest, AListenerThatIsClosedBeforeItIsSentEndsTheHandoff) {
+  give(listening_socket(), Protocol::kTcp);
+  give(listening_socket(), Protocol::kTcp);
+  offer_.state.assign(8 << 20, 'x');  // so that the offer waits for its reader
+  start_server();
+  BlockingChannel channel = connected();
+  ASSERT_TRUE(channel.send_document(encode(Hello{"new"})).ok());
+  pollfd there{channel.descriptor(), POLLIN, 0};
+  ASSERT_EQ(::poll(&there, 1, 10'000), 1);
+  on_control_thread([&] { open_ = {offer_.listeners[1]}; });
+  ASSERT_TRUE(channel.receive_document(kMaxOfferBytes).ok());
+  EXPECT_TRUE(reported("ListenerClosed"));
+  EXPECT_FALSE(channel.receive_descriptors(2).ok());
+  on_control_thread([&] { open_.reset(); });
+  expect_goes_on();
+}
+
+TEST_F(HandoffServerTest, AListenerThatOpensMeanwhileIsNoReasonToEnd) {
+  give(listening_socket(), Protocol::kTcp);
+  give(listening_socket(), Protocol::kTcp);
+  open_ = offer_.listeners;
+  offer_.listeners.pop_back();
+  start_server();
+  EXPECT_EQ(taken().listeners.size(), 1u);
 }
 
 TEST_F(HandoffServerTest, TheServerKeepsNothingOpenOnceItHasSent) {

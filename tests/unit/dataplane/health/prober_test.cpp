@@ -40,6 +40,27 @@ class ProberTest : public ProbeTest {
     prober_.emplace(io_, std::move(options));
   }
 
+  // What a service wants from now on.
+  void set(const std::set<Check>& wanted, const std::string& service = "file/a") {
+    for (const auto& each : wanted) prober_->want(service, each);
+    for (const auto& each : std::exchange(held_[service], wanted)) {
+      if (!wanted.contains(each)) prober_->forget(service, each);
+    }
+  }
+
+  // So many checks that all differ, of a target that accepts and says nothing.
+  std::set<Check> silent(int count, uint32_t timeout_ms) {
+    target_.serve(test::stay_silent());
+    HealthPolicy policy = http_policy();
+    policy.timeout_ms = timeout_ms;
+    std::set<Check> out;
+    for (int i = 0; i < count; ++i) {
+      policy.path = "/silent/" + std::to_string(i);
+      out.insert(check_of(target_.endpoint(), policy));
+    }
+    return out;
+  }
+
   bool run_until_health(const Check& check, Health health) {
     return run_until([&] { return prober_->verdict(check).health == health; });
   }
@@ -58,28 +79,29 @@ class ProberTest : public ProbeTest {
   const uint32_t seed_ = std::random_device{}();
   FakeTarget target_{io_, test::answer({kOk})};
   std::vector<Change> changes_;
+  std::map<std::string, std::set<Check>> held_;
   std::optional<Prober> prober_;
 };
 
 TEST_F(ProberTest, KnowsNothingAtFirst) {
-  prober_->set({http_check()});
+  set({http_check()});
   EXPECT_EQ(prober_->verdict(http_check()).health, Health::kUnknown);
 }
 
 TEST_F(ProberTest, FindsATargetThatIsUp) {
-  prober_->set({http_check()});
+  set({http_check()});
   EXPECT_TRUE(run_until_health(http_check(), Health::kUp));
 }
 
 TEST_F(ProberTest, FindsATargetThatIsDownAndSaysWhy) {
   target_.serve(test::answer({kBusy}));
-  prober_->set({http_check()});
+  set({http_check()});
   ASSERT_TRUE(run_until_health(http_check(), Health::kDown));
   EXPECT_EQ(prober_->verdict(http_check()).reason, "HttpStatus: 503");
 }
 
 TEST_F(ProberTest, TellsOfAChangeOnce) {
-  prober_->set({http_check()});
+  set({http_check()});
   ASSERT_TRUE(run_until_health(http_check(), Health::kUp));
   ASSERT_TRUE(run_until_probes(3));
   ASSERT_EQ(changes_.size(), 1u);
@@ -88,7 +110,7 @@ TEST_F(ProberTest, TellsOfAChangeOnce) {
 }
 
 TEST_F(ProberTest, FollowsATargetDownAndUpAgain) {
-  prober_->set({http_check()});
+  set({http_check()});
   ASSERT_TRUE(run_until_health(http_check(), Health::kUp));
   target_.serve(test::answer({kBusy}));
   ASSERT_TRUE(run_until_health(http_check(), Health::kDown));
@@ -99,7 +121,7 @@ TEST_F(ProberTest, FollowsATargetDownAndUpAgain) {
 }
 
 TEST_F(ProberTest, NeedsFallFailuresAndRiseSuccesses) {
-  prober_->set({http_check()});
+  set({http_check()});
   ASSERT_TRUE(run_until_health(http_check(), Health::kUp));
   target_.serve(test::answer({kBusy}));
   ASSERT_TRUE(run_until_health(http_check(), Health::kDown));
@@ -112,7 +134,7 @@ TEST_F(ProberTest, NeedsFallFailuresAndRiseSuccesses) {
 
 TEST_F(ProberTest, DatesAHealthFromItsChange) {
   const auto begun = std::chrono::steady_clock::now();
-  prober_->set({http_check()});
+  set({http_check()});
   ASSERT_TRUE(run_until_health(http_check(), Health::kUp));
   const auto since = prober_->verdict(http_check()).since;
   EXPECT_GE(since, begun);
@@ -123,7 +145,7 @@ TEST_F(ProberTest, DatesAHealthFromItsChange) {
 TEST_F(ProberTest, ProbesACheckOnceThoughTwoServicesWantIt) {
   std::set<Check> wanted;
   for (int service = 0; service < 2; ++service) wanted.insert(http_check());
-  prober_->set(wanted);
+  set(wanted);
   ASSERT_TRUE(run_until([&] { return counters().successes >= 5; }));
   EXPECT_LE(target_.accepted(), counters().probes);
 }
@@ -133,7 +155,7 @@ TEST_F(ProberTest, NeverProbesACheckTwiceAtOnce) {
   policy.interval_ms = 10;
   policy.timeout_ms = 100;
   target_.serve(test::stay_silent());
-  prober_->set({check_of(target_.endpoint(), policy)});
+  set({check_of(target_.endpoint(), policy)});
   uint64_t most = 0;
   ASSERT_TRUE(run_until([&] {
     most = std::max(most, counters().in_flight);
@@ -147,12 +169,12 @@ TEST_F(ProberTest, ProbesManyChecksAtOnce) {
   target_.serve(test::stay_silent());
   std::set<Check> wanted;
   for (int i = 0; i < 20; ++i) wanted.insert(http_check("/" + std::to_string(i)));
-  prober_->set(wanted);
+  set(wanted);
   EXPECT_TRUE(run_until([&] { return counters().in_flight == 20; }));
 }
 
 TEST_F(ProberTest, KeepsHealthAndProbeOfACheckThatStays) {
-  prober_->set({http_check()});
+  set({http_check()});
   ASSERT_TRUE(run_until_health(http_check(), Health::kUp));
   target_.serve(test::stay_silent());
   ASSERT_TRUE(run_until([&] { return counters().in_flight == 1; }));
@@ -160,7 +182,7 @@ TEST_F(ProberTest, KeepsHealthAndProbeOfACheckThatStays) {
   const uint64_t probes = counters().probes;
   HealthPolicy slow = http_policy("/other");
   slow.interval_ms = 60'000;
-  prober_->set({http_check(), check_of(target_.endpoint(), slow)});
+  set({http_check(), check_of(target_.endpoint(), slow)});
   EXPECT_EQ(prober_->verdict(http_check()), before);
   EXPECT_EQ(counters().in_flight, 1u);
   EXPECT_EQ(counters().probes, probes);
@@ -170,9 +192,9 @@ TEST_F(ProberTest, StopsProbingWhatIsGone) {
   FakeTarget other(io_, test::answer({kOk}));
   const Check stays = check_of(other.endpoint(), http_policy());
   target_.serve(test::stay_silent());
-  prober_->set({http_check(), stays});
+  set({http_check(), stays});
   ASSERT_TRUE(run_until([&] { return target_.accepted() == 1; }));
-  prober_->set({stays});
+  set({stays});
   EXPECT_EQ(prober_->verdict(http_check()), Verdict{});
   changes_.clear();
   ASSERT_TRUE(run_until_probes(5));
@@ -182,14 +204,14 @@ TEST_F(ProberTest, StopsProbingWhatIsGone) {
 
 TEST_F(ProberTest, LetsGoOfAProbeInFlightWhenItsCheckGoes) {
   target_.serve(test::stay_silent());
-  prober_->set({http_check()});
+  set({http_check()});
   ASSERT_TRUE(run_until([&] { return counters().in_flight == 1; }));
-  prober_->set({});
+  set({});
   EXPECT_EQ(counters().in_flight, 0u);
 }
 
 TEST_F(ProberTest, SaysNothingAfterStop) {
-  prober_->set({http_check()});
+  set({http_check()});
   ASSERT_TRUE(run_until([&] { return counters().in_flight == 1; }));
   prober_->stop();
   const uint64_t probes = counters().probes;
@@ -200,38 +222,38 @@ TEST_F(ProberTest, SaysNothingAfterStop) {
 }
 
 TEST_F(ProberTest, BeginsAnewAfterStop) {
-  prober_->set({http_check()});
+  set({http_check()});
   ASSERT_TRUE(run_until_health(http_check(), Health::kUp));
   prober_->stop();
   EXPECT_EQ(prober_->verdict(http_check()).health, Health::kUnknown);
-  prober_->set({http_check()});
+  set({http_check()});
   EXPECT_TRUE(run_until_health(http_check(), Health::kUp));
 }
 
 TEST_F(ProberTest, IgnoresChecksOfNoType) {
   const Check none = check_of(target_.endpoint(), HealthPolicy{});
-  prober_->set({none, http_check()});
+  set({none, http_check()});
   ASSERT_TRUE(run_until_health(http_check(), Health::kUp));
   EXPECT_EQ(prober_->verdict(none), Verdict{});
 }
 
 TEST_F(ProberTest, KeepsTheHealthOfACheckThatOnlyGotOtherNumbers) {
   target_.serve(test::answer({kBusy}));
-  prober_->set({http_check()});
+  set({http_check()});
   ASSERT_TRUE(run_until_health(http_check(), Health::kDown));
   const Verdict before = prober_->verdict(http_check());
   HealthPolicy patient = http_policy();
   patient.interval_ms = 60'000;
   patient.rise = 9;
   const Check renewed = check_of(target_.endpoint(), patient);
-  prober_->set({renewed});
+  set({renewed});
   EXPECT_EQ(prober_->verdict(renewed), before);
 }
 
 TEST_F(ProberTest, ForgetsTheHealthWhenTheQuestionChanges) {
-  prober_->set({http_check("/a")});
+  set({http_check("/a")});
   ASSERT_TRUE(run_until_health(http_check("/a"), Health::kUp));
-  prober_->set({http_check("/b")});
+  set({http_check("/b")});
   EXPECT_EQ(prober_->verdict(http_check("/b")).health, Health::kUnknown);
 }
 
@@ -245,7 +267,7 @@ TEST_F(ProberTest, HoldsNoMoreProbesInFlightThanAllowed) {
     policy.path = "/" + std::to_string(i);
     wanted.insert(check_of(target_.endpoint(), policy));
   }
-  prober_->set(wanted);
+  set(wanted);
   uint64_t most = 0;
   ASSERT_TRUE(run_until([&] {
     most = std::max(most, counters().in_flight);
@@ -260,12 +282,12 @@ TEST_F(ProberTest, HoldsNoMoreProbesInFlightThanAllowed) {
 TEST_F(ProberTest, ForgetsWhatWaitsForItsTurnWhenItGoes) {
   begin({.max_in_flight = 1});
   target_.serve(test::stay_silent());
-  prober_->set({http_check("/a"), http_check("/b"), http_check("/c")});
+  set({http_check("/a"), http_check("/b"), http_check("/c")});
   ASSERT_TRUE(run_until([&] { return counters().delayed == 2; }));
-  prober_->set({});
+  set({});
   EXPECT_EQ(counters().in_flight, 0u);
   target_.serve(test::answer({kOk}));
-  prober_->set({http_check("/d")});
+  set({http_check("/d")});
   EXPECT_TRUE(run_until_health(http_check("/d"), Health::kUp));
 }
 
@@ -274,18 +296,86 @@ TEST_F(ProberTest, GivesTheTurnOfOneThatGoesToOneThatWaits) {
   FakeTarget other(io_, test::answer({kOk}));
   const Check waits = check_of(other.endpoint(), http_policy());
   target_.serve(test::stay_silent());
-  prober_->set({http_check()});
+  set({http_check()});
   ASSERT_TRUE(run_until([&] { return counters().in_flight == 1; }));
-  prober_->set({http_check(), waits});
+  set({http_check(), waits});
   ASSERT_TRUE(run_until([&] { return counters().delayed == 1; }));
   EXPECT_EQ(counters().probes, 1u);
-  prober_->set({waits});
+  set({waits});
   EXPECT_EQ(counters().probes, 2u);
   EXPECT_TRUE(run_until_health(waits, Health::kUp));
 }
 
+TEST_F(ProberTest, AServiceWhoseTargetsNeverAnswerDoesNotStopTheChecksOfAnother) {
+  begin({.max_in_flight = 8});
+  set(silent(30, 3'600'000), "file/silent");
+  ASSERT_TRUE(run_until([&] { return counters().in_flight == 8; }));
+  FakeTarget good(io_, test::answer({kOk}));
+  FakeTarget bad(io_, test::answer({kBusy}));
+  const Check up = check_of(good.endpoint(), http_policy());
+  const Check down = check_of(bad.endpoint(), http_policy());
+  set({up, down}, "file/other");
+  EXPECT_TRUE(run_until_health(up, Health::kUp));
+  EXPECT_TRUE(run_until_health(down, Health::kDown));
+  EXPECT_GT(counters().cut, 0u);
+}
+
+TEST_F(ProberTest, OneThatIsCutIsMadeAgainAndCallsNobodyDown) {
+  begin({.max_in_flight = 4});
+  const auto wanted = silent(4, 3'600'000);
+  set(wanted, "file/silent");
+  ASSERT_TRUE(run_until([&] { return counters().in_flight == 4; }));
+  FakeTarget good(io_, test::answer({kOk}));
+  const Check up = check_of(good.endpoint(), http_policy());
+  set({up}, "file/other");
+  ASSERT_TRUE(run_until([&] { return counters().cut >= 3; }));
+  for (const auto& each : wanted) EXPECT_EQ(prober_->verdict(each).health, Health::kUnknown);
+  set({}, "file/other");
+  EXPECT_TRUE(run_until([&] { return counters().in_flight == 4; }));
+  EXPECT_EQ(counters().failures, 0u);
+}
+
+TEST_F(ProberTest, ServicesThatAllWantTooMuchHaveTheSameShare) {
+  begin({.max_in_flight = 9});
+  const auto all = silent(60, 3'600'000);
+  std::map<std::string, std::set<Check>> wanted;
+  size_t i = 0;
+  for (const auto& each : all)
+    wanted[i++ < 40 ? "file/a" : i % 2 ? "file/b" : "file/c"].insert(each);
+  for (const auto& [service, checks] : wanted) set(checks, service);
+  ASSERT_TRUE(run_until([&] { return counters().delayed + counters().cut >= 51; }));
+  set({}, "file/b");
+  set({}, "file/c");
+  EXPECT_EQ(counters().in_flight, 9u) << "what they had is the first one's";
+}
+
+TEST_F(ProberTest, AnotherServiceThatAsksTheSameAndMuchElseDelaysNoCheck) {
+  begin({.max_in_flight = 4});
+  FakeTarget good(io_, test::answer({kOk}));
+  const Check shared = check_of(good.endpoint(), http_policy());
+  auto greedy = silent(30, 3'600'000);
+  greedy.insert(shared);
+  set(greedy, "file/greedy");
+  set({shared}, "file/other");
+  EXPECT_TRUE(run_until_health(shared, Health::kUp));
+  set({}, "file/other");
+  const uint64_t before = counters().successes;
+  set({shared}, "file/third");
+  EXPECT_TRUE(run_until([&] { return counters().successes >= before + 3; }));
+}
+
+TEST_F(ProberTest, ACheckStaysAsLongAsOneServiceWantsIt) {
+  set({http_check()}, "file/a");
+  set({http_check()}, "file/b");
+  ASSERT_TRUE(run_until_health(http_check(), Health::kUp));
+  set({}, "file/a");
+  EXPECT_EQ(prober_->verdict(http_check()).health, Health::kUp);
+  set({}, "file/b");
+  EXPECT_EQ(prober_->verdict(http_check()).health, Health::kUnknown);
+}
+
 TEST_F(ProberTest, BlamesNoTargetForAWantOfDescriptors) {
-  prober_->set({http_check()});
+  set({http_check()});
   ASSERT_TRUE(run_until_health(http_check(), Health::kUp));
   ASSERT_TRUE(run_until([&] { return counters().in_flight == 0; }));
   bool enough = false;
@@ -308,7 +398,7 @@ TEST_F(ProberTest, SpreadsTheFirstProbes) {
     policy.path = "/" + std::to_string(i);
     wanted.insert(check_of(target_.endpoint(), policy));
   }
-  prober_->set(wanted);
+  set(wanted);
   uint64_t last = 0;
   uint64_t largest = 0;  // begun in one turn of the loop
   ASSERT_TRUE(run_until([&] {
@@ -322,20 +412,20 @@ TEST_F(ProberTest, SpreadsTheFirstProbes) {
 TEST_F(ProberTest, ProbesSoonHoweverLongTheInterval) {
   HealthPolicy policy = http_policy();
   policy.interval_ms = 3'600'000;
-  prober_->set({check_of(target_.endpoint(), policy)});
+  set({check_of(target_.endpoint(), policy)});
   EXPECT_TRUE(run_until_probes(1));
 }
 
 TEST_F(ProberTest, MayBeChangedFromItsCallback) {
-  begin({.on_change = [this](const Check&, const Verdict&) { prober_->set({}); }});
-  prober_->set({http_check("/a"), http_check("/b")});
+  begin({.on_change = [this](const Check&, const Verdict&) { set({}); }});
+  set({http_check("/a"), http_check("/b")});
   EXPECT_TRUE(run_until([&] { return counters().transitions == 1 && counters().in_flight == 0; }));
   EXPECT_EQ(prober_->verdict(http_check("/a")), Verdict{});
 }
 
 TEST_F(ProberTest, MayBeDestroyedFromItsCallback) {
   begin({.on_change = [this](const Check&, const Verdict&) { prober_.reset(); }});
-  prober_->set({http_check("/a"), http_check("/b")});
+  set({http_check("/a"), http_check("/b")});
   EXPECT_TRUE(run_until([&] { return !prober_; }));
 }
 
@@ -344,13 +434,13 @@ TEST_F(ProberTest, MayBeDestroyedFromTheCallbackOfATimeout) {
   target_.serve(test::stay_silent());
   HealthPolicy policy = http_policy();
   policy.timeout_ms = 20;
-  prober_->set({check_of(target_.endpoint(), policy)});
+  set({check_of(target_.endpoint(), policy)});
   EXPECT_TRUE(run_until([&] { return !prober_; }));
 }
 
 TEST_F(ProberTest, MayBeDestroyedWithProbesInFlight) {
   target_.serve(test::stay_silent());
-  prober_->set({http_check("/a"), http_check("/b")});
+  set({http_check("/a"), http_check("/b")});
   ASSERT_TRUE(run_until([&] { return counters().in_flight == 2; }));
   prober_.reset();
   probe(target_.endpoint(), policy_of(HealthType::kTcp));
@@ -360,7 +450,7 @@ TEST_F(ProberTest, MayBeDestroyedWithProbesInFlight) {
 TEST_F(ProberTest, CountsEveryProbeOnce) {
   target_.serve(test::answer({kBusy}));
   FakeTarget good(io_, test::answer({kOk}));
-  prober_->set({http_check(), check_of(good.endpoint(), http_policy())});
+  set({http_check(), check_of(good.endpoint(), http_policy())});
   ASSERT_TRUE(run_until_probes(20));
   EXPECT_EQ(counters().probes, counters().successes + counters().failures + counters().own_wants +
                                    counters().in_flight);

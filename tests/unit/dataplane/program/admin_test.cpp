@@ -11,7 +11,9 @@
 namespace lb::dataplane {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
 
 class AdminTest : public testing::Test {
  protected:
@@ -31,8 +33,8 @@ class AdminTest : public testing::Test {
   static std::string state(uint64_t generation, std::vector<Service> services = {}) {
     return encode_state({{1, generation}, std::move(services)});
   }
-  std::string rev() {
-    const std::string body = ask("GET", "/v1/status").body;
+  std::string rev(const std::string& query = "") {
+    const std::string body = ask("GET", "/v1/status" + query).body;
     const size_t at = body.find("\"rev\":\"") + 7;
     return body.substr(at, body.find('"', at) - at);
   }
@@ -153,6 +155,91 @@ TEST_F(AdminTest, AWaitingReaderIsToldOfWhatThePathDidByItself) {
   admin.notify();
   ASSERT_TRUE(answer);
   EXPECT_THAT(answer->body, HasSubstr("\"programmed\":true"));
+}
+
+TEST_F(AdminTest, WhatABackendsHealthChangesIsLookedAtInItsServiceOnly) {
+  ask("PUT", "/v1/state",
+      state(1, {service("file/a", "192.0.2.1"), service("file/b", "192.0.2.2")}));
+  Answer answer;
+  send("GET", "/v1/status?wait=30&since=" + rev(), {}, answer);
+  const size_t whole = path.whole_looks;
+  path.live = {{"file/b", {{ip("192.0.2.2"), 80, Protocol::kTcp, true, "", 0, {}}}}};
+  admin.notify("file/b");
+  ASSERT_TRUE(answer);
+  EXPECT_THAT(answer->body, HasSubstr("\"programmed\":true"));
+  EXPECT_EQ(path.whole_looks, whole);
+  EXPECT_THAT(path.looked_at.back(), ElementsAre("file/b"));
+}
+
+TEST_F(AdminTest, WhatChangesWhileNobodyWaitsIsToldTheNextReader) {
+  ask("PUT", "/v1/state", state(1, {service("file/b", "192.0.2.2")}));
+  const std::string before = rev();
+  path.live = {{"file/b", {{ip("192.0.2.2"), 80, Protocol::kTcp, true, "", 0, {}}}}};
+  admin.notify("file/b");
+  EXPECT_THAT(ask("GET", "/v1/status?since=" + before).body, HasSubstr("\"programmed\":true"));
+}
+
+TEST_F(AdminTest, AWaitThatEndsCostsNoLookAtAllServices) {
+  ask("PUT", "/v1/state", state(1, {service("file/a", "192.0.2.1")}));
+  Answer answer;
+  send("GET", "/v1/status?wait=1&since=" + rev(), {}, answer);
+  const size_t whole = path.whole_looks;
+  run_until(answer);
+  EXPECT_EQ(path.whole_looks, whole);
+}
+
+TEST_F(AdminTest, WhatOneChangeIsToldByLooksAtNoOtherService) {
+  ask("PUT", "/v1/state",
+      state(1, {service("file/a", "192.0.2.1"), service("file/b", "192.0.2.2")}));
+  Answer answer;
+  send("GET", "/v1/status?since=" + rev() + "&wait=60", {}, answer);
+  const size_t whole = path.whole_looks;
+  ask("PATCH", "/v1/state",
+      encode_patch({1, 1, 2, {service("file/b", "192.0.2.2", {"10.0.0.1"})}, {}}));
+  ASSERT_TRUE(answer);
+  EXPECT_THAT(answer->body, HasSubstr("10.0.0.1:8080"));
+  EXPECT_THAT(answer->body, Not(HasSubstr("file/a")));
+  EXPECT_EQ(path.whole_looks, whole);
+  EXPECT_THAT(path.looked_at.back(), ElementsAre("file/b"));
+}
+
+TEST_F(AdminTest, WhatWasToldWhileItWasAppliedIsToldAgainWhenItIs) {
+  ask("PUT", "/v1/state", state(1, {service("file/a", "192.0.2.1")}));
+  path.at_once = false;
+  Answer change;
+  send("PATCH", "/v1/state", encode_patch({1, 1, 2, {service("file/b", "192.0.2.2")}, {}}), change);
+  const std::string during = rev();
+  Answer answer;
+  send("GET", "/v1/status?since=" + during + "&wait=60", {}, answer);
+  EXPECT_FALSE(answer);
+  path.live = {{"file/b", {{ip("192.0.2.2"), 80, Protocol::kTcp, true, "", 0, {}}}}};
+  path.complete();
+  ASSERT_TRUE(answer);
+  EXPECT_THAT(answer->body, HasSubstr("\"programmed\":true"));
+}
+
+TEST_F(AdminTest, WhatWasToldWhileItWasAppliedAndIsTakenBackUnseenIsTakenBack) {
+  ask("PUT", "/v1/state", state(1, {service("file/a", "192.0.2.1")}));
+  const std::string before = rev();
+  path.at_once = false;
+  Answer change;
+  send("PATCH", "/v1/state", encode_patch({1, 1, 2, {service("file/b", "192.0.2.2")}, {}}), change);
+  const std::string during = rev("?since=" + before);
+  path.complete();
+  path.at_once = true;
+  ask("PATCH", "/v1/state", encode_patch({1, 2, 3, {}, {"file/b"}}));
+  const auto answer = ask("GET", "/v1/status?since=" + during);
+  EXPECT_THAT(answer.body, HasSubstr("\"removed\":[\"file/b\"]"));
+}
+
+TEST_F(AdminTest, AFailureThatComesOrGoesIsToldInItsService) {
+  ask("PUT", "/v1/state",
+      state(1, {service("file/a", "192.0.2.1"), service("file/b", "192.0.2.2")}));
+  const std::string before = rev();
+  path.failing = {{"file/a", ip("192.0.2.1"), 80, Protocol::kTcp, {}, "AddressInUse", "taken"}};
+  const auto answer = ask("GET", "/v1/status?since=" + before);
+  EXPECT_THAT(answer.body, HasSubstr("\"reason\":\"AddressInUse\""));
+  EXPECT_THAT(path.looked_at.back(), ElementsAre("file/a"));
 }
 
 TEST_F(AdminTest, AWaitThatEndsAnswersWithEmptyLists) {

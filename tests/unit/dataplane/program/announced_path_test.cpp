@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include <new>
 #include <optional>
 
 #include "tests/unit/dataplane/program/fake_path.hpp"
@@ -18,7 +19,9 @@ using testing::SizeIs;
 class FakeAnnouncer : public announce::Announcer {
  public:
   void set(std::vector<announce::Vip> wanted, std::function<void(Failures)> done) override {
+    if (std::exchange(out_of_memory, false)) throw std::bad_alloc();
     sets.push_back(wanted);
+    if (on_set) on_set();
     held.clear();
     for (const auto& vip : wanted) {
       if (!failing.contains(vip.address)) held.insert(vip.address);
@@ -36,12 +39,14 @@ class FakeAnnouncer : public announce::Announcer {
   }
 
   bool at_once = true;
+  bool out_of_memory = false;  // for the next set()
   bool stopped = false;
   bool left = false;
   Failures failing;
   std::set<IpAddress> held;
   std::vector<std::vector<announce::Vip>> sets;
   std::function<void(Failures)> pending;
+  std::function<void()> on_set;
 };
 
 class AnnouncedPathTest : public testing::Test {
@@ -51,7 +56,17 @@ class AnnouncedPathTest : public testing::Test {
     auto fake_announcer = std::make_unique<FakeAnnouncer>();
     path = fake_path.get();
     announcer = fake_announcer.get();
-    announced.emplace(io, std::move(fake_path), std::move(fake_announcer));
+    announced.emplace(
+        io, std::move(fake_path), std::move(fake_announcer),
+        [this](const std::set<IpAddress>& among) {
+          asked.insert(among.begin(), among.end());
+          std::set<IpAddress> out;
+          for (const auto& address : undelivered) {
+            if (among.contains(address)) out.insert(address);
+          }
+          return out;
+        },
+        patience);
   }
   void apply(std::vector<Service> services) {
     announced->apply(std::make_shared<const DesiredState>(DesiredState{{1, 1}, services}),
@@ -63,6 +78,9 @@ class AnnouncedPathTest : public testing::Test {
     }
   }
 
+  static constexpr std::chrono::milliseconds patience{300};
+  std::set<IpAddress> undelivered;  // what the kernel still sends from
+  std::set<IpAddress> asked;        // about whom that was asked
   asio::io_context io;
   FakePath* path = nullptr;
   FakeAnnouncer* announcer = nullptr;
@@ -138,6 +156,40 @@ TEST_F(AnnouncedPathTest, KeepsAnAddressUntilItsLastConnectionIsOver) {
   EXPECT_THAT(announcer->held, IsEmpty());
 }
 
+TEST_F(AnnouncedPathTest, KeepsAnAddressWhileTheKernelStillSendsFromIt) {
+  apply({service("a", "192.0.2.1"), service("b", "192.0.2.2")});
+  EXPECT_THAT(asked, IsEmpty()) << "nobody leaves";
+  undelivered = {ip("192.0.2.1")};
+  apply({});
+  EXPECT_THAT(asked, ElementsAre(ip("192.0.2.1"), ip("192.0.2.2")));
+  EXPECT_THAT(announcer->held, ElementsAre(ip("192.0.2.1")));
+  EXPECT_THAT(announcer->sets.back().at(0).ports, IsEmpty());
+  undelivered = {};
+  run_until_sets(3);
+  EXPECT_THAT(announcer->held, IsEmpty());
+}
+
+TEST_F(AnnouncedPathTest, ButNotForAClientThatTakesNothing) {
+  apply({service("a", "192.0.2.1")});
+  undelivered = {ip("192.0.2.1")};
+  apply({});
+  EXPECT_THAT(announcer->held, ElementsAre(ip("192.0.2.1")));
+  run_until_sets(3);
+  EXPECT_THAT(announcer->held, IsEmpty());
+}
+
+TEST_F(AnnouncedPathTest, AnAddressThatComesBackHasAllItsPatienceTheNextTime) {
+  apply({service("a", "192.0.2.1")});
+  undelivered = {ip("192.0.2.1")};
+  for (int i = 0; i < 2; ++i) {
+    apply({});
+    EXPECT_THAT(announcer->held, ElementsAre(ip("192.0.2.1"))) << i;
+    io.restart();
+    io.run_for(patience - std::chrono::milliseconds(40));
+    apply({service("a", "192.0.2.1")});
+  }
+}
+
 TEST_F(AnnouncedPathTest, APortThatCouldNotBeOpenedIsNotLetThrough) {
   Service both = service("a", "192.0.2.1");
   both.ports.push_back(both.ports[0]);
@@ -166,6 +218,68 @@ TEST_F(AnnouncedPathTest, AnnouncesWhatARetryHasOpened) {
 TEST_F(AnnouncedPathTest, DialsLeaveFromNoneOfItsAddresses) {
   apply({service("a", "192.0.2.1")});
   EXPECT_THAT(path->avoided, ElementsAre(ip("192.0.2.1")));
+}
+
+TEST_F(AnnouncedPathTest, DialsLeaveItsAddressesAloneBeforeTheyAreAnnounced) {
+  announcer->at_once = false;
+  announcer->on_set = [this] { EXPECT_THAT(path->avoided, ElementsAre(ip("192.0.2.1"))); };
+  apply({service("a", "192.0.2.1")});
+  EXPECT_THAT(announcer->sets, SizeIs(1));
+}
+
+TEST_F(AnnouncedPathTest, DialsMayLeaveFromAnAddressThatCannotBeAnnounced) {
+  announcer->failing[ip("192.0.2.1")] = {"AddressInUseOnNetwork", "an address of this node"};
+  apply({service("a", "192.0.2.1")});
+  EXPECT_THAT(path->avoided, IsEmpty());
+}
+
+TEST_F(AnnouncedPathTest, DialsLeaveAnAddressAloneThatIsAnnouncedAfterAll) {
+  announcer->failing[ip("192.0.2.1")] = {"AddressInUseOnNetwork", "somebody has it"};
+  apply({service("a", "192.0.2.1")});
+  announcer->failing.clear();
+  announcer->held = {ip("192.0.2.1")};
+  announced->path_changed();
+  EXPECT_THAT(path->avoided, ElementsAre(ip("192.0.2.1")));
+}
+
+TEST_F(AnnouncedPathTest, DialsMayLeaveFromAnAddressThatIsNoLongerAnnounced) {
+  apply({service("a", "192.0.2.1")});
+  apply({});
+  EXPECT_THAT(path->avoided, IsEmpty());
+}
+
+TEST_F(AnnouncedPathTest, AChangeThatWantOfMemoryHasInterruptedIsPutRightByTheNext) {
+  announcer->out_of_memory = true;
+  EXPECT_THROW(apply({service("a", "192.0.2.1")}), std::bad_alloc);
+  apply({service("a", "192.0.2.1")});
+  EXPECT_TRUE(answer.has_value());
+  EXPECT_THAT(announcer->held, ElementsAre(ip("192.0.2.1")));
+}
+
+TEST_F(AnnouncedPathTest, WhatWantOfMemoryHasInterruptedIsAnnouncedWithoutAChange) {
+  announcer->out_of_memory = true;
+  EXPECT_THROW(apply({service("a", "192.0.2.1")}), std::bad_alloc);
+  run_until_sets(1);
+  EXPECT_THAT(announcer->held, ElementsAre(ip("192.0.2.1")));
+}
+
+TEST_F(AnnouncedPathTest, AChangeThatIsLostOnItsWayHoldsUpNoAnnouncement) {
+  apply({service("a", "192.0.2.1")});
+  path->at_once = false;
+  apply({service("a", "192.0.2.1"), service("b", "192.0.2.2")});
+  path->lose();
+  announced->path_changed();
+  EXPECT_THAT(announcer->held, ElementsAre(ip("192.0.2.1"), ip("192.0.2.2")));
+}
+
+TEST_F(AnnouncedPathTest, NothingElseIsAnnouncedWhileAChangeIsUnderWay) {
+  apply({service("a", "192.0.2.1")});
+  path->at_once = false;
+  apply({service("a", "192.0.2.1"), service("b", "192.0.2.2")});
+  announced->path_changed();
+  EXPECT_THAT(announcer->sets, SizeIs(1));
+  path->complete();
+  EXPECT_THAT(announcer->sets, SizeIs(2));
 }
 
 TEST_F(AnnouncedPathTest, AFailureThatHasPassedIsNotReported) {

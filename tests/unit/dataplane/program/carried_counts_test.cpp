@@ -3,6 +3,14 @@
 
 #include <gmock/gmock.h>
 
+#include <array>
+#include <bit>
+#include <map>
+#include <numeric>
+
+#include "dataplane/metrics.hpp"
+#include "dataplane/service_metrics.hpp"
+
 namespace lb::dataplane {
 namespace {
 
@@ -216,6 +224,87 @@ TEST(CarriedCounts, DrainsAreToldWhateverTheyNarrowDown) {
 
 TEST(CarriedCounts, ADrainThatIsNotUnderstoodDrainsNothing) {
   EXPECT_THAT(decode_drained({{"drain|somewhere|file/web", 1}}), IsEmpty());
+}
+
+// Every counter, each with a number of its own.
+template <class Counters>
+Counters all_counted() {
+  std::array<uint64_t, sizeof(Counters) / sizeof(uint64_t)> out;
+  std::iota(out.begin(), out.end(), 1);
+  return std::bit_cast<Counters>(out);
+}
+
+proxy::PortTotals all_counted_by_port() {
+  proxy::PortTotals out = port();
+  uint64_t next = 1;
+  for (uint64_t* each :
+       {&out.accepted, &out.closed, &out.bytes_in, &out.bytes_out, &out.retries, &out.no_backend,
+        &out.source_refused, &out.limit_refused, &out.replays, &out.keep_overflows, &out.hedges,
+        &out.hedges_won, &out.waits, &out.wait_timeouts, &out.wait_overflows,
+        &out.clients_gone_while_waiting, &out.drains, &out.drain_resets}) {
+    *each = next++;
+  }
+  auto& mine = out.backends.at(0);
+  for (uint64_t* each :
+       {&mine.connections, &mine.bytes_in, &mine.bytes_out, &mine.refused, &mine.timeouts,
+        &mine.errors, &mine.ejections, &mine.instant_resets, &mine.turned_up, &mine.turned_down}) {
+    *each = next++;
+  }
+  return out;
+}
+
+// Samples of counters, by name and labels.
+std::map<std::string, double> counters_of(const std::vector<ops::Metric>& metrics) {
+  std::map<std::string, double> out;
+  for (const auto& metric : metrics) {
+    if (metric.type != ops::MetricType::kCounter) continue;
+    for (const auto& sample : metric.samples) {
+      std::string name = metric.name;
+      for (const auto& [label, value] : sample.labels) name += " " + label + "=" + value;
+      out[name] = sample.value;
+    }
+  }
+  return out;
+}
+
+TEST(CarriedCounts, EveryCounterThatIsShownOfAPortOrABackendGoesOn) {
+  const auto shown = [](const proxy::PortTotals& totals) {
+    std::vector<ops::Metric> out;
+    add_service_metrics(out, {totals});
+    return counters_of(out);
+  };
+  auto nothing = fresh();
+  nothing.accepted = 0;
+  const auto before = shown(all_counted_by_port());
+  for (const auto& [name, value] : before) EXPECT_GT(value, 0) << name << ": not in this test";
+  EXPECT_EQ(shown(carried({all_counted_by_port()}).with({nothing}).at(0)), before);
+}
+
+TEST(CarriedCounts, EveryCounterThatIsShownOfThePathGoesOn) {
+  const auto shown = [](const proxy::DataPathCounters& counters) {
+    std::vector<ops::Metric> out;
+    add_path_metrics(out, counters);
+    return counters_of(out);
+  };
+  const auto before = shown(all_counted<proxy::DataPathCounters>());
+  EXPECT_GT(before.size(), 40U);
+  EXPECT_EQ(
+      shown(carried({}, all_counted<proxy::DataPathCounters>()).with(proxy::DataPathCounters{})),
+      before);
+}
+
+TEST(CarriedCounts, EveryCounterThatIsShownOfTheChecksGoesOn) {
+  const auto shown = [](const health::ProberCounters& counters) {
+    std::vector<ops::Metric> out;
+    add_check_metrics(out, counters);
+    return counters_of(out);
+  };
+  const auto all = all_counted<health::ProberCounters>();
+  handoff::Counters told;
+  encode_checks(all, told);
+  CarriedCounts carried;
+  carried.take(told);
+  EXPECT_EQ(shown(carried.with(health::ProberCounters{})), shown(all));
 }
 
 }  // namespace

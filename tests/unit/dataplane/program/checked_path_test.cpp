@@ -78,6 +78,78 @@ TEST_F(CheckedPathTest, AChangeOfAServiceWithoutChecksAsksNothingOfTheOthers) {
   EXPECT_FALSE(path->healths.empty()) << "a service that is checked no longer is told so";
 }
 
+TEST_F(CheckedPathTest, AChangeOfACheckedServiceAsksNothingOfTheOthers) {
+  test::FakeTarget target(io, test::stay_silent());
+  const uint16_t port = target.endpoint().port;
+  const Service stays = checking("file/b", port);
+  apply({checking("file/a", port), stays});
+  ASSERT_TRUE(run_until([&] { return health("file/b", port) == proxy::Health::kUp; }));
+  path->healths.clear();
+  Service other = checking("file/a", port);
+  other.ports[0].policy.health.rise = 7;
+  apply({other, stays});
+  EXPECT_TRUE(path->healths.contains(id("file/a", port)));
+  EXPECT_FALSE(path->healths.contains(id("file/b", port)));
+  path->healths.clear();
+  apply({stays});
+  EXPECT_EQ(health("file/a", port), proxy::Health::kUnknown);
+  EXPECT_FALSE(path->healths.contains(id("file/b", port)));
+}
+
+TEST_F(CheckedPathTest, AServiceThatStoodInTheWayOfAnotherLeavesItItsHealth) {
+  test::FakeTarget target(io, test::stay_silent());
+  const uint16_t port = target.endpoint().port;
+  const Service waits = checking("file/b", port);
+  path->at_once = false;
+  apply({service("file/a", "192.0.2.1"), waits});
+  Failure conflict;
+  conflict.key = "file/b";
+  path->complete({conflict});
+  path->at_once = true;
+  ASSERT_TRUE(run_until([&] { return health("file/b", port) == proxy::Health::kUp; }));
+  path->healths.clear();
+  apply({waits});
+  EXPECT_EQ(health("file/b", port), proxy::Health::kUp);
+}
+
+TEST_F(CheckedPathTest, TwoPortsThatAskTheSameKeepTheCheckUntilBothAreGone) {
+  test::FakeTarget target(io, test::stay_silent());
+  const uint16_t port = target.endpoint().port;
+  Service both = checking("file/a", port);
+  both.ports.push_back(both.ports[0]);
+  both.ports[1].port = 81;
+  apply({both});
+  ASSERT_TRUE(run_until([&] { return changed.size() == 2; }));
+  EXPECT_EQ(checked->check_counters().transitions, 1u);
+  const Service one = checking("file/a", port);
+  apply({one});
+  EXPECT_EQ(health("file/a", port), proxy::Health::kUp);
+  const auto probes = checked->check_counters().probes;
+  EXPECT_TRUE(run_until([&] { return checked->check_counters().probes > probes + 1; }));
+  apply({});
+  EXPECT_EQ(checked->check_counters().in_flight, 0u);
+}
+
+TEST_F(CheckedPathTest, AServiceOfManySilentBackendsDoesNotStopTheChecksOfAnother) {
+  test::FakeTarget silent(io, test::stay_silent(), Endpoint{ip("0.0.0.0"), 0});
+  test::FakeTarget target(io, test::stay_silent());
+  const uint16_t port = target.endpoint().port;
+  Service greedy = checking("file/a", silent.endpoint().port);
+  greedy.ports[0].policy.health.type = HealthType::kHttp;
+  greedy.ports[0].policy.health.timeout_ms = 3'600'000;
+  const Backend one = greedy.ports[0].backends[0];
+  greedy.ports[0].backends.clear();
+  for (uint32_t i = 1; i <= 600; ++i) {
+    greedy.ports[0].backends.push_back(one);
+    greedy.ports[0].backends.back().address = IpAddress::v4(0x7f000100 + i);
+  }
+  apply({greedy});
+  ASSERT_TRUE(run_until([&] { return checked->check_counters().in_flight == 512; }));
+  apply({greedy, checking("file/b", port)});
+  EXPECT_TRUE(run_until([&] { return health("file/b", port) == proxy::Health::kUp; }));
+  EXPECT_GT(checked->check_counters().cut, 0u);
+}
+
 TEST_F(CheckedPathTest, ServicesThatAskTheSameShareOneProbe) {
   test::FakeTarget target(io, test::stay_silent());
   const uint16_t port = target.endpoint().port;

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include <new>
 #include <optional>
 
 #include "tests/unit/dataplane/program/fake_path.hpp"
@@ -97,6 +98,48 @@ TEST_F(CoordinatorTest, AppliesOneAtATimeAndJudgesAtTheHeadOfTheQueue) {
   EXPECT_EQ(last->error().code, "Order");
 }
 
+TEST_F(CoordinatorTest, AChangeThatCannotBeginForWantOfMemoryIsRefusedAndNotHeld) {
+  ASSERT_TRUE(put({1, 1})->ok());
+  path.out_of_memory = true;
+  EXPECT_EQ(put({1, 2})->error().code, "OutOfMemory");
+  EXPECT_EQ(coordinator.held()->version, (Version{1, 1}));
+  EXPECT_EQ(coordinator.memory_wants(), 1u);
+  EXPECT_TRUE(coordinator.settled());
+  EXPECT_TRUE(patch({1, 1, 2, {service("file/b", "10.0.0.2")}, {}})->ok());
+}
+
+TEST_F(CoordinatorTest, AnApplyWhoseEndIsLostIsAnsweredAndTheNextOneBegins) {
+  path.at_once = false;
+  EXPECT_FALSE(put({1, 1}));
+  Answer second;
+  coordinator.put({{1, 2}, {}}, [&](auto result) { second = result; });
+  path.lose();
+  ASSERT_TRUE(last);
+  EXPECT_EQ(last->error().code, "OutOfMemory");
+  EXPECT_EQ(coordinator.memory_wants(), 1u);
+  EXPECT_THAT(path.applied, SizeIs(2));
+  path.complete();
+  EXPECT_TRUE(second && second->ok());
+}
+
+TEST_F(CoordinatorTest, AnAnswerThatCannotBeGivenForWantOfMemoryStopsNothing) {
+  coordinator.put({{1, 1}, {}}, [](const auto&) { throw std::bad_alloc(); });
+  EXPECT_GE(coordinator.memory_wants(), 1u);
+  EXPECT_EQ(coordinator.held()->version, (Version{1, 1})) << "it is applied all the same";
+  EXPECT_TRUE(put({1, 2})->ok());
+}
+
+TEST_F(CoordinatorTest, IsGoneBeforeThePathThatStillOwesAnAnswer) {
+  path.at_once = false;
+  bool answered = false;
+  {
+    Coordinator other(path, {});
+    other.put({{1, 1}, {}}, [&](const auto&) { answered = true; });
+  }
+  path.lose();
+  EXPECT_FALSE(answered);
+}
+
 TEST_F(CoordinatorTest, MergesFailuresOfAdmissionAndOfTheBytePath) {
   path.at_once = false;
   put({1, 1}, {service("file/a", "169.254.0.1"), service("file/b", "10.0.0.1")});
@@ -123,6 +166,79 @@ TEST_F(CoordinatorTest, AFailureThatThePathHasOvercomeIsNotReportedAnyMore) {
 TEST_F(CoordinatorTest, WhatAdmissionRefusedStaysReported) {
   put({1, 1}, {service("kubernetes/a/b", "169.254.1.1")});
   EXPECT_THAT(coordinator.failed(), SizeIs(1));
+}
+
+// A wildcard listener on port 80, and one whose backend is that port of an address.
+class LocalAddressTest : public testing::Test {
+ protected:
+  void put() {
+    Service leads_back = service("file/b", "192.0.2.2", {"10.0.0.7"});
+    leads_back.ports[0].port = 81;
+  leads_back.ports[0].backends[0].port = 80;
+    coordinator.put({{1, 1}, {service("file/a", "0.0.0.0"), leads_back}}, [](const auto&) {});
+  }
+  size_t backends() const {
+    const auto& services = path.applied.back()->services;
+    return services.back().ports.at(0).backends.size();
+  }
+
+  FakePath path;
+  std::set<IpAddress> local;
+  int asked = 0, told = 0;
+  Coordinator coordinator{path,
+                          {},
+                          [this](const auto&) { ++told; },
+                          [this] {
+                            ++asked;
+                            return local;
+                          }};
+};
+
+TEST_F(LocalAddressTest, ABackendOnAnAddressThatIsNewHereIsRefusedWithTheNextChange) {
+  local = {ip("10.0.0.7")};
+  put();
+  EXPECT_EQ(backends(), 0U);
+  ASSERT_THAT(coordinator.failed(), SizeIs(1));
+  EXPECT_EQ(coordinator.failed()[0].reason, "AddressRefused");
+}
+
+TEST_F(LocalAddressTest, WhatIsHeldIsJudgedAnewWhenAddressesChange) {
+  put();
+  ASSERT_EQ(backends(), 1U);
+  local = {ip("10.0.0.7")};
+  coordinator.addresses_changed();
+  EXPECT_EQ(backends(), 0U);
+  EXPECT_THAT(coordinator.failed(), SizeIs(1));
+  local.clear();
+  coordinator.addresses_changed();
+  EXPECT_EQ(backends(), 1U);
+  EXPECT_THAT(coordinator.failed(), SizeIs(0));
+  EXPECT_EQ(told, 1) << "what is held is the same";
+}
+
+TEST_F(LocalAddressTest, AddressesThatAreTheSameChangeNothing) {
+  put();
+  coordinator.addresses_changed();
+  EXPECT_THAT(path.applied, SizeIs(1));
+}
+
+TEST_F(LocalAddressTest, WithoutAWildcardNobodyAsks) {
+  coordinator.put({{1, 1}, {service("file/a", "192.0.2.1")}}, [](const auto&) {});
+  coordinator.addresses_changed();
+  EXPECT_EQ(asked, 0);
+}
+
+TEST_F(LocalAddressTest, AChangeOfAddressesWaitsForTheOneBeforeIt) {
+  path.at_once = false;
+  put();
+  local = {ip("10.0.0.7")};
+  coordinator.addresses_changed();
+  EXPECT_THAT(path.applied, SizeIs(1));
+  path.complete();
+  EXPECT_THAT(path.applied, SizeIs(2));
+  EXPECT_EQ(backends(), 0U);
+  path.complete();
+  EXPECT_TRUE(coordinator.settled());
 }
 
 }  // namespace

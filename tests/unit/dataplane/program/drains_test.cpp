@@ -69,6 +69,11 @@ TEST(DecodeDrain, TakesBothFieldsOneOrNone) {
             (proxy::Drain{"a", at("[2001:db8::1]:80")}));
 }
 
+TEST(DecodeDrain, AnEmptyTextIsAMistakeAndNotEverything) {
+  EXPECT_EQ(decode_drain(R"({"backend":""})").error().pointer, "/backend");
+  EXPECT_EQ(decode_drain(R"({"service":"","backend":"10.0.0.1:80"})").error().pointer, "/service");
+}
+
 TEST(DecodeDrain, SaysWhereItIsWrong) {
   EXPECT_EQ(decode_drain(R"({"backend":"somewhere"})").error().pointer, "/backend");
   EXPECT_EQ(decode_drain(R"({"servce":"a"})").error().pointer, "/servce");

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <new>
 #include <set>
 #include <string>
 #include <utility>
@@ -16,6 +17,7 @@ class FakePath : public proxy::DataPath {
  public:
   void apply(std::shared_ptr<const DesiredState> state,
              std::function<void(std::vector<Failure>)> done) override {
+    if (std::exchange(out_of_memory, false)) throw std::bad_alloc();
     open.clear();
     for (const auto& service : state->services) {
       for (const auto& address : service.addresses) {
@@ -28,7 +30,16 @@ class FakePath : public proxy::DataPath {
     pending = std::move(done);
   }
   void complete(std::vector<Failure> failed = {}) { std::exchange(pending, {})(std::move(failed)); }
-  std::vector<proxy::ServiceStatus> status() const override { return live; }
+  std::vector<proxy::ServiceStatus> status() const override {
+    ++whole_looks;
+    return live;
+  }
+  std::vector<proxy::ServiceStatus> status_of(const std::set<std::string>& keys) const override {
+    looked_at.push_back(keys);
+    auto out = live;
+    std::erase_if(out, [&](const auto& each) { return !keys.contains(each.key); });
+    return out;
+  }
   proxy::DataPathCounters counters() const override { return counted; }
   std::vector<Failure> failures() const override { return failing; }
   std::set<proxy::ListenerId> listening() const override { return open; }
@@ -55,7 +66,12 @@ class FakePath : public proxy::DataPath {
   void drain(unsigned, std::function<void()> done) override { done(); }
   void stop() override { stopped = true; }
 
+  void lose() { std::exchange(pending, {}); }
+
+  mutable size_t whole_looks = 0;
+  mutable std::vector<std::set<std::string>> looked_at;
   bool at_once = true;
+  bool out_of_memory = false;  // for the next apply
   bool stopped = false;
   std::vector<std::shared_ptr<const DesiredState>> applied;
   std::function<void(std::vector<Failure>)> pending;

@@ -59,8 +59,15 @@ TEST(FlowsJson, SaysWhichProtocol) {
 TEST(FlowsJson, WithoutABackendThereIsNone) {
   proxy::Flow dialling = flow();
   dialling.backend.reset();
-  dialling.dialling = true;
+  dialling.phase = proxy::FlowPhase::kDialling;
   EXPECT_THAT(encode_flows({dialling}), HasSubstr(R"("backend":"","phase":"dialling")"));
+  for (const auto phase :
+       {proxy::FlowPhase::kGreeting, proxy::FlowPhase::kWaiting, proxy::FlowPhase::kRelaying,
+        proxy::FlowPhase::kResetting, proxy::FlowPhase::kLingering}) {
+    dialling.phase = phase;
+    const std::string shown = std::string(R"("phase":")") + to_string(phase) + '"';
+    EXPECT_THAT(encode_flows({dialling}), HasSubstr(shown));
+  }
 }
 
 TEST(FlowRecord, SaysWhoEndedItAndHow) {
@@ -108,8 +115,8 @@ TEST(FlowLogTest, DropsAndCountsRatherThanGrowing) {
   const std::string line(1 << 20, 'x');
   for (int i = 0; i < 40; ++i) log->write(line);
   EXPECT_GT(log->dropped(), 0u) << "nobody reads the pipe";
-  close(ends[0]);  // a write to it fails now, and the log can end
   signal(SIGPIPE, SIG_IGN);
+  close(ends[0]);  // a write to it fails now, and the log can end
   log.reset();
   close(ends[1]);
 }
@@ -118,6 +125,18 @@ TEST(FlowRecords, ShowATerminalNothingThatItWouldObey) {
   proxy::FlowRecord record;
   record.flow.service = "file/\n\x1b[2J\x7f\u009b";
   for (const char c : encode_flow_record(record, "t")) EXPECT_TRUE(c >= ' ' && c < '\x7f');
+}
+
+TEST(FlowLogTest, ALineThatCouldNotBeMadeIsCounted) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  FlowLog log(ends[1]);
+  log.drop();
+  log.stop();
+  EXPECT_EQ(log.dropped(), 1u);
+  EXPECT_EQ(log.lines(), 0u);
+  close(ends[0]);
+  close(ends[1]);
 }
 
 TEST(FlowLogTest, EndsAlthoughNobodyReads) {

@@ -23,9 +23,15 @@ proxy::PortTotals port(size_t backends = 1) {
   return out;
 }
 
-std::string text(const std::vector<proxy::PortTotals>& ports, size_t limit = kMaxBackendSeries) {
+proxy::PortTotals port_of(const std::string& key, size_t backends) {
+  proxy::PortTotals out = port(backends);
+  out.key = key;
+  return out;
+}
+
+std::string text(const std::vector<proxy::PortTotals>& ports, SeriesLimits limits = {}) {
   std::vector<ops::Metric> out;
-  add_service_metrics(out, ports, limit);
+  add_service_metrics(out, ports, limits);
   return ops::metrics_text(out);
 }
 
@@ -48,6 +54,27 @@ TEST(ServiceMetrics, NameTheBackendAndTheCause) {
   EXPECT_THAT(text({port()}), HasSubstr("empalme_backend_up{"));
 }
 
+TEST(ServiceMetrics, CountHowOftenACheckChangedItsMind) {
+  auto one = port();
+  one.backends[0].turned_up = 3;
+  one.backends[0].turned_down = 4;
+  const std::string shown = text({one});
+  EXPECT_THAT(shown, HasSubstr("empalme_backend_health_transitions_total{"));
+  EXPECT_THAT(shown, HasSubstr("to=\"up\"} 3\n"));
+  EXPECT_THAT(shown, HasSubstr("to=\"down\"} 4\n"));
+}
+
+TEST(ServiceMetrics, CountDrainsAndWhatTheyEnded) {
+  auto one = port();
+  one.drains = 5;
+  one.drain_resets = 6;
+  const std::string shown = text({one});
+  EXPECT_THAT(shown, HasSubstr("empalme_service_drains_total{service=\"file/web\",port=\"80\","
+                               "protocol=\"tcp\"} 5\n"));
+  EXPECT_THAT(shown, HasSubstr("empalme_service_drain_resets_total{service=\"file/web\","
+                               "port=\"80\",protocol=\"tcp\"} 6\n"));
+}
+
 TEST(ServiceMetrics, BucketsHoldThoseBelowThem) {
   auto one = port();
   one.connect.counts = {3, 1, 0, 0, 0, 0, 0, 0, 2};
@@ -63,10 +90,47 @@ TEST(ServiceMetrics, BucketsHoldThoseBelowThem) {
 }
 
 TEST(ServiceMetrics, AreBoundedAndSayHowManyAreLeftOut) {
-  const std::string shown = text({port(5)}, 2);
+  const std::string shown = text({port(5)}, {.backends = 2});
   EXPECT_THAT(shown, HasSubstr("10.0.0.2:8080"));
   EXPECT_THAT(shown, Not(HasSubstr("10.0.0.3:8080")));
   EXPECT_THAT(shown, HasSubstr("empalme_dataplane_backends_without_series 3\n"));
+}
+
+size_t backends_shown(const std::string& text, const std::string& key) {
+  const std::string line = "empalme_backend_up{service=\"" + key + "\"";
+  size_t count = 0;
+  for (size_t at = text.find(line); at != std::string::npos; at = text.find(line, at + 1)) ++count;
+  return count;
+}
+
+TEST(ServiceMetrics, OneServiceDoesNotTakeTheSeriesOfTheOthers) {
+  const std::string shown =
+      text({port_of("file/a", 50), port_of("file/b", 3), port_of("file/c", 9)}, {.backends = 13});
+  EXPECT_EQ(backends_shown(shown, "file/a"), 5u);
+  EXPECT_EQ(backends_shown(shown, "file/b"), 3u);
+  EXPECT_EQ(backends_shown(shown, "file/c"), 5u);
+  EXPECT_THAT(shown, HasSubstr("empalme_dataplane_backends_without_series 49\n"));
+}
+
+TEST(ServiceMetrics, WhatIsNotWantedByOneIsTheOthers) {
+  const std::string shown = text({port_of("file/a", 50), port_of("file/b", 1)}, {.backends = 20});
+  EXPECT_EQ(backends_shown(shown, "file/a"), 19u);
+}
+
+TEST(ServiceMetrics, PortsAreBoundedByServiceToo) {
+  std::vector<proxy::PortTotals> ports;
+  for (uint16_t i = 0; i < 8; ++i) {
+    ports.push_back(port_of("file/a", 1));
+    ports.back().port = uint16_t(80 + i);
+  }
+  ports.push_back(port_of("file/b", 1));
+  const std::string shown = text(ports, {.ports = 4});
+  EXPECT_THAT(shown, HasSubstr("empalme_service_panic{service=\"file/b\""));
+  EXPECT_THAT(shown, HasSubstr("empalme_service_panic{service=\"file/a\",port=\"82\""));
+  EXPECT_THAT(shown, Not(HasSubstr("port=\"83\"")));
+  EXPECT_EQ(backends_shown(shown, "file/a"), 3u);
+  EXPECT_THAT(shown, HasSubstr("empalme_dataplane_ports_without_series 5\n"));
+  EXPECT_THAT(shown, HasSubstr("empalme_dataplane_backends_without_series 5\n"));
 }
 
 TEST(ServiceMetrics, NothingServedIsNoSeries) { EXPECT_EQ(text({}), ""); }

@@ -62,6 +62,19 @@ TEST_F(StateStoreTest, StopSavesTheLastState) {
   EXPECT_FALSE(fs::exists(folder / "state/state.json.tmp"));
 }
 
+TEST(StateStorePause, IsTheIntervalWhereSavingIsCheap) {
+  using namespace std::chrono_literals;
+  EXPECT_EQ(StateStore::pause_after(1ms, 1s), 1s);
+  EXPECT_EQ(StateStore::pause_after(0ms, 1s), 1s);
+}
+
+TEST(StateStorePause, GrowsWithTheCostUpToAMinute) {
+  using namespace std::chrono_literals;
+  EXPECT_EQ(StateStore::pause_after(50ms, 1s), 10s);
+  EXPECT_EQ(StateStore::pause_after(10s, 1s), 60s);
+  EXPECT_EQ(StateStore::pause_after(10s, 90s), 90s) << "an interval that was asked for stands";
+}
+
 TEST_F(StateStoreTest, CorruptFileIsKeptAside) {
   fs::create_directories(folder / "state");
   std::ofstream(folder / "state/state.json") << "{\"schema\": ";

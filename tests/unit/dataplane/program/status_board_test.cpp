@@ -47,6 +47,44 @@ TEST(StatusBoard, HasNoNewsWhenNothingChanged) {
   EXPECT_EQ(board.view(rev).rev, rev);
 }
 
+TEST(StatusBoard, AnUpdateOfSomeLeavesTheOthersAsTheyAre) {
+  StatusBoard board("i");
+  board.update({1, 1}, {}, {one("a"), one("b"), one("c")});
+  const auto rev = board.view(std::nullopt).rev;
+  board.update_some({1, 2}, {}, {one("b", false)}, {"c"});
+  EXPECT_THAT(board.view(rev).services, ElementsAre(one("b", false)));
+  EXPECT_THAT(board.view(rev).removed, ElementsAre("c"));
+  EXPECT_THAT(board.view(std::nullopt).services, ElementsAre(one("a"), one("b", false)));
+}
+
+TEST(StatusBoard, ToldOfTheSameAgainItHasNoNews) {
+  StatusBoard board("i");
+  board.update({1, 1}, {}, {one("a"), one("b")});
+  const auto rev = board.view(std::nullopt).rev;
+  board.update_some({1, 1}, {}, {one("b")}, {"unknown"});
+  EXPECT_FALSE(board.has_news(rev));
+  EXPECT_EQ(board.view(rev).rev, rev);
+}
+
+TEST(StatusBoard, GivesAServiceOnceHoweverOftenItChanged) {
+  StatusBoard board("i");
+  board.update({1, 1}, {}, {one("a"), one("b")});
+  const auto rev = board.view(std::nullopt).rev;
+  board.update_some({1, 1}, {}, {one("b", false)}, {});
+  board.update_some({1, 1}, {}, {one("a", false)}, {});
+  board.update_some({1, 1}, {}, {one("b")}, {});
+  EXPECT_THAT(board.view(rev).services, ElementsAre(one("a", false), one("b")));
+}
+
+TEST(StatusBoard, KnowsItsOwnRevisionsOnly) {
+  StatusBoard board("i");
+  board.update({1, 1}, {}, {one("a")});
+  EXPECT_TRUE(board.knows("i.0"));
+  EXPECT_FALSE(board.knows("i.2"));
+  EXPECT_FALSE(board.knows("other.1"));
+  EXPECT_TRUE(board.has_news("other.1")) << "everything is new to it";
+}
+
 TEST(StatusBoard, NamesWhatIsGone) {
   StatusBoard board("i");
   board.update({1, 1}, {}, {one("a"), one("b")});

@@ -174,6 +174,21 @@ TEST_F(AccessTest, ATrustedProxyThatSaysSomethingElseIsReset) {
   EXPECT_EQ(counters().proxy_headers_refused, 1u);
 }
 
+TEST_F(AccessTest, AHeaderThatEndsHalfwayIsRefusedAtOnce) {
+  Server server;
+  policy_.accept_proxy_from = {range("127.0.0.0/8")};
+  serve({server.port});
+  for (const char* half : {"PRO", "PROXY TCP4 192.0.2.1 "}) {
+    const Fd client = dial(port_);
+    write_all(client.get(), half);
+    shutdown(client.get(), SHUT_WR);
+    pollfd end{client.get(), POLLIN, 0};
+    EXPECT_EQ(poll(&end, 1, 3000), 1) << half << ": longer than it would take to wait for more";
+    EXPECT_TRUE(is_reset(client));
+  }
+  EXPECT_EQ(counters().proxy_headers_refused, 2u);
+}
+
 TEST_F(AccessTest, AHeaderFromElsewhereIsJustBytes) {
   Server server;
   policy_.accept_proxy_from = {range("203.0.113.0/24")};

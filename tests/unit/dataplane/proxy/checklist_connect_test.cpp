@@ -175,7 +175,7 @@ TEST_F(ChecklistAlone, N_a_source_address_of_our_choice_shares_its_ports_between
   EXPECT_EQ(local_endpoint(dials[0].get())->address, *IpAddress::parse("127.0.0.2"));
 }
 
-TEST_F(Checklist, O_ending_what_is_idle_leaves_no_time_wait_of_ours) {
+TEST_F(ChecklistAlone, O_ending_what_is_idle_leaves_no_time_wait_of_ours) {
   Server server;
   policy_.idle_timeout_s = 1;
   serve({server.port});

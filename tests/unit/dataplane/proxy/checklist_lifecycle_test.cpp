@@ -144,6 +144,10 @@ TEST_F(Checklist,
   EXPECT_TRUE(is_reset(client));
   EXPECT_TRUE(is_reset(peer));
   EXPECT_EQ(counters().drain_resets, 1u);
+  on_control([&] {
+    EXPECT_EQ(path_->totals().at(0).drains, 1u);
+    EXPECT_EQ(path_->totals().at(0).drain_resets, 1u);
+  });
 }
 
 TEST_F(Checklist, JJ_a_backend_that_terminates_is_the_last_resort) {

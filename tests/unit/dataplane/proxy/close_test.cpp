@@ -2,17 +2,12 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 
-#include "tests/unit/dataplane/proxy/data_path_fixture.hpp"
+#include "tests/unit/dataplane/proxy/checklist_support.hpp"
 
 namespace lb::proxy {
 namespace {
 
 using CloseTest = DataPathTest;
-
-bool wait_for(const Fd& fd, short events) {
-  pollfd waiting{fd.get(), events, 0};
-  return poll(&waiting, 1, 5'000) == 1;
-}
 
 // Sends until the far side and everything between take no more.
 size_t fill(const Fd& fd) {
@@ -92,6 +87,33 @@ TEST_F(CloseTest, WithoutHalfCloseWhatCameBeforeTheEndIsDelivered) {
     EXPECT_EQ(read_all(client.get()).size(), answer.size());
     writer.join();
   }
+}
+
+// Its connection is over for the backend, but holds two sockets of ours still.
+TEST_F(CloseTest, WithoutHalfCloseWhoIsStillBeingServedCountsForTheLimit) {
+  Server server;
+  policy_.half_close = false;
+  policy_.max_connections = 1;
+  serve({server.port});
+  Fd client = dial_narrow(port_);
+  Fd peer = server.accept_one();
+  std::thread writer([&] {
+    const std::string block(65536, 'a');
+    while (send(peer.get(), block.data(), block.size(), MSG_NOSIGNAL) > 0) {
+    }
+  });
+  EXPECT_TRUE(eventually([&] { return counters().bytes_out > 100'000; }));
+  shutdown(client.get(), SHUT_WR);
+  EXPECT_EQ(read_all(peer.get()), "");
+  EXPECT_TRUE(eventually([&] { return port_status().connections == 0; }));
+  EXPECT_TRUE(is_reset(dial(port_)));
+  EXPECT_EQ(counters().limit_refused, 1u);
+  reset(client);
+  peer.reset();
+  writer.join();
+  EXPECT_TRUE(eventually([&] { return counters().active == 0; }));
+  const Fd next = dial(port_);
+  EXPECT_TRUE(server.accept_one().valid());
 }
 
 TEST_F(CloseTest, WithoutHalfCloseASlowReaderGetsAllOfIt) {

@@ -69,7 +69,19 @@ struct BlackHole {
   std::vector<Fd> fill;
 };
 
-inline uint16_t free_port() { return Server().port; }
+// A port on which nothing listens. It stays bound until the program ends: no other call and no
+// outgoing connection is given it, while who sets SO_REUSEADDR, as every listener of ours does, may
+// still listen there.
+inline uint16_t free_port() {
+  static std::vector<Fd> held;
+  Fd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const int on = 1;
+  setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  const auto address = loopback(0);
+  EXPECT_EQ(bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  held.push_back(std::move(fd));
+  return port_of(held.back().get());
+}
 
 inline Fd dial(uint16_t port) {
   Fd fd(socket(AF_INET, SOCK_STREAM, 0));

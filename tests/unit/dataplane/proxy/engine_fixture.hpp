@@ -31,11 +31,18 @@ class Engine {
 
   // Port 0: the kernel chooses.
   void serve(const std::vector<uint16_t>& backends, const Policy& policy = {}, uint16_t port = 0) {
+    std::vector<Endpoint> at;
+    for (const uint16_t each : backends) at.push_back({*IpAddress::parse("127.0.0.1"), each});
+    serve_at(at, policy, port);
+  }
+  // `nodes`: as in ListenerConfig.
+  void serve_at(const std::vector<Endpoint>& backends, const Policy& policy, uint16_t port = 0,
+                std::vector<uint32_t> nodes = {}) {
     auto config = std::make_shared<ListenerConfig>();
     config->key = "file/web";
     config->policy = policy;
-    for (const uint16_t backend : backends) {
-      const Endpoint where{*IpAddress::parse("127.0.0.1"), backend};
+    config->nodes = std::move(nodes);
+    for (const Endpoint& where : backends) {
       config->records.push_back(std::make_shared<BackendRecord>(where));
       balance::Candidate candidate{};
       candidate.weight = 1;

@@ -27,6 +27,26 @@ TEST_F(FailoverTest, EjectsABackendThatRefusesThreeTimes) {
   }
 }
 
+// idle_timeout_s is for connections that are there; a dial has limits of its own.
+TEST_F(FailoverTest, AnIdleTimeoutBelowThatOfAConnectKeepsNobodyFromAnotherBackend) {
+  Server server;
+  const BlackHole hole;
+  policy_.idle_timeout_s = 1;
+  policy_.connect_timeout_ms = 1250;
+  policy_.ejection = {.refused = 3, .timeouts = 1, .seconds = 60};
+  serve({hole.port, server.port});
+  std::vector<Fd> clients, peers;
+  for (int i = 0; i < 4; ++i) clients.push_back(dial(port_));
+  for (int i = 0; i < 4; ++i) {
+    peers.push_back(server.accept_one());
+    EXPECT_TRUE(peers.back().valid()) << i;
+  }
+  EXPECT_EQ(counters().ejections, 1u);
+  EXPECT_GE(counters().connect_timeouts, 1u);
+  for (const auto& client : clients) EXPECT_TRUE(is_reset(client)) << "idle, now that it is there";
+  EXPECT_EQ(counters().idle_timeouts, 4u);
+}
+
 TEST_F(FailoverTest, TakesABackendBackByAConnectionOfItsOwn) {
   Server server;
   Server returning;
@@ -300,6 +320,18 @@ TEST_F(FailoverTest, ABackendThatACheckCallsDownIsUsedOnlyForWantOfAnother) {
   for (const auto& backend : port_status().backends) {
     EXPECT_EQ(backend.health, backend.backend.port == sick.port ? "down" : "unknown");
   }
+  on_control([&] {
+    path_->set_health(id, Health::kDown, "ConnectTimeout");
+    for (const auto& backend : path_->totals().at(0).backends) {
+      EXPECT_EQ(backend.turned_down, backend.backend.port == sick.port ? 1u : 0u);
+      EXPECT_EQ(backend.turned_up, 0u);
+    }
+    path_->set_health(id, Health::kUp, "");
+    for (const auto& backend : path_->totals().at(0).backends) {
+      EXPECT_EQ(backend.turned_up, backend.backend.port == sick.port ? 1u : 0u);
+    }
+    path_->set_health(id, Health::kDown, "ConnectTimeout");
+  });
   serve({sick.port});
   const Fd client = dial(port_);
   EXPECT_TRUE(sick.accept_one().valid());

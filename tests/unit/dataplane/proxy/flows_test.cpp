@@ -1,7 +1,7 @@
 // What operators see of live connections, and what they may do to them.
 #include <mutex>
 
-#include "tests/unit/dataplane/proxy/data_path_fixture.hpp"
+#include "tests/unit/dataplane/proxy/checklist_support.hpp"
 
 namespace lb::proxy {
 namespace {
@@ -39,6 +39,10 @@ class FlowsTest : public DataPathTest {
     on_control([&] { path_->set_drains(std::move(drains), [&] { applied.set_value(); }); });
     applied.get_future().wait();
   }
+  bool shows(FlowPhase phase) {
+    const auto all = flows();
+    return all.size() == 1 && all[0].phase == phase;
+  }
   // The record of the only connection, once it is over.
   FlowRecord record() {
     EXPECT_TRUE(eventually([this] {
@@ -68,7 +72,7 @@ TEST_F(FlowsTest, ListsBothEndsAndTheBytes) {
   EXPECT_EQ(all[0].client, local(port_of(client.get())));
   EXPECT_EQ(all[0].backend, local(server.port));
   EXPECT_EQ(all[0].bytes_in, 5u);
-  EXPECT_FALSE(all[0].dialling);
+  EXPECT_EQ(all[0].phase, FlowPhase::kRelaying);
 }
 
 TEST_F(FlowsTest, FiltersAndLimits) {
@@ -86,6 +90,59 @@ TEST_F(FlowsTest, FiltersAndLimits) {
   EXPECT_EQ(flows({"", local(1), {}, 9}).size(), 0u);
   EXPECT_EQ(flows({"", {}, here, 9}).size(), 4u);
   EXPECT_EQ(flows({"", {}, {}, 3}).size(), 3u);
+  EXPECT_EQ(flows({"", {}, {}, 0}).size(), 0u);
+}
+
+TEST_F(FlowsTest, AListOfOneIsTheNewestOfItsWorkers) {
+  Server server;
+  serve({server.port});
+  std::vector<Fd> clients, peers;
+  for (int i = 0; i < 12; ++i) {
+    clients.push_back(dial(port_));
+    peers.push_back(server.accept_one());
+  }
+  ASSERT_TRUE(eventually([this] { return flows().size() == 12; }));
+  std::vector<Flow> all = flows();
+  const auto ids = [](const std::vector<Flow>& from) {
+    std::set<uint64_t> out;
+    for (const auto& flow : from) out.insert(flow.id);
+    return out;
+  };
+  // Opaque to others; that within a worker they grow is known here.
+  constexpr uint64_t kOfWorker = (uint64_t{1} << 48) - 1;
+  for (const auto& flow : flows({"", {}, {}, 4})) {
+    const size_t newer = size_t(std::count_if(all.begin(), all.end(), [&](const Flow& each) {
+      return each.id > flow.id && each.id <= (flow.id | kOfWorker);
+    }));
+    EXPECT_LT(newer, 4u) << "of the same worker";
+  }
+  EXPECT_EQ(ids(flows({"", {}, {}, 99})), ids(all));
+}
+
+TEST_F(FlowsTest, WhoIsRefusedAtTheDoorIsLoggedWithWhoItWas) {
+  Server server;
+  policy_.source_ranges = {Cidr::parse("192.0.2.0/24").value()};
+  serve({server.port});
+  const Fd client = dial(port_);
+  EXPECT_TRUE(is_reset(client));
+  const FlowRecord told = record();
+  EXPECT_EQ(told.reason, EndReason::kRefused);
+  EXPECT_EQ(told.flow.service, "file/web");
+  EXPECT_EQ(told.flow.listener, local(port_));
+  EXPECT_EQ(told.flow.client, local(port_of(client.get())));
+  EXPECT_EQ(told.flow.backend, std::nullopt);
+  EXPECT_EQ(counters().source_refused, 1u);
+}
+
+TEST_F(FlowsTest, WhoIsAboveALimitIsLoggedToo) {
+  Server server;
+  policy_.max_connections = 1;
+  serve({server.port});
+  const Fd first = dial(port_);
+  const Fd peer = server.accept_one();
+  EXPECT_TRUE(is_reset(dial(port_)));
+  EXPECT_EQ(record().reason, EndReason::kRefused);
+  EXPECT_EQ(counters().limit_refused, 1u);
 }
 
 TEST_F(FlowsTest, EndsExactlyTheOneThatIsNamed) {
@@ -205,6 +262,35 @@ TEST_F(FlowsTest, TotalsAreByServiceAndBackend) {
   uint64_t connects = 0;
   for (const uint64_t count : totals[0].connect.counts) connects += count;
   EXPECT_EQ(connects, 1u);
+}
+
+TEST_F(FlowsTest, AProxyThatHasNotSpokenIsGreeted) {
+  Server server;
+  policy_.accept_proxy_from = {Cidr::parse("127.0.0.0/8").value()};
+  serve({server.port});
+  const Fd client = dial(port_);
+  EXPECT_TRUE(eventually([&] { return shows(FlowPhase::kGreeting); }));
+}
+
+TEST_F(FlowsTest, ABackendThatHasResetLeavesItsClientResetting) {
+  Server server;
+  serve({server.port});
+  const Fd client = dial_narrow(port_);
+  Fd peer = server.accept_one();
+  fill(peer);
+  reset(peer);
+  EXPECT_TRUE(eventually([&] { return shows(FlowPhase::kResetting); }));
+}
+
+TEST_F(FlowsTest, WhatIsOverButNotDeliveredLingers) {
+  Server server;
+  policy_.half_close = false;
+  serve({server.port});
+  const Fd client = dial_narrow(port_);
+  Fd peer = server.accept_one();
+  write_all(peer.get(), std::string(800'000, 'x'));
+  peer.reset();
+  EXPECT_TRUE(eventually([&] { return shows(FlowPhase::kLingering); }));
 }
 
 }  // namespace

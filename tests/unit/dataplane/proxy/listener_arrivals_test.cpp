@@ -55,6 +55,17 @@ TEST_F(ListenerArrivals, NobodyStartsSlowlyAtTheBeginning) {
   EXPECT_EQ(starting(plan({backend(1), backend(2)})), (Starting{false, false}));
 }
 
+TEST_F(ListenerArrivals, WhoeverIsServedNoLongerHasLeft) {
+  const ListenerConfig before = plan({backend(1), backend(2), backend(3), backend(4)});
+  Backend draining = backend(2), weightless = backend(3);
+  draining.state = BackendState::kDraining;
+  weightless.weight = 0;
+  const ListenerConfig now = plan({backend(1), draining, weightless, backend(5)});
+  EXPECT_EQ(left_service(before, now), 3u);
+  EXPECT_EQ(left_service(now, plan({backend(1), backend(2)})), 1u) << "who had left already";
+  EXPECT_EQ(left_service(before, before), 0u);
+}
+
 TEST_F(ListenerArrivals, ANewOneAmongOthersStartsSlowlyFromThen) {
   plan({backend(1)});
   now_ += 500;

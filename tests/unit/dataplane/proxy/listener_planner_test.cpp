@@ -116,6 +116,23 @@ TEST_F(ListenerPlannerTest, PlansTheSameStepByStepAsFromNothing) {
   }
 }
 
+TEST_F(ListenerPlannerTest, RemembersFewServicesOfThoseThatCameAndWent) {
+  for (int i = 0; i < 1000; ++i) plan({service("s" + std::to_string(i), 1, 80)});
+  EXPECT_LT(planner_.remembered(), 300U);
+}
+
+TEST_F(ListenerPlannerTest, RemembersFewBackendsOfThoseThatCameAndWent) {
+  std::vector<Service> services;
+  for (uint16_t i = 0; i < 100; ++i) services.push_back(service(std::to_string(i), i + 1, 80));
+  for (uint16_t step = 0; step < 50; ++step) {
+    auto& backends = services[0].ports[0].backends;
+    backends.assign(100, {});
+    for (uint16_t i = 0; i < 100; ++i) backends[i].port = static_cast<uint16_t>(step * 100 + i + 1);
+    plan(services);
+  }
+  EXPECT_LT(planner_.remembered(), 1000U) << "399 are in use";
+}
+
 TEST_F(ListenerPlannerTest, ForgetsBackendsThatNobodyUsesAnyMore) {
   for (uint16_t i = 1; i <= 500; ++i) plan({service("a", 1, 80, static_cast<uint16_t>(1 + i % 7))});
   const BackendId last{"a", 80, Protocol::kTcp, {IpAddress{}, 7}};

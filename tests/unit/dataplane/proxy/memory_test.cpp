@@ -9,8 +9,6 @@ namespace {
 
 constexpr int64_t kMost = 200;  // allocations in a course of events
 
-uint16_t closed_port() { return Server().port; }
-
 // Whatever can need memory is asked for.
 Policy greedy() {
   Policy out;
@@ -70,7 +68,7 @@ TEST_F(MemoryTest, WhicheverAllocationFailsOnlyItsConnectionEnds) {
     SCOPED_TRACE(number);
     Server server, calm;
     Engine engine(hooks);
-    engine.serve({closed_port(), server.port}, greedy());
+    engine.serve({free_port(), server.port}, greedy());
     Engine other;
     other.serve({calm.port});
     const int before = lowest_free_descriptor();
@@ -136,7 +134,7 @@ TEST_F(MemoryTest, ABackendOfWhoseEjectionNobodyCouldBeToldIsNotEjected) {
   Engine engine(hooks);
   Policy policy;
   policy.ejection.refused = 1;
-  engine.serve({closed_port(), server.port}, policy);
+  engine.serve({free_port(), server.port}, policy);
   const Fd client = engine.dial();
   engine.work();
   EXPECT_EQ(engine.engine.sessions(), 1u) << "the client does not notice";

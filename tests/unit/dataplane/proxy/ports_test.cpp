@@ -88,14 +88,35 @@ TEST(Ports, SpareSourcesAreUsedInOrder) {
   with_few_ports([] {
     const Server server = server_at(9000);
     EngineHooks hooks;
-    hooks.spare_sources = {*IpAddress::parse("::1"), *IpAddress::parse("127.0.0.2"),
-                           *IpAddress::parse("192.0.2.7"), *IpAddress::parse("127.0.0.3")};
+    hooks.spare_sources = std::make_shared<SpareSources>(
+        std::vector{*IpAddress::parse("::1"), *IpAddress::parse("127.0.0.2"),
+                    *IpAddress::parse("192.0.2.7"), *IpAddress::parse("127.0.0.3")});
     Engine engine(hooks);
     engine.serve({server.port}, {}, kListener);
     const Flood flood(engine, 3 * kPorts + 1);
     EXPECT_EQ(engine.engine.sessions(), size_t(3 * kPorts)) << "one of them is not ours";
     EXPECT_EQ(engine.count(&EngineCounters::spare_source_dials), uint64_t(2 * kPorts));
     EXPECT_EQ(engine.count(&EngineCounters::no_port), 1u);
+  });
+}
+
+TEST(Ports, ASpareSourceIsPassedOverForAsLongAsItIsAnnounced) {
+  with_few_ports([] {
+    const Server server = server_at(9000);
+    const IpAddress two = *IpAddress::parse("127.0.0.2"), three = *IpAddress::parse("127.0.0.3");
+    const auto sources = std::make_shared<SpareSources>(std::vector{two, three});
+    EngineHooks hooks;
+    hooks.spare_sources = sources;
+    Engine engine(hooks);
+    engine.serve({server.port}, {}, kListener);
+    sources->avoid({two}, {});
+    const Flood flood(engine, 2 * kPorts + 1);
+    EXPECT_EQ(engine.engine.sessions(), size_t(2 * kPorts)) << "none from 127.0.0.2";
+    EXPECT_EQ(engine.count(&EngineCounters::no_port), 1u);
+    sources->avoid({}, {});
+    const Fd late = dial_from(200, kListener);
+    engine.work();
+    EXPECT_EQ(engine.engine.sessions(), size_t(2 * kPorts + 1)) << "used again at once";
   });
 }
 

@@ -51,7 +51,7 @@ TEST_F(ReplayTest, AResetBeforeTheFirstByteGoesUnnoticed) {
   EXPECT_EQ(read_all(client.get()), "world");
   EXPECT_EQ(counters().replays, 1U);
   EXPECT_EQ(counters().retries, 1U);
-  EXPECT_EQ(counters().instant_resets, 1U);
+  EXPECT_EQ(counters().instant_resets, 0U) << "the client may have been what it reset for";
   EXPECT_EQ(totals().replays, 1U);
 }
 
@@ -309,7 +309,7 @@ TEST_F(ReplayTest, IsShownAsADialWithItsBytes) {
   const Fd client = replay_into(hole);
   const auto now = flows();
   ASSERT_EQ(now.size(), 1U);
-  EXPECT_TRUE(now[0].dialling);
+  EXPECT_EQ(now[0].phase, FlowPhase::kDialling);
   EXPECT_EQ(now[0].bytes_in, 5U);
 }
 

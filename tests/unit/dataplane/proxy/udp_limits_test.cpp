@@ -63,6 +63,71 @@ TEST_F(UdpLimitsTest, EveryDatagramOfARefusedClientIsCounted) {
   EXPECT_TRUE(reaches(counters().limit_refused, 7));
 }
 
+TEST_F(UdpLimitsTest, ASessionThatWasNeverAnsweredMakesRoomForANewClient) {
+  hooks_.session_limit = 2;
+  const UdpSocket first, second, third, backend;
+  serve({backend.endpoint});
+  first.send("a", address_);
+  EXPECT_EQ(text_at(backend), "a");
+  exchange(second, backend, "b");
+  EXPECT_EQ(exchange(third, backend, "c"), "re: c");
+  EXPECT_EQ(counters().evicted, 1u);
+  EXPECT_EQ(exchange(second, backend, "d"), "re: d");
+  EXPECT_EQ(counters().sessions_opened, 3u) << "who was answered stays";
+}
+
+TEST_F(UdpLimitsTest, WhereAllWereAnsweredANewClientIsRefused) {
+  hooks_.session_limit = 2;
+  const UdpSocket first, second, third, backend;
+  serve({backend.endpoint});
+  exchange(first, backend, "a");
+  exchange(second, backend, "b");
+  third.send("c", address_);
+  EXPECT_TRUE(reaches(counters().session_limit, 1));
+  EXPECT_EQ(counters().evicted, 0u);
+  EXPECT_EQ(relay().sessions(), 2u);
+}
+
+TEST_F(UdpLimitsTest, AListenerThatTakesAllSessionsOfAWorkerMakesRoomForAnother) {
+  hooks_.worker_limit = 6;
+  const std::vector<UdpSocket> flood(8);
+  const UdpSocket client, other_client, silent, backend;
+  serve({silent.endpoint});
+  for (const auto& each : flood) each.send("x", address_);
+  EXPECT_TRUE(reaches(counters().evicted, 2));
+  serve_at("127.0.0.2", {backend.endpoint});
+  EXPECT_EQ(exchange(client, backend, "q"), "re: q");
+  EXPECT_EQ(exchange(other_client, backend, "q"), "re: q");
+  EXPECT_EQ(counters().evicted, 4u);
+  EXPECT_EQ(counters().session_limit, 0u);
+  EXPECT_EQ(exchange(client, backend, "again"), "re: again") << "the flood does not evict it";
+}
+
+TEST_F(UdpLimitsTest, AClientAboveItsServicesLimitEndsNobodysSession) {
+  hooks_.worker_limit = 2;
+  const UdpSocket first, second, third, backend;
+  policy_.max_connections = 2;
+  serve({backend.endpoint});
+  for (const auto* client : {&first, &second}) {
+    client->send("a", address_);
+    EXPECT_EQ(text_at(backend), "a");
+  }
+  third.send("b", address_);
+  EXPECT_TRUE(reaches(counters().limit_refused, 1));
+  EXPECT_EQ(counters().evicted, 0u);
+}
+
+TEST_F(UdpLimitsTest, NoSessionIsIdleForMoreThanADay) {
+  const UdpSocket client, backend;
+  policy_.udp_idle_s = 31'536'000;
+  serve({backend.endpoint});
+  exchange(client, backend, "x");
+  pass_time(86'399'000);
+  EXPECT_EQ(relay().sessions(), 1u);
+  pass_time(2'000);
+  EXPECT_EQ(relay().sessions(), 0u);
+}
+
 // IPv4 and IPv6.
 class UdpSourceLimitsTest : public UdpLimitsTest, public testing::WithParamInterface<std::string> {
  protected:
@@ -150,8 +215,9 @@ TEST_F(UdpLimitsTest, AllListenersOfAWorkerShareItsDescriptors) {
   const UdpSocket backend;
   hooks_.worker_limit = 4;
   serve({backend.endpoint});
-  EXPECT_EQ(come(clients), 3u);
+  for (const auto& client : clients) exchange(client, backend, "x");
   serve({backend.endpoint});
+  exchange(clients[0], backend, "x");
   for (const auto& client : clients) client.send("x", address_);
   EXPECT_TRUE(reaches(counters().session_limit, 2));
   EXPECT_EQ(relay().sessions(), 4u);

@@ -140,7 +140,7 @@ TEST_F(UdpPoliciesTest, SessionsAreListedWithBothEndsAndTheirBytes) {
   EXPECT_EQ(flow.client, local(client.port));
   EXPECT_EQ(flow.backend, local(backend.port));
   EXPECT_EQ(flow.bytes_in, 5u);
-  EXPECT_FALSE(flow.dialling);
+  EXPECT_EQ(flow.phase, FlowPhase::kRelaying);
 }
 
 TEST_F(UdpPoliciesTest, SessionsOfAllWorkersAreFilteredAndLimited) {

@@ -258,16 +258,17 @@ TEST_F(UdpRelayTest, EndsSessionsThatTheSourceRangesNoLongerAdmit) {
   EXPECT_EQ(exchange(client, backend, "y"), "re: y");
 }
 
-TEST_F(UdpRelayTest, RefusesTheClientBeyondTheLimitAndEvictsNobody) {
+TEST_F(UdpRelayTest, RefusesTheClientBeyondTheLimitAndEvictsNobodyWhoWasAnswered) {
   const std::vector<UdpSocket> clients(4);
   const UdpSocket backend;
   hooks_.session_limit = 3;
   serve({backend.endpoint});
+  for (int i = 0; i < 3; ++i) exchange(clients[size_t(i)], backend, "q");
   for (int round = 1; round <= 2; ++round) {
     for (const auto& client : clients) client.send("x", address_);
     EXPECT_TRUE(reaches(counters().session_limit, uint64_t(round)));
   }
-  EXPECT_EQ(counters().datagrams_in, 6u);
+  EXPECT_EQ(counters().datagrams_in, 9u);
   EXPECT_EQ(counters().sessions_closed, 0u);
 }
 

@@ -128,7 +128,9 @@ TEST(UdpSessionTable, AgreesWithAMapOverManyRandomChanges) {
   const auto live = size_t(std::count_if(model.begin(), model.end(),
                                          [](const auto& each) { return each.second != nullptr; }));
   EXPECT_EQ(table.size(), live);
-  EXPECT_EQ(table.all().size(), live);
+  size_t met = 0;
+  table.for_each([&](const UdpSession&) { ++met; });
+  EXPECT_EQ(met, live);
 }
 
 TEST(UdpKeepsakes, GivesBackWhatItKept) {

@@ -16,8 +16,10 @@ class WorkerPoolTest : public DataPathTest {
                               .max_groups = max_groups,
                               .post = [this](auto task) { asio::post(control_, std::move(task)); },
                               .on_ejection =
-                                  [this](const Endpoint& backend, const std::string& reason) {
-                                    ejections_.push_back({backend.port, reason});
+                                  [this](const BackendId& id, const std::string& reason) {
+                                    EXPECT_EQ(id.key, "file/web");
+                                    EXPECT_EQ(id.port, port_);
+                                    ejections_.push_back({id.backend.port, reason});
                                   },
                               .on_change = [this] { ++changes_; }});
     });
@@ -112,6 +114,29 @@ TEST_F(WorkerPoolTest, ListensOnlyToWhatCouldBeOpened) {
   });
 }
 
+TEST_F(WorkerPoolTest, TellsOfTheServicesThatAreNamed) {
+  make(256);
+  DesiredState state{{1, ++generation_}, {}};
+  for (const char* key : {"file/a", "file/b", "file/c"}) {
+    Service service{key, {*IpAddress::parse("127.0.0.1")}, {}, {}};
+    service.ports.emplace_back().port = free_port();
+    state.services.push_back(service);
+  }
+  apply(state);
+  std::vector<ServiceStatus> all;
+  std::vector<ServiceStatus> some;
+  on_control([&] {
+    all = path_->status();
+    some = path_->status_of({"file/aa", "file/b", "file/c", "file/d"});
+  });
+  ASSERT_EQ(all.size(), 3u);
+  ASSERT_EQ(some.size(), 2u);
+  EXPECT_EQ(some[0].key, "file/b");
+  EXPECT_TRUE(some[0].ports.at(0).programmed);
+  EXPECT_EQ(some[0].ports.at(0).port, all[1].ports.at(0).port);
+  EXPECT_EQ(some[1].key, "file/c");
+}
+
 TEST_F(WorkerPoolTest, WhatIsKnownOfABackendOutlivesAPortThatIsTaken) {
   make(256);
   Server occupant, server;
@@ -134,9 +159,10 @@ TEST(StoppedWorkerPool, WhatItsWorkersToldTooLateIsDropped) {
                               }});
   pool->drain(0, [] { FAIL() << "it is stopped"; });
   pool->stop();
+  ASSERT_FALSE(told.empty()) << "that everything before the drain was done";
+  for (const auto& task : told) task();
   pool.reset();
-  ASSERT_EQ(told.size(), 1u) << "that everything before the drain was done";
-  told[0]();
+  for (const auto& task : told) task();
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
 # What the service accounts of manifests/ha asked, beside what they may; then nothing of it is left.
 ha_up || return
 # A damaged certificate is made anew: what "update" on Secrets is for.
-system patch secret empalme-tls --type=merge -p '{"data":{"client.crt":""}}' >/dev/null
-repaired() { [ -n "$(system get secret empalme-tls -o jsonpath='{.data.client\.crt}')" ]; }
+system patch secret empalme-tls-client --type=merge -p '{"data":{"client.crt":""}}' >/dev/null
+repaired() { [ -n "$(system get secret empalme-tls-client -o jsonpath='{.data.client\.crt}')" ]; }
 until_true 45 repaired || fail "a damaged certificate was not made anew"
 kubectl apply -f - >/dev/null <<<'{apiVersion: empalme.io/v1alpha1, kind: AddressPool, metadata: {name: audited},
   spec: {addresses: [192.0.2.1], autoAssign: false}}'

@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# Scales docker-compose.yml from one container to five and down to two under 200 new connections a
+# second, then stalls the Docker daemon and restarts it, and says what all that cost. The daemon is one
+# of its own, in a network namespace.
+#   scale.sh BUILD_FOLDER
+set -u
+build=$(cd "$1" && pwd) || exit 2
+here=$(cd "$(dirname "$0")" && pwd)
+if [ "$(id -u)" -ne 0 ]; then echo "skipped: needs root for a Docker daemon of its own"; exit 77; fi
+for tool in dockerd docker docker-compose ip nsenter curl python3; do
+  PATH=$PATH:/usr/sbin command -v "$tool" >/dev/null || { echo "skipped: needs $tool"; exit 77; }
+done
+work=$(mktemp -d)
+ns=dl-$$
+pids=()
+export DOCKER_HOST=unix://$work/docker.sock COMPOSE_PROJECT_NAME=shop ADDRESS=127.0.0.1
+compose() { docker-compose -f "$here/docker-compose.yml" "$@" >>"$work/compose.log" 2>&1; }
+# By `ip netns exec` the daemon would see no control groups.
+within=(nsenter "--net=/run/netns/$ns")
+cleanup() {
+  [ -S "$work/docker.sock" ] && compose down -t 1
+  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null; done
+  wait 2>/dev/null
+  ip netns del "$ns" 2>/dev/null
+  # A daemon whose containers may outlive it keeps its folder mounted.
+  umount "$work/data" 2>/dev/null
+  # The containers' mounts end with them; what is left over stays rather than being deleted through.
+  grep -q " $work/" /proc/mounts || rm -rf "$work"
+}
+trap cleanup EXIT
+die() { echo "FAILED: $*"; tail -n 5 "$work"/*.log; exit 1; }
+until_true() { for _ in $(seq 300); do "$@" >/dev/null 2>&1 && return 0; sleep 0.1; done; return 1; }
+now() { date +%s%3N; }
+ids() { docker ps -q --no-trunc | sort; }
+
+ip netns add "$ns" && ip -n "$ns" link set lo up || exit 77
+# No rules of its own: nobody beyond the namespace is to be reached. Containers outlive the daemon.
+start_docker() {
+  "${within[@]}" dockerd -H "$DOCKER_HOST" --data-root "$work/data" --exec-root "$work/exec" \
+    --pidfile "$work/docker.pid" --bridge=none --iptables=false --ip6tables=false --live-restore \
+    >>"$work/docker.log" 2>&1 &
+  docker=$!
+  pids+=($docker)
+}
+start_docker
+until_true docker version || { echo "skipped: dockerd does not start: $(tail -n 1 "$work/docker.log")"; exit 77; }
+"$here/image.sh" "$build" || die "no image"
+
+"${within[@]}" "$build/empalme" up --source "docker:unix:$work/docker.sock" --socket-dir "$work/run" \
+  --state-dir "$work/state" --workers 1 >"$work/empalme.log" 2>&1 &
+pids+=($!)
+stale() { # 0 or 1
+  curl -s -m 2 --unix-socket "$work/run/controller.sock" http://localhost/metrics |
+    grep -qx "empalme_controller_sources_stale $1"
+}
+# How long until the source is stale, or fresh, in milliseconds.
+wait_stale() {
+  local begin
+  begin=$(now)
+  until_true stale "$1" || die "the source is not $([ "$1" = 1 ] && echo stale || echo fresh)"
+  echo $(($(now) - begin))
+}
+compose up -d --scale web=1 || die "docker-compose up"
+answers() { "${within[@]}" "$build/empalme-demo-load" --target 127.0.0.1:8080 --count 1; }
+until_true answers || die "nobody answers"
+
+# When a container's first good health check ended, in milliseconds of Unix time.
+ready_at() {
+  docker inspect -f '{{range .State.Health.Log}}{{.ExitCode}} {{.End.UnixMilli}}
+{{end}}' "$1" | awk '$1 == "0" && NF == 2 { print $2; exit }'
+}
+all_healthy() { # COUNT
+  local healthy
+  healthy=$(docker ps -q --filter health=healthy | wc -l)
+  [ "$healthy" -eq "$1" ]
+}
+first=$(ids)
+"${within[@]}" "$build/empalme-demo-load" --target 127.0.0.1:8080 --rate 200 --seconds 120 \
+  --concurrency 256 --log "$work/load.txt" >"$work/load.json" 2>"$work/load.log" &
+load=$!
+pids+=($load)
+sleep 2
+compose up -d --scale web=5 || die "scaling up"
+until_true all_healthy 5 || die "not all five are healthy"
+# The daemon keeps the last five results of a check.
+for id in $(ids); do [ "$id" = "$first" ] || echo "${id:0:12} $(ready_at "$id")"; done >"$work/ready.txt"
+sleep 1
+echo "five $(now)" >"$work/phases.txt"
+sleep 6
+echo "end $(now)" >>"$work/phases.txt"
+compose up -d --scale web=2 || die "scaling down"
+sleep 0.5
+echo "two $(now)" >>"$work/phases.txt"
+sleep 5
+echo "end $(now)" >>"$work/phases.txt"
+kill -STOP $docker
+stalled=$(wait_stale 1)
+sleep 1
+kill -CONT $docker
+echo "the daemon stalls: stale after $stalled ms; goes on: fresh after $(wait_stale 0) ms"
+[ "$stalled" -le 10000 ] || die "stale too late"
+kill -TERM $docker
+stopped=$(wait_stale 1)
+wait $docker
+start_docker
+echo "the daemon restarts: stale after $stopped ms; is back: fresh after $(wait_stale 0) ms"
+sleep 1
+kill -TERM $load
+wait $load
+python3 "$here/judge.py" "$work/load.txt" "$work/ready.txt" "$work/phases.txt"
