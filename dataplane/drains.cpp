@@ -104,14 +104,23 @@ void Drains::load() {
     const auto root = wire::parse_strict(text, kMaxBytes, kMaxDepth);
     wire::ObjectReader reader(root, "");
     reader.list("drains", [this](const nlohmann::json& each, const std::string& pointer) {
-      drains_.insert(read_drain(each, pointer));
+      load_one(each, pointer);
     });
-    reader.finish();
   } catch (const wire::Refused& refused) {
-    drains_.clear();
-    report_({"DrainsUnreadable", folder_ + "/drains.json: " + refused.error.message,
-             refused.error.pointer});
+    unreadable(refused.error);
   }
+}
+
+// Not the ones beside it. Without the field that a later version narrowed it by it would drain more
+// than it was meant to.
+void Drains::load_one(const nlohmann::json& value, const std::string& pointer) try {
+  drains_.insert(read_drain(value, pointer));
+} catch (const wire::Refused& refused) {
+  unreadable(refused.error);
+}
+
+void Drains::unreadable(const Error& error) const {
+  report_({"DrainsUnreadable", folder_ + "/drains.json: " + error.message, error.pointer});
 }
 
 void Drains::save() const {

@@ -2,10 +2,12 @@
 //
 // Control thread only. Kept as drains.json in the state folder, written at each change (write,
 // fsync, rename); without a folder it lasts as long as the process. Errors are reported, never
-// thrown: a disk that fails does not keep an operator from draining.
+// thrown: a disk that fails does not keep an operator from draining. A drain of the file that cannot be
+// read is left out alone.
 #pragma once
 
 #include <functional>
+#include <nlohmann/json_fwd.hpp>
 #include <set>
 #include <string>
 #include <string_view>
@@ -36,6 +38,8 @@ class Drains {
 
  private:
   void load();
+  void load_one(const nlohmann::json& value, const std::string& pointer);
+  void unreadable(const Error& error) const;
   void save() const;
 
   const std::string folder_;

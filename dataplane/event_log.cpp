@@ -40,4 +40,8 @@ void log_source(const IpAddress& source, bool avoided) {
            {{"address", source.to_string()}, {"reason", avoided ? "Announced" : ""}});
 }
 
+void log_missing(const Error& missing) {
+  ops::log(ops::Level::kWarning, missing.message, {{"reason", missing.code}});
+}
+
 }  // namespace lb::dataplane

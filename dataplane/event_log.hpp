@@ -20,4 +20,7 @@ void log_health(const proxy::BackendId& backend, const health::Verdict& verdict)
 // An address of --spare-sources is announced, and not dialled from; or no longer.
 void log_source(const IpAddress& source, bool avoided);
 
+// What a flag names is not on this host at the start.
+void log_missing(const Error& missing);
+
 }  // namespace lb::dataplane

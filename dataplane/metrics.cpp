@@ -250,8 +250,8 @@ void add_log_metrics(Metrics& out, const FlowLog& log) {
 void add_store_metrics(Metrics& out, const StateStore& store) {
   add_counter(out, "state_saves_total", "Times the state was saved", store.saves());
   add_counter(out, "state_save_failures_total", "Times saving failed", store.save_failures());
-  add_counter(out, "state_load_failures_total", "Saved states that could not be used",
-              store.load_failures());
+  add_counter(out, "state_load_failures_total",
+              "Saved states that could not be used, wholly or in part.", store.load_failures());
 }
 
 void add_announce_metrics(Metrics& out, const announce::AnnounceCounters& counters,

@@ -20,6 +20,7 @@
 #include "dataplane/event_log.hpp"
 #include "dataplane/flows_json.hpp"
 #include "dataplane/listen_queue.hpp"
+#include "dataplane/not_here.hpp"
 #include "dataplane/service_metrics.hpp"
 #include "dataplane/shared_addresses.hpp"
 
@@ -71,6 +72,7 @@ int Program::run() {
   descriptors_ = proxy::share_descriptors(net::raise_descriptor_limit(), config_.workers);
   std::signal(SIGPIPE, SIG_IGN);  // splice(2) to a closed socket has no MSG_NOSIGNAL
   ops::set_log_level(ops::parse_level(config_.log_level));
+  for (const auto& missing : not_here(config_)) log_missing(missing);
   std::optional<ops::Shutdown> shutdown;
   if (const auto started = start(shutdown); !started) {
     give_up(started.error());

@@ -13,6 +13,7 @@
 #include <system_error>
 #include <utility>
 
+#include "common/model/saved_state.hpp"
 #include "common/model/state_json.hpp"
 #include "common/net/write_file.hpp"
 
@@ -77,13 +78,28 @@ std::optional<DesiredState> StateStore::load() {
     report({"StateUnreadable", "cannot read " + file().string()});
     return std::nullopt;
   }
-  auto state = decode_state(text);
-  if (state.ok()) return std::move(state).value();
+  auto saved = decode_saved_state(text);
+  if (!saved) {
+    ++load_failures_;
+    report({"StateCorrupt", file().string() + " is kept aside as .bad: " + saved.error().message,
+            saved.error().pointer});
+    fs::rename(file(), aside(), failed);
+    return std::nullopt;
+  }
+  if (!saved->passed_over.empty()) keep_aside(saved->passed_over);
+  return std::move(saved->state);
+}
+
+// The next save has no longer what was passed over.
+void StateStore::keep_aside(const std::vector<Error>& passed_over) {
   ++load_failures_;
-  report({"StateCorrupt", file().string() + " is kept aside as .bad: " + state.error().message,
-          state.error().pointer});
-  fs::rename(file(), file().string() + ".bad", failed);
-  return std::nullopt;
+  const Error& first = passed_over.front();
+  report({"StatePartlyUsed",
+          file().string() + " (" + std::to_string(passed_over.size()) +
+              " passed over; whole as .bad): " + first.message,
+          first.pointer});
+  std::error_code failed;
+  fs::copy_file(file(), aside(), fs::copy_options::overwrite_existing, failed);
 }
 
 void StateStore::save(std::shared_ptr<const DesiredState> state) {

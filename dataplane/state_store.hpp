@@ -20,6 +20,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "common/model/result.hpp"
 #include "common/model/state.hpp"
@@ -45,8 +46,9 @@ class StateStore {
   StateStore(const StateStore&) = delete;
   StateStore& operator=(const StateStore&) = delete;
 
-  // The saved state; nullopt when there is none or it cannot be used. A corrupt file is kept aside
-  // as state.json.bad for a person to look at.
+  // The saved state; nullopt when there is none or it cannot be used. What this version does not
+  // know of it is passed over (saved_state.hpp). A file that is not used, or not all of it, is kept
+  // aside as state.json.bad for a person to look at.
   std::optional<DesiredState> load();
 
   // Until the next save after one that has cost so much CPU: the interval, or longer where saving
@@ -81,7 +83,9 @@ class StateStore {
   bool write_or_count(const DesiredState& state);
   void write(const DesiredState& state);
   void report(const Error& error) const;
+  void keep_aside(const std::vector<Error>& passed_over);
   std::filesystem::path file() const { return options_.folder / "state.json"; }
+  std::filesystem::path aside() const { return options_.folder / "state.json.bad"; }
 
   const Options options_;
   const net::Fd lock_;

@@ -15,6 +15,10 @@ void refuse(const std::string& pointer, const std::string& message) {
   throw Refused{{"Schema", message, pointer}};
 }
 
+void refuse_unknown(const std::string& pointer, const std::string& message) {
+  throw Refused{{"Schema", message, pointer}, true};
+}
+
 nlohmann::json parse_strict(std::string_view text, size_t max_bytes, size_t max_depth) {
   if (text.size() > max_bytes) {
     throw Refused{{"TooLarge", "larger than " + std::to_string(max_bytes) + " bytes"}};
@@ -80,7 +84,7 @@ void ObjectReader::list(
 
 void ObjectReader::finish() const {
   for (const auto& [name, value] : value_.items()) {
-    if (!known_.contains(name)) refuse(child(pointer_, name), "unknown field");
+    if (!known_.contains(name)) refuse_unknown(child(pointer_, name), "unknown field");
   }
 }
 

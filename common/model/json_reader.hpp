@@ -19,9 +19,11 @@ namespace lb::wire {
 
 struct Refused {
   Error error;
+  bool unknown = false;  // a field, or a value of a choice, that a later version may know
 };
 
 [[noreturn]] void refuse(const std::string& pointer, const std::string& message);
+[[noreturn]] void refuse_unknown(const std::string& pointer, const std::string& message);
 
 // Refuses ("Syntax", "TooLarge", "TooDeep") malformed text, duplicate members, excess.
 nlohmann::json parse_strict(std::string_view text, size_t max_bytes, size_t max_depth);
@@ -56,7 +58,7 @@ class ObjectReader {
         return;
       }
     }
-    refuse(at(name), "unknown value '" + given + "'");
+    refuse_unknown(at(name), "unknown value '" + given + "'");
   }
   // Calls `each(element, pointer)` for every element of the array, if the field is there.
   void list(const char* name,

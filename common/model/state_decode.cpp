@@ -5,6 +5,7 @@
 #include "common/model/json.hpp"
 #include "common/model/json_reader.hpp"
 #include "common/model/state_json.hpp"
+#include "common/model/state_reader.hpp"
 
 namespace lb {
 namespace {
@@ -224,6 +225,10 @@ std::string read_key(const Json& value, const std::string& pointer) {
   return key;
 }
 
+}  // namespace
+
+namespace wire {
+
 Service read_service(const Json& value, const std::string& pointer) {
   ObjectReader reader(value, pointer);
   Service out;
@@ -245,16 +250,6 @@ Service read_service(const Json& value, const std::string& pointer) {
   return out;
 }
 
-ServiceList read_services(ObjectReader& reader, const char* name) {
-  ServiceList out;
-  reader.list(name, [&](const Json& each, const std::string& where) {
-    out.push_back(read_service(each, where));
-  });
-  refuse_twice(
-      out, [](const Service& s) { return s.key; }, reader.at(name), "key");
-  return out;
-}
-
 void read_schema(ObjectReader& reader) {
   const std::string given = lb::wire::as_text(reader.require("schema"), reader.at("schema"));
   if (given != kSchema) {
@@ -265,6 +260,24 @@ void read_schema(ObjectReader& reader) {
 void read_version(ObjectReader& reader, const char* name, uint64_t& out) {
   reader.require(name);
   reader.number(name, out, 0, kMaxVersion);
+}
+
+}  // namespace wire
+
+namespace {
+
+using wire::read_schema;
+using wire::read_service;
+using wire::read_version;
+
+ServiceList read_services(ObjectReader& reader, const char* name) {
+  ServiceList out;
+  reader.list(name, [&](const Json& each, const std::string& where) {
+    out.push_back(read_service(each, where));
+  });
+  refuse_twice(
+      out, [](const Service& s) { return s.key; }, reader.at(name), "key");
+  return out;
 }
 
 // The one place where a refusal turns from an exception into a value.

@@ -22,13 +22,11 @@ Kinds best_of(Kinds left, bool prefer_near) {
   return sound != 0 ? sound : left;
 }
 
-// The first tier of one state that has somebody left.
+// The first tier of one state that has somebody left; of those called down only a panic uses any.
 Kinds best_tier(Kinds left, bool panic) {
-  const Kinds up = of_health(Health::kUp);
-  const Kinds not_down = up | of_health(Health::kUnknown);
   if (panic) return left;
-  if ((left & up) != 0) return left & up;
-  return (left & not_down) != 0 ? left & not_down : left;
+  const Kinds up = left & of_health(Health::kUp);
+  return up != 0 ? up : left & of_health(Health::kUnknown);
 }
 
 }  // namespace
@@ -57,7 +55,7 @@ Selection::Selection(std::span<const Candidate> candidates, const PickOptions& o
     if (here == 0) continue;
     const bool panic = in_panic(candidates, state, options.panic_percent);
     kinds_ = best_of(best_tier(here, panic), options.prefer_near) << shift;
-    return;
+    if (kinds_ != 0) return;
   }
 }
 

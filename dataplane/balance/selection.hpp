@@ -1,14 +1,15 @@
 // Who may be picked now: the best tier that still has somebody, in the design's picking order.
 //
 // Only candidates with weight > 0 count. The tiers are
-//   1. ready and healthy: those known up, or where nobody is, those not known at all;
-//   2. ready and not called down by an active check;
-//   3. all that are ready; this one is also the first in a panic, that is when fewer than
-//      panic_percent of the ready ones (by number) are not called down;
-// and then the same three of the draining ones. Within a tier the ejected come last, and with
-// prefer_near the near ones come before the others as long as one of them is not ejected. Whoever
-// was tried by this connection is left out, but still counts in what is true of a tier, so that a
-// retry walks on through one order. A value, good as long as the candidates do not change.
+//   1. ready and known up;
+//   2. ready and not known at all;
+// and then the same two of the draining ones. Whoever an active check calls down is not picked,
+// except in a panic: when fewer than panic_percent of the ready ones (by number) are not called
+// down, all that are ready are one tier; the draining ones have a panic of their own. Within a tier
+// the ejected come last, and with prefer_near the near ones come before the others as long as one
+// of them is not ejected. Whoever was tried by this connection is left out, but still counts in
+// what is true of a tier, so that a retry walks on through one order. A value, good as long as the
+// candidates do not change.
 #pragma once
 
 #include <cstdint>

@@ -66,7 +66,7 @@ bool RelayEngine::replay(Session& session) {
   const ListenerConfig& config = *session.listener->config;
   if (session.attempts() + 1 >= config.policy.connect_attempts) return false;
   const auto& candidates = pick_inputs_.candidates(config, tried_by(session), now_);
-  if (balance::Selection(candidates, {}).empty()) return false;
+  if (balance::Selection(candidates, config.options).empty()) return false;
   add(counters_.replays);
   add(session.listener->stats->replays);
   if (session.details) ++session.details->replays;

@@ -10,6 +10,27 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts/empalme"
 KUBERNETES = ["--kube-version", "1.36.0"]
+HA = {"topology": "ha", "pools": ["192.0.2.0/28", "2001:db8::/120"], "dataplane.announce": "vrrp:eth0"}
+MONITORED = {f"monitoring.{each}.enabled": True for each in ("serviceMonitor", "prometheusRule", "dashboard")}
+VALUE_SETS = {
+    "default": {},
+    "class": {"loadBalancerClass": "example.com/lb", "fullnameOverride": "second"},
+    "unclassed": {"claimUnclassed": True},
+    "strict": {"strictEndpoints": True},
+    "pools": {"pools": ["192.0.2.10-192.0.2.20", "198.51.100.0/24", "2001:db8::10-2001:db8::20"]},
+    "monitored": MONITORED,
+    "ha": HA,
+    "ha monitored": {**HA, **MONITORED, "networkPolicy.enabled": True,
+                     "networkPolicy.metricsFrom": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}]},
+    "ha with peers": {**HA, "dataplane.vrrpPeers": ["192.0.2.1", "192.0.2.2"]},
+    "ha with handoff": {**HA, "dataplane.handoff": True},
+    "every flag": {"dataplane.workers": 4, "dataplane.logConnections": 10, "dataplane.logLevel": "debug",
+                   "controller.logLevel": "warning", "dataplane.extraArgs": ["--zone=a"],
+                   "controller.extraArgs": ["--check"], "imagePullSecrets": [{"name": "registry"}],
+                   "podAnnotations": {"a/b": "c"}, "serviceAccount.annotations": {"d/e": "f"},
+                   "affinity": {"nodeAffinity": {}}, "uninstallHook.enabled": False},
+}
+
 
 
 def command(*words, text=None):

@@ -77,7 +77,8 @@ bool well(const Candidate& candidate) {
 }
 
 bool may_ever(const Candidate& candidate) {
-  return candidate.weight > 0 && candidate.state != BackendState::kNotReady;
+  return candidate.weight > 0 && candidate.state != BackendState::kNotReady &&
+         candidate.health != Health::kDown;
 }
 
 TEST_P(EveryPolicy, APreferenceForTheZoneTurnsNobodyAway) {

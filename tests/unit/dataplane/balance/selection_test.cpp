@@ -60,11 +60,11 @@ TEST(Selection, TakesTheFirstTierThatHasSomebody) {
       {"all are alike", {"", "", ""}, {0, 1, 2}},
       {"those known up come first", {"u", "", "d", "u"}, {0, 3}},
       {"nobody is known up: the unknown ones", {"d", "", ""}, {1, 2}},
-      {"only down ones are left", {"d", "d"}, {0, 1}},
-      {"a ready one that is down comes before draining", {"d", "Du"}, {0}},
+      {"only down ones are left", {"d", "d"}, {}},
+      {"a draining one serves where the ready one is down", {"d", "Du"}, {1}},
       {"draining by the same rule: up", {"Du", "D", "Dd"}, {0}},
       {"draining by the same rule: unknown", {"N", "D", "Dd"}, {1}},
-      {"draining by the same rule: down", {"Dd", "N"}, {0}},
+      {"draining by the same rule: down", {"Dd", "N"}, {}},
       {"not ready never", {"N", "Nu"}, {}},
       {"nobody at all", {}, {}},
   });
@@ -86,7 +86,7 @@ TEST(Selection, PutsTheEjectedLastWithinTheirTierOnly) {
       {"nobody else is left", {"e", "e"}, {0, 1}},
       {"a better tier comes first", {"ue", ""}, {0}},
       {"ready before draining", {"e", "D"}, {0}},
-      {"among the down ones", {"de", "d"}, {1}},
+      {"among the down ones of a panic", {"de", "d"}, {1}, {.panic_percent = 1}},
       {"among the draining ones", {"De", "D"}, {1}},
   });
 }
@@ -96,8 +96,9 @@ TEST(Selection, WalksOnFromTheTried) {
       {"to another of the tier", {"ut", "u", ""}, {1}},
       {"to the ejected of the tier", {"ut", "ue", ""}, {1}},
       {"to the unknown ones", {"ut", "uet", ""}, {2}},
-      {"to the down ones", {"ut", "t", "d", "D"}, {2}},
-      {"to the draining ones", {"ut", "dt", "Du", "Dd"}, {2}},
+      {"to the draining ones", {"ut", "t", "Du", "Dd"}, {2}},
+      {"past a down one", {"ut", "t", "d", "D"}, {3}},
+      {"to a down one in a panic only", {"t", "d", "d", "D"}, {1, 2}, {.panic_percent = 50}},
       {"to the end", {"ut", "dt", "Dt"}, {}},
   });
 }
@@ -105,6 +106,7 @@ TEST(Selection, WalksOnFromTheTried) {
 TEST(Selection, PanicsBelowTheThreshold) {
   expect_all({
       {"off", {"u", "d", "d", "d"}, {0}, {.panic_percent = 0}},
+      {"all are down", {"d", "d", "D"}, {0, 1}, {.panic_percent = 1}},
       {"just not", {"u", "u", "d", "d"}, {0, 1}, {.panic_percent = 50}},
       {"just so", {"u", "u", "d", "d"}, {0, 1, 2, 3}, {.panic_percent = 51}},
       {"one down is enough for 100", {"u", "u", "d"}, {0, 1, 2}, {.panic_percent = 100}},
@@ -169,7 +171,9 @@ TEST(Selection, IsTheSameForEveryPolicy) {
         walk[*picked].tried = true;
       }
       for (const Candidate& each : walk) {
-        const bool usable = each.weight > 0 && each.state != kNotReady;
+        const bool usable =
+            each.weight > 0 && each.state != kNotReady &&
+            (each.health != kDown || in_panic(candidates, each.state, options.panic_percent));
         ASSERT_EQ(each.tried, usable) << "every usable one is tried once, nobody else";
       }
     }
@@ -179,9 +183,10 @@ TEST(Selection, IsTheSameForEveryPolicy) {
 // The order of the design, written down a second way: what a retry meets one after another.
 TEST(Selection, WalksThroughTheWholeOrder) {
   Candidates candidates;
-  const std::vector<const char*> order = {"nu",  "u",  "ue",  "n",  "",  "e",  "nd",  "d",  "de",
-                                          "nDu", "Du", "Due", "nD", "D", "De", "nDd", "Dd", "Dde"};
+  const std::vector<const char*> order = {"nu",  "u",  "ue",  "n",  "",  "e",
+                                          "nDu", "Du", "Due", "nD", "D", "De"};
   for (const char* letters : order) candidates.push_back(make(letters));
+  for (const char* never : {"nd", "d", "de", "nDd", "Dd", "Dde"}) candidates.push_back(make(never));
   const PickOptions near{.panic_percent = 0, .prefer_near = true};
   for (size_t i = 0; i < order.size(); ++i) {
     ASSERT_EQ(selected(candidates, near), std::vector<size_t>{i}) << order[i];

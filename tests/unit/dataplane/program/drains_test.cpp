@@ -51,8 +51,15 @@ TEST_F(DrainsTest, OnlyExactlyThatPairIsLifted) {
 }
 
 TEST_F(DrainsTest, ABrokenFileIsReportedAndDrainsNothing) {
-  std::ofstream(folder + "/drains.json") << R"({"drains":[{"service":"a"},{"servce":"b"}]})";
+  std::ofstream(folder + "/drains.json") << R"({"drains":[{"service":"a"})";
   EXPECT_THAT(open().all(), IsEmpty());
+  EXPECT_THAT(reports, ElementsAre("DrainsUnreadable"));
+}
+
+TEST_F(DrainsTest, OneThatALaterVersionWroteIsReportedAndLeavesTheOthersAlone) {
+  std::ofstream(folder + "/drains.json")
+      << R"({"since":"v9","drains":[{"service":"a","zone":"b"},{"service":"c"}]})";
+  EXPECT_THAT(open().all(), ElementsAre(proxy::Drain{"c", std::nullopt}));
   EXPECT_THAT(reports, ElementsAre("DrainsUnreadable"));
 }
 

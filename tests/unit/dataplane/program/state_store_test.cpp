@@ -86,6 +86,19 @@ TEST_F(StateStoreTest, CorruptFileIsKeptAside) {
   EXPECT_FALSE(fs::exists(folder / "state/state.json"));
 }
 
+TEST_F(StateStoreTest, AFileOfALaterVersionServesButForWhatIsNewInIt) {
+  fs::create_directories(folder / "state");
+  const std::string text =
+      R"({"schema":"empalme.io/v1","epoch":1,"generation":4,"services":[{"key":"file/a","later":1}]})";
+  std::ofstream(folder / "state/state.json") << text;
+  auto store = must_open();
+  EXPECT_EQ(store->load(), *state(3)) << "an earlier generation, so that it is sent again";
+  EXPECT_EQ(store->load_failures(), 1u);
+  EXPECT_THAT(errors, testing::ElementsAre("StatePartlyUsed"));
+  std::ifstream aside(folder / "state/state.json.bad");
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(aside), {}), text);
+}
+
 TEST_F(StateStoreTest, SecondLockIsRefusedUntilTheFirstGoes) {
   auto first = must_open();
   const auto second = open();

@@ -307,7 +307,7 @@ TEST_F(FailoverTest, ADialIsNotMovedFromOneBackendCalledDownToAnother) {
   EXPECT_EQ(counters().retries, 1U);
 }
 
-TEST_F(FailoverTest, ABackendThatACheckCallsDownIsUsedOnlyForWantOfAnother) {
+TEST_F(FailoverTest, ABackendThatACheckCallsDownGetsNobody) {
   Server sick, well;
   serve({sick.port, well.port});
   const BackendId id{
@@ -333,8 +333,12 @@ TEST_F(FailoverTest, ABackendThatACheckCallsDownIsUsedOnlyForWantOfAnother) {
     path_->set_health(id, Health::kDown, "ConnectTimeout");
   });
   serve({sick.port});
+  EXPECT_TRUE(is_reset(dial(port_))) << "not for want of another either";
+  EXPECT_EQ(counters().no_backend, 1u);
+  policy_.health.panic_percent = 1;
+  serve({sick.port});
   const Fd client = dial(port_);
-  EXPECT_TRUE(sick.accept_one().valid());
+  EXPECT_TRUE(sick.accept_one().valid()) << "where the checks are not to be believed";
 }
 
 }  // namespace

@@ -81,15 +81,16 @@ TEST_F(UdpStatesTest, ARefusedSessionStaysRatherThanGoToOneThatIsCalledDown) {
   EXPECT_EQ(exchange(client, back, "y"), "re: y");
 }
 
-TEST_F(UdpStatesTest, ARefusedSessionGoesToAnEqualThatIsCalledDownToo) {
+TEST_F(UdpStatesTest, ARefusedSessionStaysWhereAllAreCalledDown) {
   const UdpSocket client, other;
   auto backend = std::make_unique<UdpSocket>("127.0.0.9");
   begin(client, *backend, other.endpoint);
   record(backend->endpoint)->health = Health::kDown;
   record(other.endpoint)->health = Health::kDown;
   backend.reset();
-  EXPECT_EQ(exchange(client, other, "y"), "re: y");
-  EXPECT_EQ(counters().moved, 1u);
+  ask_twice(client);
+  EXPECT_TRUE(reaches(counters().lost_refused, 2));
+  EXPECT_EQ(counters().moved, 0u);
 }
 
 TEST_F(UdpStatesTest, ARefusedSessionStaysRatherThanGoToOneThatIsEjected) {
@@ -125,13 +126,15 @@ TEST_F(UdpStatesTest, ARefusedSessionNeverGoesToOneThatIsNotReady) {
   EXPECT_EQ(counters().moved, 0u);
 }
 
-TEST_F(UdpStatesTest, WhenItsBackendLeavesOneThatIsCalledDownIsBetterThanNobody) {
+TEST_F(UdpStatesTest, WhenItsBackendLeavesOneThatIsCalledDownIsNoRefuge) {
   const UdpSocket client, leaving, sick;
   begin(client, leaving, sick.endpoint);
   record(sick.endpoint)->health = Health::kDown;
   update({sick.endpoint});
-  EXPECT_EQ(counters().moved, 1u);
-  EXPECT_EQ(exchange(client, sick, "y"), "re: y");
+  EXPECT_EQ(counters().moved, 0u);
+  record(sick.endpoint)->health = Health::kUp;
+  EXPECT_EQ(exchange(client, sick, "y"), "re: y") << "a session of its own, once it is well";
+  EXPECT_EQ(counters().sessions_opened, 2u);
 }
 
 }  // namespace
