@@ -91,6 +91,20 @@ give_back() { # WHAT MACHINE
 }
 
 serve 1; serve 2; start 1; start 2
+# Every router is where it is preferred: nothing is on its way any more.
+priorities() { awk '$1=="priority" {print $2}' "$work/held$1/vrrp/keepalived.conf"; }
+masters() { # MACHINE: for each router, 2 if it is master there
+  curl -s --unix-socket "$work/admin$1.sock" localhost/metrics |
+    awk '/^empalme_dataplane_vrrp_router_state/ {print $2}'
+}
+settled() {
+  local other
+  for machine in 1 2; do
+    other=$((3 - machine))
+    [ "$(masters $machine)" = "$(paste <(priorities $machine) <(priorities $other) |
+      awk '{print ($1 > $2 ? 2 : 1)}')" ] || return 1
+  done
+}
 priority() { # MACHINE: its priority for the router of the address
   awk -v vip="$vip/32" '$1=="priority" {p=$2} $1==vip {print p}' "$work/held$1/vrrp/keepalived.conf"
 }
@@ -98,6 +112,7 @@ until_true test -s "$work/held1/vrrp/keepalived.conf" -a -s "$work/held2/vrrp/ke
 first=1
 [ "$(priority 2)" -gt "$(priority 1)" ] && first=2
 until_true one_owner "$first" || fail "the preferred machine does not hold the address alone"
+until_true settled || fail "a router is not on the machine that it prefers"
 until_true answers "$first" || fail "the client is not served"
 
 watching=
@@ -120,6 +135,7 @@ case_of() { # WHAT
   give_back "$1" "$held"
   # The preferred machine comes back by itself, and only one holds the address then.
   until_true one_owner "$first" || fail "$1: not back on machine $first"
+  until_true settled || fail "$1: a router is not on the machine that it prefers"
   until_true answers "$first" || fail "$1: not served after the return"
 }
 for way in data_plane_killed link_cut keepalived_killed data_plane_stopped upgrade_killed; do
@@ -140,6 +156,7 @@ upgrade() {
   echo "data_plane_upgraded: $(tail -n 1 "$work/watch") (adverts each $advert ms)"
   grep -q 'machines seen 1$' "$work/watch" || fail "upgrade: the address went to the other machine"
   [ "$(metric "$other" empalme_dataplane_vrrp_transitions_total)" = "$before" ] || fail "upgrade: a router changed its machine"
+  until_true settled || fail "upgrade: a router is not on the machine that it prefers"
   one_owner "$held" || fail "upgrade: the address is not held by machine $held alone"
   [ "$(pgrep -c --parent "${running[$held]}" keepalived)" = 1 ] || fail "upgrade: not one keepalived"
 }
