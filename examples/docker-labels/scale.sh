@@ -6,45 +6,10 @@
 set -u
 build=$(cd "$1" && pwd) || exit 2
 here=$(cd "$(dirname "$0")" && pwd)
-if [ "$(id -u)" -ne 0 ]; then echo "skipped: needs root for a Docker daemon of its own"; exit 77; fi
-for tool in dockerd docker docker-compose ip nsenter curl python3; do
-  PATH=$PATH:/usr/sbin command -v "$tool" >/dev/null || { echo "skipped: needs $tool"; exit 77; }
-done
-work=$(mktemp -d)
-ns=dl-$$
-pids=()
-export DOCKER_HOST=unix://$work/docker.sock COMPOSE_PROJECT_NAME=shop ADDRESS=127.0.0.1
+source "$here/../own-docker.sh"
+export COMPOSE_PROJECT_NAME=shop ADDRESS=127.0.0.1
 compose() { docker-compose -f "$here/docker-compose.yml" "$@" >>"$work/compose.log" 2>&1; }
-# By `ip netns exec` the daemon would see no control groups.
-within=(nsenter "--net=/run/netns/$ns")
-cleanup() {
-  [ -S "$work/docker.sock" ] && compose down -t 1
-  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null; done
-  wait 2>/dev/null
-  ip netns del "$ns" 2>/dev/null
-  # A daemon whose containers may outlive it keeps its folder mounted.
-  umount "$work/data" 2>/dev/null
-  # The containers' mounts end with them; what is left over stays rather than being deleted through.
-  grep -q " $work/" /proc/mounts || rm -rf "$work"
-}
-trap cleanup EXIT
-die() { echo "FAILED: $*"; tail -n 5 "$work"/*.log; exit 1; }
-until_true() { for _ in $(seq 300); do "$@" >/dev/null 2>&1 && return 0; sleep 0.1; done; return 1; }
-now() { date +%s%3N; }
-ids() { docker ps -q --no-trunc | sort; }
-
-ip netns add "$ns" && ip -n "$ns" link set lo up || exit 77
-# No rules of its own: nobody beyond the namespace is to be reached. Containers outlive the daemon.
-start_docker() {
-  "${within[@]}" dockerd -H "$DOCKER_HOST" --data-root "$work/data" --exec-root "$work/exec" \
-    --pidfile "$work/docker.pid" --bridge=none --iptables=false --ip6tables=false --live-restore \
-    >>"$work/docker.log" 2>&1 &
-  docker=$!
-  pids+=($docker)
-}
-start_docker
-until_true docker version || { echo "skipped: dockerd does not start: $(tail -n 1 "$work/docker.log")"; exit 77; }
-"$here/image.sh" "$build" || die "no image"
+"$here/../image.sh" "$build" || die "no image"
 
 "${within[@]}" "$build/empalme" up --source "docker:unix:$work/docker.sock" --socket-dir "$work/run" \
   --state-dir "$work/state" --workers 1 >"$work/empalme.log" 2>&1 &

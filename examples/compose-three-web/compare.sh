@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# The three web servers behind nginx and then behind Empalme, each under 200 new connections a second while a server is
+# killed and started again, and another one is made anew at another address. Says what failed, how long the slowest
+# took, and whether the new address was found. Exit code 0: behind Empalme nothing failed, and it was.
+#   compare.sh BUILD_FOLDER
+set -u
+build=$(cd "$1" && pwd) || exit 2
+here=$(cd "$(dirname "$0")" && pwd)
+nginx=$(PATH=$PATH:/usr/sbin command -v nginx) || { echo "skipped: needs nginx"; exit 77; }
+source "$here/../own-docker.sh"
+export COMPOSE_PROJECT_NAME=three ADDRESS=127.0.0.1 PORT=8080 NGINX_IMAGE=nginx:local
+file=$here/docker-compose.yml
+compose() { docker-compose -f "$file" "$@" >>"$work/compose.log" 2>&1; }
+"$here/../image.sh" "$build" || die "no image of Empalme"
+echo "root:x:0:0:root:/:/" >"$work/passwd"
+echo "root:x:0:" >"$work/group"
+mkdir -p "$work/empty" && touch "$work/empty/error.log"
+"$here/../image.sh" "$build" nginx:local "$nginx" "$work/passwd=/etc/passwd" "$work/group=/etc/group" \
+  "$work/empty/error.log=/var/log/nginx/error.log" "$work/empty/error.log=/var/lib/nginx/none" || die "no image of nginx"
+
+answers() { "${within[@]}" "$build/empalme-demo-load" --target 127.0.0.1:8080 --count 1; }
+address_of() { docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "three_$1_1"; }
+# Somebody else has its address by then, as in a network that lives.
+make_anew() { # SERVICE
+  local before
+  before=$(address_of "$1")
+  compose rm -sf "$1" || die "cannot remove $1"
+  docker run -d --rm --name taker --network three_default empalme:0.1.0 empalme-demo-web >>"$work/compose.log" 2>&1 ||
+    die "nobody takes the address"
+  compose up -d --no-deps "$1" || die "cannot make $1 anew"
+  [ "$(address_of "$1")" != "$before" ] || die "$1 has its address again"
+}
+run() { # NAME FILE
+  file=$here/$2
+  compose up -d || die "$1: docker-compose up"
+  until_true answers || die "$1: nobody answers"
+  "${within[@]}" "$build/empalme-demo-load" --target 127.0.0.1:8080 --rate 200 --seconds 60 --concurrency 256 \
+    --log "$work/$1.txt" >"$work/$1.json" 2>"$work/load.log" &
+  local load=$!
+  pids+=($load)
+  sleep 2
+  docker kill three_web2_1 >/dev/null || die "$1: docker kill"
+  sleep 4
+  docker start three_web2_1 >/dev/null || die "$1: docker start"
+  sleep 2
+  make_anew web3
+  # Names are asked for every five seconds.
+  sleep 7
+  local settled
+  settled=$(now)
+  sleep 3
+  kill -TERM $load
+  wait $load
+  python3 "$here/report.py" "$1" "$work/$1.txt" "$settled" "$(now)"
+  local code=$?
+  docker rm -f taker >/dev/null 2>&1
+  compose down -t 1
+  return $code
+}
+run nginx docker-compose.nginx.yml
+run empalme docker-compose.yml
