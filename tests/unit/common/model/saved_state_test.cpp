@@ -3,8 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
-
+#include "common/model/json.hpp"
 #include "common/model/state_json.hpp"
 
 namespace lb {
