@@ -8,6 +8,7 @@ build=$(cd "$1" && pwd) || exit 2
 here=$(cd "$(dirname "$0")" && pwd)
 source "$here/../own-docker.sh"
 export COMPOSE_PROJECT_NAME=shop ADDRESS=127.0.0.1
+ids() { docker ps -q --no-trunc | sort; }
 compose() { docker-compose -f "$here/docker-compose.yml" "$@" >>"$work/compose.log" 2>&1; }
 "$here/../image.sh" "$build" || die "no image"
 
