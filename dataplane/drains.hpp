@@ -2,8 +2,8 @@
 //
 // Control thread only. Kept as drains.json in the state folder, written at each change (write,
 // fsync, rename); without a folder it lasts as long as the process. Errors are reported, never
-// thrown: a disk that fails does not keep an operator from draining. A drain of the file that cannot be
-// read is left out alone.
+// thrown: a disk that fails does not keep an operator from draining. A drain of the file that
+// cannot be read is left out alone.
 #pragma once
 
 #include <functional>

@@ -162,7 +162,7 @@ class WorkerPool : public DataPath, public SocketHandover {
   std::function<void()> released_;  // to be told that the sockets are
   bool releasing_ = false;          // not every worker was told to
   bool awaits_released_ = false;    // every worker has, and nobody was told
-  std::weak_ptr<bool> looking_;  // whether all has drained
+  std::weak_ptr<bool> looking_;     // whether all has drained
   std::atomic<bool> pulse_due_{false};
   std::map<const BackendRecord*, std::weak_ptr<bool>> asking_;  // those that are out of use
   uint64_t memory_wants_ = 0;

@@ -50,11 +50,10 @@ TEST(SavedState, PassesOverFieldsThatAreNotKnownAnywhere) {
   port["policy"]["health"]["later"] = Json::object();
   const SavedState saved = decoded(given);
   EXPECT_EQ(saved.state.services, decode_state(document().dump())->services);
-  EXPECT_THAT(pointers(saved),
-              testing::UnorderedElementsAre("/later", "/services/1/later",
-                                            "/services/0/ports/0/later~0~1",
-                                            "/services/0/ports/0/backends/0/later",
-                                            "/services/0/ports/0/policy/health/later"));
+  EXPECT_THAT(pointers(saved), testing::UnorderedElementsAre(
+                                   "/later", "/services/1/later", "/services/0/ports/0/later~0~1",
+                                   "/services/0/ports/0/backends/0/later",
+                                   "/services/0/ports/0/policy/health/later"));
 }
 
 TEST(SavedState, IsSentAgainByItsWriterWhereSomethingWasPassedOver) {

@@ -174,7 +174,7 @@ class LocalAddressTest : public testing::Test {
   void put() {
     Service leads_back = service("file/b", "192.0.2.2", {"10.0.0.7"});
     leads_back.ports[0].port = 81;
-  leads_back.ports[0].backends[0].port = 80;
+    leads_back.ports[0].backends[0].port = 80;
     coordinator.put({{1, 1}, {service("file/a", "0.0.0.0"), leads_back}}, [](const auto&) {});
   }
   size_t backends() const {
