@@ -162,11 +162,7 @@ void Admin::observe(const net::HttpRequest& request, Respond respond) const {
   if (path != "/healthz" && path != "/readyz" && path != "/metrics") return respond(not_found());
   if (!reads(request)) return respond(not_allowed("GET"));
   if (path == "/healthz") return respond(net::text_response(200, "ok\n"));
-  if (path == "/metrics") {
-    auto out = net::text_response(200, parts_.metrics());
-    out.headers = {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}};
-    return respond(std::move(out));
-  }
+  if (path == "/metrics") return respond(net::metrics_response(parts_.metrics()));
   const bool ready = parts_.coordinator.applied() && !stopped_;
   respond(ready ? net::text_response(200, "ok\n")
                 : net::text_response(503, stopped_ ? "stopping\n" : "no state applied yet\n"));

@@ -28,7 +28,7 @@ struct AdminParts {
   asio::io_context& io;
   Coordinator& coordinator;
   proxy::DataPath& path;
-  std::function<std::string()> metrics;
+  std::function<std::shared_ptr<const std::string>()> metrics;
   std::vector<std::string> features;
   std::string instance;
   Drains& drains;
