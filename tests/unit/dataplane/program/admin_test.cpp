@@ -25,6 +25,14 @@ class AdminTest : public testing::Test {
     send(method, target, std::move(body), answer);
     return answer.value_or(net::HttpResponse{0, {}, "no answer yet"});
   }
+  // As a browser sends what a page asks for.
+  net::HttpResponse ask_from_a_page(const std::string& method, const std::string& target,
+                                    std::string body = {}) {
+    Answer answer;
+    admin.handle({method, target, {{"origin", "http://page.example"}}, std::move(body)},
+                 [&answer](net::HttpResponse response) { answer = std::move(response); });
+    return answer.value_or(net::HttpResponse{0, {}, "no answer yet"});
+  }
   void send(const std::string& method, const std::string& target, std::string body,
             Answer& answer) {
     admin.handle({method, target, {}, std::move(body)},
@@ -53,6 +61,7 @@ class AdminTest : public testing::Test {
 
 TEST_F(AdminTest, ChangesAreRefusedWhileAnotherProcessTakesOver) {
   bool busy = true;
+  const auto hands_over = [&] { return busy; };
   Admin handing(
       {io, coordinator, path, [this] { return metrics; }, {}, "i", drains, hands_over});
   const auto status_of = [&](const char* method, const char* target, std::string body) {
@@ -61,13 +70,36 @@ TEST_F(AdminTest, ChangesAreRefusedWhileAnotherProcessTakesOver) {
                    [&out](const net::HttpResponse& response) { out = response.status; });
     return out;
   };
-  const auto hands_over = [&] { return busy; };
   EXPECT_EQ(status_of("PUT", "/v1/state", state(1)), 503);
   EXPECT_EQ(status_of("POST", "/v1/drain", "{}"), 503);
   EXPECT_EQ(status_of("GET", "/v1/state", ""), 200);
   EXPECT_TRUE(path.applied.empty());
   busy = false;
   EXPECT_EQ(status_of("PUT", "/v1/state", state(1)), 200);
+}
+
+TEST_F(AdminTest, AWebPageChangesNothing) {
+  const StatePatch patch{1, 0, 1, {service("file/a", "192.0.2.1")}, {}};
+  const net::HttpResponse answers[] = {
+      ask_from_a_page("PUT", "/v1/state", state(1)),
+      ask_from_a_page("PATCH", "/v1/state", encode_patch(patch)),
+      ask_from_a_page("POST", "/v1/drain", R"({"service":"file/a"})"),
+      ask_from_a_page("DELETE", "/v1/drain", R"({"service":"file/a"})"),
+      ask_from_a_page("DELETE", "/v1/flows/7")};
+  for (const auto& answer : answers) {
+    EXPECT_EQ(answer.status, 403);
+    EXPECT_THAT(answer.body, HasSubstr("\"reason\":\"CrossSite\""));
+    EXPECT_THAT(answer.body, HasSubstr("Origin"));
+  }
+  EXPECT_TRUE(path.applied.empty());
+  EXPECT_TRUE(path.drains.empty());
+  EXPECT_EQ(admin.refusals().at("CrossSite"), std::size(answers));
+}
+
+TEST_F(AdminTest, WhatChangesNothingIsAnsweredWhoeverAsks) {
+  for (const char* target : {"/v1/state", "/v1/status", "/v1/flows", "/healthz", "/metrics"}) {
+    EXPECT_EQ(ask_from_a_page("GET", target).status, 200) << target;
+  }
 }
 
 TEST_F(AdminTest, PutAppliesAndAnswersWithThePair) {
