@@ -272,7 +272,7 @@ void Program::outbid(uint64_t held_epoch) {
 Status Program::open_observe() {
   if (!config_.observe) return Done{};
   auto server = net::HttpServer::start(
-      io_, {.listen = *config_.observe, .body_limit = {}},
+      io_, net::observe_options(*config_.observe),
       [this](const auto& request, auto respond) { respond(observe(request)); });
   if (!server) return server.error();
   observe_server_ = std::move(server).value();
@@ -300,16 +300,14 @@ Status Program::open_admin() {
   return Done{};
 }
 
-net::HttpResponse Program::observe(const net::HttpRequest& request) const {
+net::HttpResponse Program::observe(const net::HttpRequest& request) {
   if (request.method != "GET" && request.method != "HEAD") {
     return net::text_response(405, "GET only\n");
   }
   if (request.target == "/healthz") return net::text_response(200, "ok\n");
   if (request.target == "/readyz") return readiness();
   if (request.target != "/metrics") return net::text_response(404, "no such page\n");
-  auto out = net::text_response(200, metrics());
-  out.headers = {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}};
-  return out;
+  return net::metrics_response(metrics_text_.get());
 }
 
 net::HttpResponse Program::readiness() const {

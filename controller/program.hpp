@@ -8,6 +8,7 @@
 
 #include "common/net/asio.hpp"
 #include "common/net/http_server.hpp"
+#include "common/ops/costly_text.hpp"
 #include "controller/config.hpp"
 #include "controller/core/fleet_members.hpp"
 #include "controller/fleet.hpp"
@@ -55,13 +56,14 @@ class Program {
   void outbid(uint64_t held_epoch);
   Status open_observe();
   Status open_admin();
-  net::HttpResponse observe(const net::HttpRequest& request) const;
+  net::HttpResponse observe(const net::HttpRequest& request);
   net::HttpResponse readiness() const;
   std::string metrics() const;
   void end();
 
   Config config_;
   asio::io_context io_{1};
+  ops::CostlyText metrics_text_{[this] { return metrics(); }};
   std::shared_ptr<kube::Credentials> credentials_;
   std::shared_ptr<kube::ApiErrors> api_errors_ = std::make_shared<kube::ApiErrors>();
   kube::HttpClientFactory make_client_;

@@ -70,6 +70,11 @@ bool reads(const net::HttpRequest& request) {
   return request.method == "GET" || request.method == "HEAD";
 }
 
+// A browser says so of each request that may change something; nobody else does.
+bool comes_from_a_page(const net::HttpRequest& request) {
+  return !reads(request) && net::find(request.headers, "Origin").has_value();
+}
+
 // Those that have failures now and had none or others before, or the other way round.
 std::set<std::string> keys_of_others(const std::vector<Failure>& before,
                                      const std::vector<Failure>& now) {
@@ -92,6 +97,7 @@ size_t Admin::body_limit(const std::string& method, const std::string& target) {
 
 void Admin::handle(const net::HttpRequest& request, Respond respond) {
   const auto [path, query] = split(request.target, '?');
+  if (comes_from_a_page(request)) return respond(refuse_page());
   if (stopped_ && !reads(request)) {
     return respond(
         net::json_response(503, encode_error({"Stopping", "this data plane is ending"})));
@@ -162,14 +168,16 @@ void Admin::observe(const net::HttpRequest& request, Respond respond) const {
   if (path != "/healthz" && path != "/readyz" && path != "/metrics") return respond(not_found());
   if (!reads(request)) return respond(not_allowed("GET"));
   if (path == "/healthz") return respond(net::text_response(200, "ok\n"));
-  if (path == "/metrics") {
-    auto out = net::text_response(200, parts_.metrics());
-    out.headers = {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}};
-    return respond(std::move(out));
-  }
+  if (path == "/metrics") return respond(net::metrics_response(parts_.metrics()));
   const bool ready = parts_.coordinator.applied() && !stopped_;
   respond(ready ? net::text_response(200, "ok\n")
                 : net::text_response(503, stopped_ ? "stopping\n" : "no state applied yet\n"));
+}
+
+net::HttpResponse Admin::refuse_page() {
+  const Error error{"CrossSite", "a web page, which sends Origin, may not change anything"};
+  ++refusals_[error.code];
+  return net::json_response(403, encode_error(error));
 }
 
 net::HttpResponse Admin::refusal(const Error& error) {

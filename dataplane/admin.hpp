@@ -2,7 +2,8 @@
 //
 // Owned and called by the control thread; answers may come later, when every worker has applied a
 // change or when a waiting reader has something to be told. Knows no socket: it turns requests into
-// responses, so tests drive it as a function. Does not throw.
+// responses, so tests drive it as a function. Does not throw. Whatever changes something is refused
+// (403) to a web page: a browser reaches our TCP address on loopback for any site that it shows.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +29,7 @@ struct AdminParts {
   asio::io_context& io;
   Coordinator& coordinator;
   proxy::DataPath& path;
-  std::function<std::string()> metrics;
+  std::function<std::shared_ptr<const std::string>()> metrics;
   std::vector<std::string> features;
   std::string instance;
   Drains& drains;
@@ -78,6 +79,7 @@ class Admin {
   template <class Decoded>
   void change(Result<Decoded> decoded, void (Coordinator::*apply)(Decoded, Coordinator::Answer),
               Respond respond);
+  net::HttpResponse refuse_page();
   net::HttpResponse refusal(const Error& error);
   void refresh();
   void refresh_changed(const DesiredState& held, std::vector<Failure> failed);

@@ -125,8 +125,9 @@ Status Program::prepare() {
       local_addresses);
   watch_addresses();
   admin_ = std::make_unique<Admin>(
-      AdminParts{io_, *coordinator_, *path_, [this] { return metrics(); }, served_features(),
-                 new_instance(), *drains_, [this] { return handoff_ && handoff_->busy(); }});
+      AdminParts{io_, *coordinator_, *path_, [this] { return metrics_text_.get(); },
+                 served_features(), new_instance(), *drains_,
+                 [this] { return handoff_ && handoff_->busy(); }});
   if (config_.tls.all()) {
     auto loaded =
         net::TlsIdentity::load(config_.tls, net::TlsRole::kServer, config_.tls_client_name);
@@ -258,7 +259,7 @@ Status Program::open_servers() {
   }
   if (!config_.observe || observe_server_) return Done{};
   auto observe = net::HttpServer::start(
-      io_, {.listen = *config_.observe, .body_limit = {}},
+      io_, net::observe_options(*config_.observe),
       [this](const auto& request, auto respond) { admin_->observe(request, std::move(respond)); });
   if (!observe) return observe.error();
   observe_server_ = std::move(observe).value();

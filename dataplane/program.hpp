@@ -11,6 +11,7 @@
 
 #include "common/net/asio.hpp"
 #include "common/net/http_server.hpp"
+#include "common/ops/costly_text.hpp"
 #include "common/ops/shutdown.hpp"
 #include "dataplane/address_watch.hpp"
 #include "dataplane/admin.hpp"
@@ -100,6 +101,7 @@ class Program {
   Config config_;
   proxy::DescriptorShares descriptors_;
   uint64_t memory_wants_ = 0;  // of this thread
+  ops::CostlyText metrics_text_{[this] { return metrics(); }};
   asio::io_context io_{1};
   std::unique_ptr<StateStore> store_;
   std::unique_ptr<announce::PacketFilter> filter_;

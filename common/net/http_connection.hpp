@@ -30,8 +30,11 @@ namespace beast = boost::beast;
 namespace http = beast::http;
 using boost::system::error_code;
 using Parser = http::request_parser<http::string_body>;
+using BodyView = http::response<http::span_body<const char>>;
 
 inline constexpr size_t kMaxHeader = 16 * 1024;
+// Of one answer at a time: the next may be due to somebody else.
+inline constexpr size_t kTurn = 64 * 1024;
 
 inline HttpResponse problem(int status, const char* reason, const std::string& message) {
   return json_response(
@@ -51,15 +54,16 @@ inline HttpRequest from_beast(http::request<http::string_body> from) {
   return out;
 }
 
-inline http::response<http::string_body> to_beast(const HttpResponse& from, bool keep, bool head) {
-  http::response<http::string_body> out;
+// Its body is that of `from`, which has to outlive it.
+inline BodyView to_beast(const HttpResponse& from, bool keep, bool head) {
+  BodyView out;
   out.version(11);
   out.result(static_cast<unsigned>(from.status));
   for (const auto& header : from.headers) out.set(header.name, header.value);
-  out.body() = from.body;
+  out.body() = {from.text().data(), from.text().size()};
   out.keep_alive(keep);
   out.prepare_payload();
-  if (head) out.body().clear();
+  if (head) out.body() = {};
   return out;
 }
 
@@ -277,10 +281,12 @@ class HttpConnection {
   }
 
   asio::awaitable<bool> write(const HttpResponse& from, bool keep, bool head = false) {
-    auto response = to_beast(from, keep && !shared_->stopped, head);
+    const auto response = to_beast(from, keep && !shared_->stopped, head);
+    http::response_serializer<BodyView::body_type> turns(response);
+    turns.limit(kTurn);
     error_code error;
     socket().expires_after(shared_->options.write_timeout);
-    co_await http::async_write(stream_, response, awaitable(error));
+    co_await http::async_write(stream_, turns, awaitable(error));
     if (error == beast::error::timeout) ++shared_->counters.timeouts;
     co_return !error;
   }

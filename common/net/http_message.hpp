@@ -5,6 +5,7 @@
 // RFC 9110 section 5.1 asks.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -45,8 +46,15 @@ struct HttpResponse {
   int status = 200;
   std::vector<HttpHeader> headers = {};
   std::string body = {};
+  // Instead of `body`, where it is set: one that many answers have in common.
+  std::shared_ptr<const std::string> shared_body = {};
 
-  bool operator==(const HttpResponse&) const = default;
+  // The body, whichever it is.
+  const std::string& text() const { return shared_body ? *shared_body : body; }
+
+  bool operator==(const HttpResponse& other) const {
+    return status == other.status && headers == other.headers && text() == other.text();
+  }
 };
 
 }  // namespace lb::net

@@ -1,6 +1,8 @@
 #include "common/net/http_server.hpp"
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 
 #include <boost/asio/co_spawn.hpp>
 #include <cerrno>
@@ -19,6 +21,14 @@ using http_detail::HttpConnection;
 using http_detail::HttpShared;
 
 constexpr std::chrono::milliseconds kAcceptPause{100};
+
+// What is queued for a reader is the kernel's memory, also once the connection is closed.
+void bound_queue(int fd, const HttpServerOptions& options) {
+  const auto patience = static_cast<unsigned>(options.write_timeout.count());
+  (void)::setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof patience);
+  if (options.send_buffer == 0) return;
+  (void)::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &options.send_buffer, sizeof options.send_buffer);
+}
 
 // Made before its coroutine first runs, so that a drain counts it from the start.
 template <class Stream>
@@ -128,6 +138,7 @@ class Server : public HttpServer {
     const int family = std::holds_alternative<UnixPath>(socket_.local)     ? AF_UNIX
                        : std::get<Endpoint>(socket_.local).address.is_v4() ? AF_INET
                                                                            : AF_INET6;
+    if (family != AF_UNIX) bound_queue(fd.get(), shared_->options);
     socket.assign(Generic(family, 0), fd.get(), error);
     if (error) return;
     fd.release();
@@ -206,12 +217,24 @@ std::span<const HttpServerMetric> http_server_metrics() {
   return kMetrics;
 }
 
+HttpServerOptions observe_options(SocketAddress listen) {
+  HttpServerOptions out;
+  out.listen = std::move(listen);
+  out.write_timeout = kObserveWriteTimeout;
+  out.send_buffer = kObserveSendBuffer;
+  return out;
+}
+
 HttpResponse json_response(int status, std::string body) {
   return {status, {{"Content-Type", "application/json"}}, std::move(body) + "\n"};
 }
 
 HttpResponse text_response(int status, std::string body) {
   return {status, {{"Content-Type", "text/plain; charset=utf-8"}}, std::move(body)};
+}
+
+HttpResponse metrics_response(std::shared_ptr<const std::string> text) {
+  return {200, {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}}, {}, std::move(text)};
 }
 
 }  // namespace lb::net

@@ -6,8 +6,9 @@
 // a body limit per target (413), deadlines for slow senders and readers, a bound on connections
 // (the oldest that has no whole request makes room), a pause when descriptors run out; one is kept
 // back, so that one connection at a time, for one request, is answered even then. No exception
-// leaves it. A unix socket is made 0660, its folder 0700 when missing; a stale socket file of a
-// dead process is replaced, a live one is an error.
+// leaves it. A `shared_body` is sent from where it is, and long answers take turns; who takes
+// longer than write_timeout for one loses the connection. A unix socket is made 0660, its folder
+// 0700 when missing; a stale socket file of a dead process is replaced, a live one is an error.
 #pragma once
 
 #include <chrono>
@@ -35,7 +36,14 @@ struct HttpServerOptions {
   std::chrono::milliseconds body_timeout{30'000};
   std::chrono::milliseconds write_timeout{30'000};
   std::chrono::milliseconds idle_timeout{75'000};  // between two requests
+  // Bytes that the kernel keeps of the answers on one TCP connection; 0: as many as it likes.
+  int send_buffer = 0;
 };
+
+// For a listener whose readers nobody knows: what one that does not read can hold, and how long.
+inline constexpr std::chrono::milliseconds kObserveWriteTimeout{5'000};
+inline constexpr int kObserveSendBuffer = 128 * 1024;
+HttpServerOptions observe_options(SocketAddress listen);
 
 struct HttpServerCounters {
   uint64_t connections = 0, requests = 0;
@@ -79,5 +87,7 @@ class HttpServer {
 // A JSON body, newline-terminated so that curl's output ends as a terminal expects.
 HttpResponse json_response(int status, std::string body);
 HttpResponse text_response(int status, std::string body);
+// Prometheus' text format, which is not copied.
+HttpResponse metrics_response(std::shared_ptr<const std::string> text);
 
 }  // namespace lb::net

@@ -46,8 +46,8 @@ void Probe::begin() {
                [self = shared_from_this(), error] { self->finish_errno(error); });
     return;
   }
-  const std::chrono::milliseconds timeout(check_.policy.timeout_ms);
-  deadline_ = timers_.at(TimerQueue::Clock::now() + timeout, [this] { on_deadline(); });
+  due_ = TimerQueue::Clock::now() + timeout();
+  deadline_ = timers_.at(due_, [this] { on_deadline(); });
   when_ready(asio::socket_base::wait_write, [this] { on_connect(); });
 }
 
@@ -97,8 +97,12 @@ bool Probe::introduce() {
   return false;
 }
 
+std::chrono::milliseconds Probe::timeout() const {
+  return std::chrono::milliseconds(check_.policy.timeout_ms);
+}
+
 void Probe::on_deadline() {
-  finish({Outcome::kTimeout, connected_ ? "Timeout" : "ConnectTimeout"});
+  finish(result_of_deadline(TimerQueue::Clock::now() - due_, timeout(), connected_));
 }
 
 void Probe::finish(const ProbeResult& result) {

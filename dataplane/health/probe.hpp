@@ -7,6 +7,7 @@
 // probe_result.hpp.
 #pragma once
 
+#include <chrono>
 #include <climits>
 #include <functional>
 #include <memory>
@@ -67,6 +68,7 @@ class Probe : public std::enable_shared_from_this<Probe> {
   void on_connect();
   bool introduce();
   void on_deadline();
+  std::chrono::milliseconds timeout() const;
   void end();
 
   TimerQueue& timers_;
@@ -75,6 +77,7 @@ class Probe : public std::enable_shared_from_this<Probe> {
   const Check check_;
   Done done_;
   asio::ip::tcp::socket socket_;
+  TimerQueue::Clock::time_point due_{};
   TimerQueue::Id deadline_;
   bool connected_ = false;
   bool over_ = false;

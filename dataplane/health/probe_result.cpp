@@ -1,10 +1,13 @@
 #include "dataplane/health/probe_result.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <system_error>
 
 namespace lb::health {
 namespace {
+
+constexpr std::chrono::nanoseconds kMostLate = std::chrono::milliseconds(250);
 
 const char* own_want(int error) {
   switch (error) {
@@ -51,6 +54,14 @@ ProbeResult result_of_errno(int error) {
   if (const char* reason = failure(error)) return {Outcome::kFailure, reason};
   if (error == ETIMEDOUT) return {Outcome::kTimeout, "ConnectTimeout"};
   return {Outcome::kFailure, "SocketError: " + std::generic_category().message(error)};
+}
+
+ProbeResult result_of_deadline(std::chrono::nanoseconds late, std::chrono::milliseconds timeout,
+                               bool connected) {
+  if (late > std::max<std::chrono::nanoseconds>(kMostLate, timeout / 4)) {
+    return {Outcome::kOwnWant, "OurOwnWant: no time to look at the answer"};
+  }
+  return {Outcome::kTimeout, connected ? "Timeout" : "ConnectTimeout"};
 }
 
 }  // namespace lb::health

@@ -1,6 +1,7 @@
 // What one probe found out. Plain values; any thread.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 
@@ -10,7 +11,7 @@ enum class Outcome : uint8_t {
   kSuccess,
   kFailure,  // of the target
   kTimeout,  // a failure of the target as well
-  kOwnWant,  // this host lacked something (descriptors, ports, memory): says nothing of the target
+  kOwnWant,  // this host lacked something (descriptors, ports, memory, time): says nothing of it
 };
 
 // `reason` is empty for a success; else one CamelCase word that is fit for a metric label, which
@@ -27,5 +28,12 @@ struct ProbeResult {
 // `Unreachable`, `Reset`, `ConnectTimeout` (the kernel's own), `OurOwnWant: ...`, or
 // `SocketError: ...` for what has no name here. See connect(2), socket(2), ip(7).
 ProbeResult result_of_errno(int error);
+
+// The result for a deadline that is looked at `late` after it was due, `timeout` after the probe
+// had begun: `Timeout`, or `ConnectTimeout` while it was not `connected`. Later than 250 ms and a
+// quarter of the timeout, our thread had no time, and an answer may lie there unread:
+// `OurOwnWant: ...`.
+ProbeResult result_of_deadline(std::chrono::nanoseconds late, std::chrono::milliseconds timeout,
+                               bool connected);
 
 }  // namespace lb::health

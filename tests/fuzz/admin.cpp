@@ -74,7 +74,8 @@ class History {
   FakePath path_;
   Coordinator coordinator_{path_, {}};
   Drains drains_{{}, [](const Error&) {}};
-  Admin admin_{{io_, coordinator_, path_, [] { return std::string("m 1\n"); }, {}, "i", drains_}};
+  std::shared_ptr<const std::string> metrics_ = std::make_shared<const std::string>("m 1\n");
+  Admin admin_{{io_, coordinator_, path_, [this] { return metrics_; }, {}, "i", drains_}};
   size_t asked_ = 0, answered_ = 0;
 };
 
