@@ -85,8 +85,6 @@ constexpr Row<PortTotals> kPortRows[] = {
     {"bytes_out", &PortTotals::bytes_out},
     {"retries", &PortTotals::retries},
     {"no_backend", &PortTotals::no_backend},
-    {"source_refused", &PortTotals::source_refused},
-    {"limit_refused", &PortTotals::limit_refused},
     {"replays", &PortTotals::replays},
     {"keep_overflows", &PortTotals::keep_overflows},
     {"hedges", &PortTotals::hedges},
@@ -122,6 +120,7 @@ constexpr Row<Checks> kCheckRows[] = {
 };
 
 constexpr char kConnect[] = "connect_", kLife[] = "life_", kSum[] = "sum";
+constexpr char kEnded[] = "ended_", kRefused[] = "refused_";
 
 // Zero need not be told. The first come first where there are too many.
 void put(handoff::Counters& out, std::string name, uint64_t value) {
@@ -173,6 +172,27 @@ void add_histogram(proxy::HistogramTotals<kBounds>& to,
   to.sum_ms += from.sum_ms;
 }
 
+// Counts of each value of an enum, by its name.
+template <class Value, size_t kCount>
+void put_each(handoff::Counters& out, const std::string& prefix, const std::string& key,
+              const std::array<uint64_t, kCount>& from) {
+  for (size_t i = 0; i < kCount; ++i) {
+    put(out, prefix + to_string(static_cast<Value>(i)) + "|" + key, from[i]);
+  }
+}
+
+template <class Value, size_t kCount>
+void set_each(std::array<uint64_t, kCount>& to, std::string_view name, uint64_t value) {
+  for (size_t i = 0; i < kCount; ++i) {
+    if (name == to_string(static_cast<Value>(i))) to[i] = value;
+  }
+}
+
+template <size_t kCount>
+void add_each(std::array<uint64_t, kCount>& to, const std::array<uint64_t, kCount>& from) {
+  for (size_t i = 0; i < kCount; ++i) to[i] += from[i];
+}
+
 std::string place(const char* kind, uint16_t port, Protocol protocol) {
   return std::string(kind) + "|" + std::to_string(port) + "|" + to_string(protocol) + "|";
 }
@@ -212,6 +232,8 @@ void encode_totals(const proxy::DataPathCounters& path, const std::vector<proxy:
     for (const auto& row : kPortRows) put(out, prefix + row.name + "|" + port.key, port.*row.value);
     put_histogram(out, prefix + kConnect, port.key, port.connect);
     put_histogram(out, prefix + kLife, port.key, port.life);
+    put_each<proxy::EndReason>(out, prefix + kEnded, port.key, port.ended);
+    put_each<proxy::Refusal>(out, prefix + kRefused, port.key, port.refused);
   }
   for (const auto& port : ports) {
     for (const auto& backend : port.backends) {
@@ -311,6 +333,10 @@ void CarriedCounts::take_one(const std::vector<std::string>& words, const std::s
     set_histogram(mine.totals.connect, name.substr(sizeof kConnect - 1), value);
   } else if (name.starts_with(kLife)) {
     set_histogram(mine.totals.life, name.substr(sizeof kLife - 1), value);
+  } else if (name.starts_with(kEnded)) {
+    set_each<proxy::EndReason>(mine.totals.ended, name.substr(sizeof kEnded - 1), value);
+  } else if (name.starts_with(kRefused)) {
+    set_each<proxy::Refusal>(mine.totals.refused, name.substr(sizeof kRefused - 1), value);
   }
 }
 
@@ -349,6 +375,8 @@ std::vector<proxy::PortTotals> CarriedCounts::with(std::vector<proxy::PortTotals
     add(port, kPortRows, before.totals);
     add_histogram(port.connect, before.totals.connect);
     add_histogram(port.life, before.totals.life);
+    add_each(port.ended, before.totals.ended);
+    add_each(port.refused, before.totals.refused);
     for (auto& backend : port.backends) {
       const auto same = before.backends.find(backend.backend);
       if (same != before.backends.end()) add(backend, kBackendRows, same->second);

@@ -73,6 +73,7 @@ std::string encode_flow_record(const proxy::FlowRecord& record, const std::strin
   for (const char* name : {"id", "service", "protocol", "listener", "client", "backend"})
     out[name] = flow[name];
   out["end"] = to_string(record.reason);
+  if (record.refusal) out["refusal"] = to_string(*record.refusal);
   out["retries"] = record.retries;
   if (record.replays != 0) out["replays"] = record.replays;
   if (record.hedge_won) out["hedge_won"] = true;

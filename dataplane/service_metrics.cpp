@@ -37,12 +37,8 @@ constexpr Row<proxy::PortTotals> kPortRows[] = {
      MetricType::kCounter, &proxy::PortTotals::retries},
     {"empalme_service_no_backend_total", "Clients for whom no backend was left.",
      MetricType::kCounter, &proxy::PortTotals::no_backend},
-    {"empalme_service_sources_refused_total", "Clients outside the source ranges.",
-     MetricType::kCounter, &proxy::PortTotals::source_refused},
     {"empalme_service_panic", "1: all backends are used, since too few are usable.",
      MetricType::kGauge, &proxy::PortTotals::panic},
-    {"empalme_service_limit_refused_total", "Clients above a limit.", MetricType::kCounter,
-     &proxy::PortTotals::limit_refused},
     {"empalme_service_replays_total", "Requests sent again to another backend before any answer.",
      MetricType::kCounter, &proxy::PortTotals::replays},
     {"empalme_service_replay_overflows_total",
@@ -95,6 +91,13 @@ constexpr Cause kCauses[] = {{"refused", &proxy::BackendTotals::refused},
                              {"timeout", &proxy::BackendTotals::timeouts},
                              {"other", &proxy::BackendTotals::errors}};
 
+constexpr proxy::Refusal kLimits[] = {proxy::Refusal::kConnections, proxy::Refusal::kSource,
+                                     proxy::Refusal::kRate};
+// The ends that a UDP session may have.
+constexpr proxy::EndReason kUdpEnds[] = {
+    proxy::EndReason::kNoBackend, proxy::EndReason::kIdle,    proxy::EndReason::kDrained,
+    proxy::EndReason::kKilled,    proxy::EndReason::kRefused, proxy::EndReason::kExhausted};
+
 Labels labels_of(const proxy::PortTotals& port) {
   return {{"service", port.key},
           {"port", std::to_string(port.port)},
@@ -139,6 +142,54 @@ void add_histograms(std::vector<Metric>& out, const Ports& ports) {
   if (connect.histograms.empty()) return;
   out.push_back(std::move(connect));
   out.push_back(std::move(life));
+}
+
+double refused(const proxy::PortTotals& port, proxy::Refusal rule) {
+  return static_cast<double>(port.refused[static_cast<size_t>(rule)]);
+}
+
+void add_refusals(std::vector<Metric>& out, const Ports& ports) {
+  Metric sources{"empalme_service_sources_refused_total",
+                 "Clients outside the source ranges.",
+                 MetricType::kCounter,
+                 {}};
+  Metric limits{"empalme_service_limit_refused_total",
+                "Clients above a limit, by which.",
+                MetricType::kCounter,
+                {}};
+  Metric headers{"empalme_service_proxy_headers_refused_total",
+                 "Trusted proxies that did not say for whom they speak.",
+                 MetricType::kCounter,
+                 {}};
+  for (const auto* port : ports) {
+    const Labels labels = labels_of(*port);
+    sources.samples.push_back({refused(*port, proxy::Refusal::kSourceRange), labels});
+    headers.samples.push_back({refused(*port, proxy::Refusal::kProxyHeader), labels});
+    for (const auto limit : kLimits) {
+      limits.samples.push_back({refused(*port, limit), with(labels, "limit", to_string(limit))});
+    }
+  }
+  for (Metric* each : {&sources, &limits, &headers}) out.push_back(std::move(*each));
+}
+
+bool may_end(Protocol protocol, proxy::EndReason how) {
+  return protocol == Protocol::kTcp || std::ranges::find(kUdpEnds, how) != std::end(kUdpEnds);
+}
+
+void add_ends(std::vector<Metric>& out, const Ports& ports) {
+  Metric ends{"empalme_service_connections_ended_total",
+              "Connections ended, by how.",
+              MetricType::kCounter,
+              {}};
+  for (const auto* port : ports) {
+    for (size_t i = 0; i < proxy::kEndReasons; ++i) {
+      const auto how = static_cast<proxy::EndReason>(i);
+      if (!may_end(port->protocol, how)) continue;
+      ends.samples.push_back(
+          {static_cast<double>(port->ended[i]), with(labels_of(*port), "how", to_string(how))});
+    }
+  }
+  out.push_back(std::move(ends));
 }
 
 struct Shown {
@@ -189,6 +240,8 @@ void add_ports(std::vector<Metric>& out, const Ports& ports) {
     }
     out.push_back(std::move(metric));
   }
+  add_refusals(out, ports);
+  add_ends(out, ports);
   add_histograms(out, ports);
 }
 

@@ -144,7 +144,7 @@ struct PortTotals {
   uint16_t port = 0;
   Protocol protocol = Protocol::kTcp;
   uint64_t active = 0, accepted = 0, closed = 0, bytes_in = 0, bytes_out = 0;
-  uint64_t retries = 0, no_backend = 0, source_refused = 0, limit_refused = 0;
+  uint64_t retries = 0, no_backend = 0;
   uint64_t panic = 0;  // 1: a listener of it uses all its backends, since too few are usable
   uint64_t replays = 0, keep_overflows = 0, hedges = 0, hedges_won = 0;
   uint64_t waiting = 0;  // for a backend, now
@@ -153,6 +153,8 @@ struct PortTotals {
   uint64_t drain_resets = 0;  // connections that outlived their drain
   HistogramTotals<kConnectBounds.size()> connect;
   HistogramTotals<kLifeBounds.size()> life;
+  std::array<uint64_t, kEndReasons> ended{};  // by EndReason; together they are `closed`
+  std::array<uint64_t, kRefusals> refused{};  // by Refusal; UDP: datagrams
   std::vector<BackendTotals> backends;
 };
 

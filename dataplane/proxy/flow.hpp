@@ -4,6 +4,7 @@
 // Plain values; any thread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -25,10 +26,22 @@ enum class EndReason : uint8_t {
   kDrained,  // its backend or service was removed, or this process ends
   kDeadPeer,
   kKilled,     // by an operator
-  kRefused,    // outside the source ranges, or above a limit
+  kRefused,    // see Refusal
   kExhausted,  // no port, descriptor or memory was left for it
 };
+inline constexpr size_t kEndReasons = 12;
 const char* to_string(EndReason value);  // "client_fin", ...
+
+// By which rule of the policy a client was refused.
+enum class Refusal : uint8_t {
+  kSourceRange,  // source_ranges
+  kConnections,  // max_connections
+  kSource,       // max_connections_per_source
+  kRate,         // max_rate_per_source
+  kProxyHeader,  // accept_proxy_from: it did not say, or not well, for whom it speaks
+};
+inline constexpr size_t kRefusals = 5;
+const char* to_string(Refusal value);  // "source_range", ...
 
 // Where a connection is; see STATES.md.
 enum class FlowPhase : uint8_t {
@@ -79,6 +92,7 @@ bool matches(const FlowFilter& filter, const std::optional<Endpoint>& backend, C
 struct FlowRecord {
   Flow flow;
   EndReason reason = EndReason::kClientFin;
+  std::optional<Refusal> refusal = {};  // where the reason is kRefused
   uint32_t retries = 0;    // backends given up for another; UDP: times that it went on with one
   uint32_t replays = 0;    // of these, after a connect that had worked
   bool hedge_won = false;  // the second dial was the faster one

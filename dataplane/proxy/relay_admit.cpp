@@ -47,16 +47,17 @@ void RelayEngine::welcome(const Listener& listener, int client) {
 void RelayEngine::let_in(const Listener& listener, net::Fd& client) {
   const ListenerConfig& config = *listener->config;
   if (!listener->counts->enter(config.policy.max_connections)) {
-    add(counters_.limit_refused);
-    add(listener->stats->limit_refused);
-    return refuse(*listener, client);
+    return refuse(*listener, client, Refusal::kConnections);
   }
   EnteredPlace place(*listener->counts);
   if (!needs_client(config)) return begin(listener, client, place, nullptr);
   auto details = std::make_unique<SessionDetails>();
   details->client = peer_endpoint(client.get());
   const bool speaks_for_others = contains(config.policy.accept_proxy_from, details->client);
-  if (!speaks_for_others && !admit(*listener, *details)) return refuse(*listener, client);
+  if (!speaks_for_others) {
+    const auto refusal = admit(config, *details);
+    if (refusal) return refuse(*listener, client, *refusal);
+  }
   if (!keeps_client(config)) details.reset();
   begin(listener, client, place, std::move(details), speaks_for_others);
 }
@@ -66,32 +67,32 @@ void RelayEngine::turn_away(net::Fd& client) {
   client.reset();
 }
 
-// It has been counted.
-void RelayEngine::refuse(const LiveListener& listener, net::Fd& client) {
+void RelayEngine::refuse(const LiveListener& listener, net::Fd& client, Refusal rule) {
+  count_refusal(*listener.stats, rule);
   const bool logged = hooks_.log_each != 0 && ++refused_ % hooks_.log_each == 0;
-  if (logged && hooks_.on_close) tell_refusal(listener, peer_endpoint(client.get()));
+  if (logged && hooks_.on_close) tell_refusal(listener, peer_endpoint(client.get()), rule);
   turn_away(client);
 }
 
-// Counts the refusal; after true, and where there are limits, leave() must follow.
-bool RelayEngine::admit(const LiveListener& listener, SessionDetails& details) {
-  const ListenerConfig& config = *listener.config;
+void RelayEngine::count_refusal(PortStats& port, Refusal rule) {
+  const bool range = rule == Refusal::kSourceRange, header = rule == Refusal::kProxyHeader;
+  add(range    ? counters_.source_refused
+      : header ? counters_.proxy_headers_refused
+               : counters_.limit_refused);
+  port.count(rule);
+}
+
+// Which rule forbids it; none: it is let in, and where there are limits, leave() must follow.
+std::optional<Refusal> RelayEngine::admit(const ListenerConfig& config,
+                                          SessionDetails& details) const {
   const auto& ranges = config.policy.source_ranges;
-  if (!ranges.empty() && !contains(ranges, details.client)) {
-    add(counters_.source_refused);
-    add(listener.stats->source_refused);
-    return false;
-  }
-  if (!config.limits || !details.client) return true;
+  if (!ranges.empty() && !contains(ranges, details.client)) return Refusal::kSourceRange;
+  if (!config.limits || !details.client) return std::nullopt;
   const SourceLimits::Limits limits{config.policy.max_connections_per_source,
                                     config.policy.max_rate_per_source};
-  if (config.limits->enter(details.client->address, now_, limits) == Admit::kYes) {
-    details.limits = config.limits;
-    return true;
-  }
-  add(counters_.limit_refused);
-  add(listener.stats->limit_refused);
-  return false;
+  const Admit verdict = config.limits->enter(details.client->address, now_, limits);
+  if (verdict == Admit::kYes) details.limits = config.limits;
+  return refusal_of(verdict);
 }
 
 void RelayEngine::begin(const Listener& listener, net::Fd& client, EnteredPlace& place,
@@ -159,10 +160,8 @@ void RelayEngine::continue_greeting(Session& session) {
   }
   if (header.client) session.details->client = header.client;
   session.details->destination = header.destination;
-  if (!admit(*session.listener, *session.details)) {
-    end_for(session, EndReason::kRefused);
-    return reset_both(session);
-  }
+  const auto refusal = admit(*session.listener->config, *session.details);
+  if (refusal) return refuse(session, *refusal);
   session.phase = Phase::kDialling;
   session.phase_ends = 0;
   // What came with the header is there already: no edge will tell.
@@ -170,8 +169,11 @@ void RelayEngine::continue_greeting(Session& session) {
   dial_next(session);
 }
 
-void RelayEngine::greeting_failed(Session& session) {
-  add(counters_.proxy_headers_refused);
+void RelayEngine::greeting_failed(Session& session) { refuse(session, Refusal::kProxyHeader); }
+
+void RelayEngine::refuse(Session& session, Refusal rule) {
+  count_refusal(*session.listener->stats, rule);
+  session.details->refusal = rule;
   end_for(session, EndReason::kRefused);
   reset_both(session);
 }

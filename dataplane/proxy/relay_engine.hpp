@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <new>
+#include <optional>
 #include <vector>
 
 #include "dataplane/proxy/descriptor_line.hpp"
@@ -132,8 +133,10 @@ class RelayEngine {
   void welcome(const Listener& listener, int client);
   void let_in(const Listener& listener, net::Fd& client);
   static void turn_away(net::Fd& client);
-  void refuse(const LiveListener& listener, net::Fd& client);
-  bool admit(const LiveListener& listener, SessionDetails& details);
+  void refuse(const LiveListener& listener, net::Fd& client, Refusal rule);
+  void refuse(Session& session, Refusal rule);
+  void count_refusal(PortStats& port, Refusal rule);
+  std::optional<Refusal> admit(const ListenerConfig& config, SessionDetails& details) const;
   void begin(const Listener& listener, net::Fd& client, EnteredPlace& place,
              std::unique_ptr<SessionDetails> details, bool speaks_for_others = false);
   Session& enlist(const Listener& listener, net::Fd& client,
@@ -211,7 +214,8 @@ class RelayEngine {
   bool watch(int fd, uint64_t tag, uint32_t events);
   void tell_ejection(const std::shared_ptr<BackendRecord>& backend, const Policy& policy);
   void tell_end(const Session& session);
-  void tell_refusal(const LiveListener& listener, const std::optional<Endpoint>& client);
+  void tell_refusal(const LiveListener& listener, const std::optional<Endpoint>& client,
+                    Refusal rule);
   void give_memory_back();
   // Runs what happens to a session; for want of memory that one ends, and nothing else.
   template <class Handler>

@@ -110,7 +110,7 @@ void RelayEngine::end_for(Session& session, EndReason reason) {
 
 void RelayEngine::record_end(const Session& session) {
   PortStats& stats = *session.listener->stats;
-  add(stats.closed);
+  stats.count(session.end);
   stats.life.observe(now_ - session.began, kLifeBounds);
   if (session.details && session.details->logged && hooks_.on_close) tell_end(session);
 }
@@ -121,6 +121,7 @@ void RelayEngine::tell_end(const Session& session) try {
   record.flow = describe(session);
   record.flow.backend = session.details->backend;
   record.reason = session.end;
+  record.refusal = session.details->refusal;
   record.retries = session.details->retries;
   record.replays = session.details->replays;
   record.hedge_won = session.details->hedge_won;
@@ -133,13 +134,14 @@ void RelayEngine::tell_end(const Session& session) try {
 
 // It never became a session, and has no id.
 void RelayEngine::tell_refusal(const LiveListener& listener,
-                               const std::optional<Endpoint>& client) try {
+                               const std::optional<Endpoint>& client, Refusal rule) try {
   FlowRecord record;
   record.flow.service = listener.config->key;
   record.flow.listener = listener.config->address;
   record.flow.client = client;
   record.flow.phase = FlowPhase::kGreeting;
   record.reason = EndReason::kRefused;
+  record.refusal = rule;
   hooks_.on_close(record);
 } catch (const std::bad_alloc&) {
   add(counters_.no_memory);

@@ -57,6 +57,7 @@ struct SessionDetails {
   std::optional<Endpoint> destination;   // as a trusted proxy names it
   std::shared_ptr<SourceLimits> limits;  // which count this connection; null: none
   bool logged = false;
+  std::optional<Refusal> refusal;
   std::optional<Endpoint> backend;  // the last one that was dialled
   std::optional<uint32_t> connect_ms;
   uint32_t retries = 0;

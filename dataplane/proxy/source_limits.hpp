@@ -15,11 +15,20 @@
 // the limits. That takes more open connections than a process has descriptors.
 #pragma once
 
+#include <optional>
+
+#include "dataplane/proxy/flow.hpp"
 #include "dataplane/proxy/source_table.hpp"
 
 namespace lb::proxy {
 
 enum class Admit : uint8_t { kYes, kTooManyConnections, kTooFast };
+
+// None for kYes.
+inline std::optional<Refusal> refusal_of(Admit verdict) {
+  if (verdict == Admit::kYes) return std::nullopt;
+  return verdict == Admit::kTooFast ? Refusal::kRate : Refusal::kSource;
+}
 
 struct SourceLimitsCounts {
   uint64_t too_many_connections = 0;  // refused, without those of `table_full`

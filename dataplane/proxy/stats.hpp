@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "dataplane/proxy/flow.hpp"
+
 namespace lb::proxy {
 
 // One writer: a plain load and store, no locked instruction.
@@ -36,12 +38,17 @@ inline constexpr std::array<uint64_t, 7> kLifeBounds{10,     100,     1'000,    
                                                      60'000, 600'000, 3'600'000};
 
 struct alignas(64) PortStats {
-  std::atomic<uint64_t> accepted{0}, closed{0}, bytes_in{0}, bytes_out{0};
-  std::atomic<uint64_t> retries{0}, no_backend{0}, source_refused{0}, limit_refused{0};
+  std::atomic<uint64_t> accepted{0}, bytes_in{0}, bytes_out{0};
+  std::atomic<uint64_t> retries{0}, no_backend{0};
   std::atomic<uint64_t> replays{0}, keep_overflows{0}, hedges{0}, hedges_won{0}, drain_resets{0};
   std::atomic<uint64_t> waits{0}, waits_over{0}, wait_timeouts{0}, wait_overflows{0}, wait_gone{0};
   Histogram<kConnectBounds.size()> connect;
   Histogram<kLifeBounds.size()> life;
+  std::array<std::atomic<uint64_t>, kEndReasons> ended{};  // all that has closed, by EndReason
+  std::array<std::atomic<uint64_t>, kRefusals> refused{};  // by Refusal; UDP: datagrams
+
+  void count(EndReason how) { add(ended[static_cast<size_t>(how)]); }
+  void count(Refusal rule, uint64_t by = 1) { add(refused[static_cast<size_t>(rule)], by); }
 };
 
 struct alignas(64) BackendStats {

@@ -16,6 +16,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <unordered_set>
 #include <vector>
 
@@ -134,6 +135,7 @@ class UdpRelay {
   UdpSession* open(UdpListener& listener, const UdpKey& key, unsigned slot);
   bool may_open(const UdpListener& listener, const UdpPeer& client, uint64_t datagrams);
   static bool admitted(const UdpListener& listener, const UdpPeer& client);
+  std::optional<Refusal> enter(const ListenerConfig& config, const UdpPeer& client) const;
   bool count_in(const UdpListener& listener, const UdpPeer& client, uint64_t datagrams);
   static void count_out(UdpSession& session);
   static void introduce(UdpSession& session);

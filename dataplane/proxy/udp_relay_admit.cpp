@@ -10,7 +10,7 @@ bool UdpRelay::may_open(const UdpListener& listener, const UdpPeer& client, uint
     add(counters_.closing, datagrams);
   } else if (!admitted(listener, client)) {
     add(counters_.source_refused, datagrams);
-    add(listener.stats->source_refused, datagrams);
+    listener.stats->count(Refusal::kSourceRange, datagrams);
   } else if (lacking()) {
     add(counters_.own_wants, datagrams);
   } else if (full(listener) && to_evict_for(listener) == nullptr) {
@@ -56,21 +56,25 @@ bool UdpRelay::admitted(const UdpListener& listener, const UdpPeer& client) {
 
 // After true, count_out() must follow once.
 bool UdpRelay::count_in(const UdpListener& listener, const UdpPeer& client, uint64_t datagrams) {
-  const ListenerConfig& config = *listener.config;
-  const Policy& policy = config.policy;
-  if (config.counts->enter(policy.max_connections)) {
-    EnteredPlace place(*config.counts);
-    const SourceLimits::Limits limits{policy.max_connections_per_source,
-                                      policy.max_rate_per_source};
-    // Without a place in the listener's count it is not in its source's either.
-    if (!config.limits || config.limits->enter(address_of(client), now_, limits) == Admit::kYes) {
-      place.hand_over();
-      return true;
-    }
-  }
+  const auto refusal = enter(*listener.config, client);
+  if (!refusal) return true;
   add(counters_.limit_refused, datagrams);
-  add(listener.stats->limit_refused, datagrams);
+  listener.stats->count(*refusal, datagrams);
   return false;
+}
+
+// Which limit forbids it.
+std::optional<Refusal> UdpRelay::enter(const ListenerConfig& config, const UdpPeer& client) const {
+  const Policy& policy = config.policy;
+  if (!config.counts->enter(policy.max_connections)) return Refusal::kConnections;
+  EnteredPlace place(*config.counts);
+  const SourceLimits::Limits limits{policy.max_connections_per_source, policy.max_rate_per_source};
+  // Without a place in the listener's count it is not in its source's either.
+  const auto refusal = config.limits
+                           ? refusal_of(config.limits->enter(address_of(client), now_, limits))
+                           : std::nullopt;
+  if (!refusal) place.hand_over();
+  return refusal;
 }
 
 void UdpRelay::count_out(UdpSession& session) {

@@ -73,7 +73,7 @@ bool UdpRelay::kill(uint64_t id) {
 
 void UdpRelay::record_end(const UdpSession& session, EndReason reason) {
   PortStats& stats = *session.listener->stats;
-  add(stats.closed);
+  stats.count(reason);
   stats.life.observe(now_ - session.began, kLifeBounds);
   if (session.logged && hooks_.on_close) tell_end(session, reason);
 }
@@ -83,6 +83,8 @@ void UdpRelay::tell_end(const UdpSession& session, EndReason reason) try {
   FlowRecord record;
   record.flow = describe(session);
   record.reason = reason;
+  // Who has a session is held to nothing else.
+  if (reason == EndReason::kRefused) record.refusal = Refusal::kSourceRange;
   record.retries = session.moves;
   hooks_.on_close(record);
 } catch (const std::bad_alloc&) {

@@ -212,17 +212,29 @@ void sum_up(HistogramTotals<kBounds>& to, const Histogram<kBounds>& from) {
   to.sum_ms += from.sum_ms;
 }
 
+// Returns how much came to it.
+template <size_t kCount>
+uint64_t sum_up(std::array<uint64_t, kCount>& to,
+                const std::array<std::atomic<uint64_t>, kCount>& from) {
+  uint64_t sum = 0;
+  for (size_t i = 0; i < kCount; ++i) {
+    const uint64_t each = from[i];
+    to[i] += each;
+    sum += each;
+  }
+  return sum;
+}
+
 void sum_up(PortTotals& to, const ListenerCounts& from) {
   to.active += from.connections;
   for (const auto& worker : from.stats) {
-    to.closed += worker->closed;
+    to.closed += sum_up(to.ended, worker->ended);
+    sum_up(to.refused, worker->refused);
     to.accepted += worker->accepted;
     to.bytes_in += worker->bytes_in;
     to.bytes_out += worker->bytes_out;
     to.retries += worker->retries;
     to.no_backend += worker->no_backend;
-    to.source_refused += worker->source_refused;
-    to.limit_refused += worker->limit_refused;
     to.replays += worker->replays;
     to.keep_overflows += worker->keep_overflows;
     to.hedges += worker->hedges;

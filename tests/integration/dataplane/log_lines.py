@@ -142,6 +142,7 @@ def names_and_bytes(program, folder):
     ended = [entry for entry in entries if entry.get("service", "").startswith("file/k")]
     assert {NASTY_KEY, NASTY_KEY + "p"} <= {entry["service"] for entry in ended}, entries
     assert any(entry.get("client", "").startswith("192.0.2.1:") for entry in ended), ended
+    assert any(entry.get("refusal") == "proxy_header" for entry in ended), ended
     print(f"{len(entries)} lines, {len(ended)} of them name a service")
 
 

@@ -198,6 +198,22 @@ TEST(CarriedCounts, ThereAreNeverMoreThanAMessageMayHave) {
   EXPECT_THAT(told, SizeIs(handoff::kMaxCounters));
 }
 
+TEST(CarriedCounts, EndsAndRefusalsAreToldByName) {
+  proxy::PortTotals one = port();
+  one.ended[static_cast<size_t>(proxy::EndReason::kKilled)] = 3;
+  one.refused[static_cast<size_t>(proxy::Refusal::kRate)] = 4;
+  handoff::Counters told;
+  encode_totals({}, {one}, told);
+  EXPECT_EQ(told.at("port|80|tcp|ended_killed|file/web"), 3u);
+  EXPECT_EQ(told.at("port|80|tcp|refused_rate|file/web"), 4u);
+}
+
+TEST(CarriedCounts, AnEndThatIsNotKnownHereIsPassedOver) {
+  CarriedCounts carried;
+  carried.take({{"port|80|tcp|ended_otherwise|file/web", 3}, {"port|80|tcp|ended_|file/web", 4}});
+  EXPECT_EQ(carried.with({fresh()}).at(0).ended, proxy::PortTotals{}.ended);
+}
+
 TEST(CarriedCounts, BackendsThatAreDownAreTold) {
   proxy::PortStatus one;
   one.port = 80;
@@ -239,11 +255,13 @@ proxy::PortTotals all_counted_by_port() {
   uint64_t next = 1;
   for (uint64_t* each :
        {&out.accepted, &out.closed, &out.bytes_in, &out.bytes_out, &out.retries, &out.no_backend,
-        &out.source_refused, &out.limit_refused, &out.replays, &out.keep_overflows, &out.hedges,
+        &out.replays, &out.keep_overflows, &out.hedges,
         &out.hedges_won, &out.waits, &out.wait_timeouts, &out.wait_overflows,
         &out.clients_gone_while_waiting, &out.drains, &out.drain_resets}) {
     *each = next++;
   }
+  for (uint64_t& each : out.ended) each = next++;
+  for (uint64_t& each : out.refused) each = next++;
   auto& mine = out.backends.at(0);
   for (uint64_t* each :
        {&mine.connections, &mine.bytes_in, &mine.bytes_out, &mine.refused, &mine.timeouts,

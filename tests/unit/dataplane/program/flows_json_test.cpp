@@ -80,6 +80,17 @@ TEST(FlowRecord, SaysWhoEndedItAndHow) {
   EXPECT_THAT(line, Not(HasSubstr("\n")));
 }
 
+TEST(FlowRecord, NamesTheRuleThatRefusedAndNoneOtherwise) {
+  proxy::FlowRecord record{.flow = flow(),
+                           .reason = proxy::EndReason::kRefused,
+                           .refusal = proxy::Refusal::kRate,
+                           .connect_ms = {}};
+  EXPECT_THAT(encode_flow_record(record, "now"),
+              HasSubstr(R"("end":"refused","refusal":"rate","retries")"));
+  record.refusal.reset();
+  EXPECT_THAT(encode_flow_record(record, "now"), Not(HasSubstr("refusal")));
+}
+
 TEST(FlowRecord, ANameOfAServiceCannotForgeALine) {
   proxy::FlowRecord record{.flow = flow(), .connect_ms = {}};
   record.flow.service = "a\"}\n{\"x\":\"\xff";

@@ -75,6 +75,56 @@ TEST(ServiceMetrics, CountDrainsAndWhatTheyEnded) {
                                "port=\"80\",protocol=\"tcp\"} 6\n"));
 }
 
+void count(proxy::PortTotals& port, proxy::EndReason how, uint64_t times) {
+  port.ended[static_cast<size_t>(how)] = times;
+}
+void count(proxy::PortTotals& port, proxy::Refusal rule, uint64_t times) {
+  port.refused[static_cast<size_t>(rule)] = times;
+}
+size_t times_in(const std::string& text, const std::string& part) {
+  size_t count = 0;
+  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
+  return count;
+}
+
+TEST(ServiceMetrics, CountEndsByHow) {
+  auto one = port();
+  count(one, proxy::EndReason::kBackendReset, 3);
+  const std::string shown = text({one});
+  const std::string ends =
+      "empalme_service_connections_ended_total{service=\"file/web\",port=\"80\",protocol=\"tcp\",";
+  EXPECT_THAT(shown, HasSubstr(ends + "how=\"backend_reset\"} 3\n"));
+  EXPECT_THAT(shown, HasSubstr(ends + "how=\"client_fin\"} 0\n"));
+  EXPECT_EQ(times_in(shown, ends), proxy::kEndReasons);
+}
+
+TEST(ServiceMetrics, ShowOfUdpOnlyTheEndsThatItHas) {
+  auto one = port();
+  one.protocol = Protocol::kUdp;
+  count(one, proxy::EndReason::kIdle, 4);
+  const std::string shown = text({one});
+  EXPECT_THAT(shown, HasSubstr("protocol=\"udp\",how=\"idle\"} 4\n"));
+  EXPECT_THAT(shown, Not(HasSubstr("how=\"client_reset\"")));
+  EXPECT_EQ(times_in(shown, "how=\""), 6u);
+}
+
+TEST(ServiceMetrics, CountRefusalsByTheRule) {
+  auto one = port();
+  count(one, proxy::Refusal::kSourceRange, 3);
+  count(one, proxy::Refusal::kConnections, 4);
+  count(one, proxy::Refusal::kSource, 5);
+  count(one, proxy::Refusal::kRate, 6);
+  count(one, proxy::Refusal::kProxyHeader, 7);
+  const std::string shown = text({one});
+  const std::string labels = "{service=\"file/web\",port=\"80\",protocol=\"tcp\"";
+  EXPECT_THAT(shown, HasSubstr("empalme_service_sources_refused_total" + labels + "} 3\n"));
+  const std::string limits = "empalme_service_limit_refused_total" + labels;
+  EXPECT_THAT(shown, HasSubstr(limits + ",limit=\"connections\"} 4\n"));
+  EXPECT_THAT(shown, HasSubstr(limits + ",limit=\"source\"} 5\n"));
+  EXPECT_THAT(shown, HasSubstr(limits + ",limit=\"rate\"} 6\n"));
+  EXPECT_THAT(shown, HasSubstr("empalme_service_proxy_headers_refused_total" + labels + "} 7\n"));
+}
+
 TEST(ServiceMetrics, BucketsHoldThoseBelowThem) {
   auto one = port();
   one.connect.counts = {3, 1, 0, 0, 0, 0, 0, 0, 2};
@@ -97,10 +147,7 @@ TEST(ServiceMetrics, AreBoundedAndSayHowManyAreLeftOut) {
 }
 
 size_t backends_shown(const std::string& text, const std::string& key) {
-  const std::string line = "empalme_backend_up{service=\"" + key + "\"";
-  size_t count = 0;
-  for (size_t at = text.find(line); at != std::string::npos; at = text.find(line, at + 1)) ++count;
-  return count;
+  return times_in(text, "empalme_backend_up{service=\"" + key + "\"");
 }
 
 TEST(ServiceMetrics, OneServiceDoesNotTakeTheSeriesOfTheOthers) {

@@ -16,7 +16,9 @@ class UdpLimitsTest : public UdpRelayTest {
     }));
     return relay().sessions();
   }
-  uint64_t refused_of_port() { return counts_->stats.at(0)->limit_refused; }
+  uint64_t refused_of_port(Refusal rule) {
+    return counts_->stats.at(0)->refused[static_cast<size_t>(rule)];
+  }
   void expect_nobody_is_counted(const std::string& source) {
     EXPECT_EQ(counts_->connections, 0u);
     EXPECT_EQ(limits_->connections(at(source, 0).address), 0u);
@@ -31,7 +33,7 @@ TEST_F(UdpLimitsTest, AboveTheServicesLimitNewClientsAreDroppedAndCounted) {
   serve({backend.endpoint});
   EXPECT_EQ(come(clients), 2u);
   EXPECT_EQ(counters().limit_refused, 3u);
-  EXPECT_EQ(refused_of_port(), 3u);
+  EXPECT_EQ(refused_of_port(Refusal::kConnections), 3u);
   EXPECT_EQ(counters().datagrams_in, 2u);
 }
 
@@ -145,7 +147,7 @@ TEST_P(UdpSourceLimitsTest, AllPortsOfAnAddressAreOneSource) {
   serve_at(GetParam(), {backend.endpoint});
   EXPECT_EQ(come(clients(5)), 3u);
   EXPECT_EQ(counters().limit_refused, 2u);
-  EXPECT_EQ(refused_of_port(), 2u);
+  EXPECT_EQ(refused_of_port(Refusal::kSource), 2u);
   pass_time(61'000);
   EXPECT_EQ(come(clients(5)), 3u);
 }
@@ -156,6 +158,7 @@ TEST_P(UdpSourceLimitsTest, NewSessionsAboveTheRateAreDropped) {
   serve_at(GetParam(), {backend.endpoint});
   EXPECT_EQ(come(clients(10)), 4u);
   EXPECT_EQ(counters().limit_refused, 6u);
+  EXPECT_EQ(refused_of_port(Refusal::kRate), 6u);
   now_ += 500;
   EXPECT_EQ(come(clients(10)), 6u) << "half of the bucket is full again";
 }

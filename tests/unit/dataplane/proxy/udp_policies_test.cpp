@@ -46,6 +46,7 @@ class UdpPoliciesTest : public UdpPathTest {
     on_control([&] { out = path_->totals(); });
     return out.empty() ? PortTotals{} : out[0];
   }
+  uint64_t refused(Refusal rule) { return totals().refused[static_cast<size_t>(rule)]; }
   // Of the first session that is over.
   FlowRecord record() {
     EXPECT_TRUE(eventually([this] {
@@ -78,7 +79,7 @@ TEST_F(UdpPoliciesTest, TheServicesLimitHoldsOverWorkersToTheSession) {
   EXPECT_TRUE(eventually([this] { return counters().udp_limit_refused == 50; }));
   EXPECT_EQ(counters().udp_opened, 10u);
   EXPECT_EQ(port_status().connections, 10u);
-  EXPECT_EQ(totals().limit_refused, 50u);
+  EXPECT_EQ(refused(Refusal::kConnections), 50u);
 }
 
 TEST_F(UdpPoliciesTest, TheSourcesLimitHoldsOverWorkers) {
@@ -274,7 +275,7 @@ TEST_F(UdpPoliciesTest, TotalsCountWhoIsTurnedAway) {
   policy_.source_ranges = {Cidr::parse("192.0.2.0/24").value()};
   serve_udp({});
   client.send_to(port_, "x");
-  EXPECT_TRUE(eventually([this] { return totals().source_refused == 1; }));
+  EXPECT_TRUE(eventually([this] { return refused(Refusal::kSourceRange) == 1; }));
 }
 
 TEST(UdpFeatures, WhatTcpHasIsServed) {
