@@ -124,10 +124,9 @@ Status Program::prepare() {
       },
       local_addresses);
   watch_addresses();
-  admin_ = std::make_unique<Admin>(
-      AdminParts{io_, *coordinator_, *path_, [this] { return metrics_text_.get(); },
-                 served_features(), new_instance(), *drains_,
-                 [this] { return handoff_ && handoff_->busy(); }});
+  admin_ = std::make_unique<Admin>(AdminParts{
+      io_, *coordinator_, *path_, [this] { return metrics_text_.get(); }, served_features(),
+      new_instance(), *drains_, [this] { return handoff_ && handoff_->busy(); }});
   if (config_.tls.all()) {
     auto loaded =
         net::TlsIdentity::load(config_.tls, net::TlsRole::kServer, config_.tls_client_name);

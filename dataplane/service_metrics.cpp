@@ -92,7 +92,7 @@ constexpr Cause kCauses[] = {{"refused", &proxy::BackendTotals::refused},
                              {"other", &proxy::BackendTotals::errors}};
 
 constexpr proxy::Refusal kLimits[] = {proxy::Refusal::kConnections, proxy::Refusal::kSource,
-                                     proxy::Refusal::kRate};
+                                      proxy::Refusal::kRate};
 // The ends that a UDP session may have.
 constexpr proxy::EndReason kUdpEnds[] = {
     proxy::EndReason::kNoBackend, proxy::EndReason::kIdle,    proxy::EndReason::kDrained,

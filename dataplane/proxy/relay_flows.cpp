@@ -133,8 +133,8 @@ void RelayEngine::tell_end(const Session& session) try {
 }
 
 // It never became a session, and has no id.
-void RelayEngine::tell_refusal(const LiveListener& listener,
-                               const std::optional<Endpoint>& client, Refusal rule) try {
+void RelayEngine::tell_refusal(const LiveListener& listener, const std::optional<Endpoint>& client,
+                               Refusal rule) try {
   FlowRecord record;
   record.flow.service = listener.config->key;
   record.flow.listener = listener.config->address;

@@ -62,8 +62,7 @@ class AdminTest : public testing::Test {
 TEST_F(AdminTest, ChangesAreRefusedWhileAnotherProcessTakesOver) {
   bool busy = true;
   const auto hands_over = [&] { return busy; };
-  Admin handing(
-      {io, coordinator, path, [this] { return metrics; }, {}, "i", drains, hands_over});
+  Admin handing({io, coordinator, path, [this] { return metrics; }, {}, "i", drains, hands_over});
   const auto status_of = [&](const char* method, const char* target, std::string body) {
     int out = 0;
     handing.handle({method, target, {}, std::move(body)},

@@ -253,11 +253,10 @@ Counters all_counted() {
 proxy::PortTotals all_counted_by_port() {
   proxy::PortTotals out = port();
   uint64_t next = 1;
-  for (uint64_t* each :
-       {&out.accepted, &out.closed, &out.bytes_in, &out.bytes_out, &out.retries, &out.no_backend,
-        &out.replays, &out.keep_overflows, &out.hedges,
-        &out.hedges_won, &out.waits, &out.wait_timeouts, &out.wait_overflows,
-        &out.clients_gone_while_waiting, &out.drains, &out.drain_resets}) {
+  for (uint64_t* each : {&out.accepted, &out.closed, &out.bytes_in, &out.bytes_out, &out.retries,
+                         &out.no_backend, &out.replays, &out.keep_overflows, &out.hedges,
+                         &out.hedges_won, &out.waits, &out.wait_timeouts, &out.wait_overflows,
+                         &out.clients_gone_while_waiting, &out.drains, &out.drain_resets}) {
     *each = next++;
   }
   for (uint64_t& each : out.ended) each = next++;
