@@ -64,7 +64,11 @@ TEST_F(RefusalTest, AboveTheRateOfASource) {
   serve({server.port});
   std::vector<Fd> clients;
   // A slow machine may let more than one in: the bucket is full again after a second.
-  for (int i = 0; i < 50 && refused(Refusal::kRate) == 0; ++i) clients.push_back(dial(port_));
+  for (int i = 0; i < 50 && refused(Refusal::kRate) == 0; ++i) {
+    clients.push_back(dial(port_));
+    ASSERT_TRUE(
+        eventually([&] { return totals().accepted + refused(Refusal::kRate) == clients.size(); }));
+  }
   expect_refused(Refusal::kRate);
   expect_told(Refusal::kRate);
 }
