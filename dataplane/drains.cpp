@@ -17,8 +17,9 @@ using Json = nlohmann::ordered_json;
 constexpr size_t kMaxBytes = 1 << 20;
 constexpr size_t kMaxDepth = 8;
 
-proxy::Drain read_drain(const nlohmann::json& value, const std::string& pointer) {
-  wire::ObjectReader reader(value, pointer);
+proxy::Drain read_drain(const nlohmann::json& value, const std::string& pointer,
+                        PassedOver* lenient = nullptr) {
+  wire::ObjectReader reader(value, pointer, lenient);
   proxy::Drain out;
   reader.text("service", out.service);
   std::string backend;
@@ -111,15 +112,20 @@ void Drains::load() {
   }
 }
 
-// Not the ones beside it. Without the field that a later version narrowed it by it would drain more
-// than it was meant to.
+// Not the ones beside it.
 void Drains::load_one(const nlohmann::json& value, const std::string& pointer) try {
-  drains_.insert(read_drain(value, pointer));
+  PassedOver unknown;
+  drains_.insert(read_drain(value, pointer, &unknown));
+  if (unknown.count > 0) unreadable(unknown.first.front());
 } catch (const wire::Refused& refused) {
   unreadable(refused.error);
 }
 
+// The next change writes the file anew, without that.
 void Drains::unreadable(const Error& error) const {
+  std::error_code failed;
+  std::filesystem::copy_file(folder_ + "/drains.json", folder_ + "/drains.json.bad",
+                             std::filesystem::copy_options::overwrite_existing, failed);
   report_({"DrainsUnreadable", folder_ + "/drains.json: " + error.message, error.pointer});
 }
 

@@ -3,7 +3,8 @@
 // Control thread only. Kept as drains.json in the state folder, written at each change (write,
 // fsync, rename); without a folder it lasts as long as the process. Errors are reported, never
 // thrown: a disk that fails does not keep an operator from draining. A drain of the file that
-// cannot be read is left out alone.
+// cannot be read is left out alone; of one that a later version narrowed, what is known holds,
+// since too much is better drained than too little. The file is then kept as drains.json.bad too.
 #pragma once
 
 #include <functional>

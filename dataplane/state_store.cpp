@@ -13,7 +13,6 @@
 #include <system_error>
 #include <utility>
 
-#include "common/model/saved_state.hpp"
 #include "common/model/state_json.hpp"
 #include "common/net/write_file.hpp"
 
@@ -86,20 +85,26 @@ std::optional<DesiredState> StateStore::load() {
     fs::rename(file(), aside(), failed);
     return std::nullopt;
   }
-  if (!saved->passed_over.empty()) keep_aside(saved->passed_over);
+  if (saved->passed_over.count > 0) tell_passed_over(*saved);
   return std::move(saved->state);
 }
 
 // The next save has no longer what was passed over.
-void StateStore::keep_aside(const std::vector<Error>& passed_over) {
+void StateStore::tell_passed_over(const SavedState& saved) {
   ++load_failures_;
-  const Error& first = passed_over.front();
-  report({"StatePartlyUsed",
-          file().string() + " (" + std::to_string(passed_over.size()) +
-              " passed over; whole as .bad): " + first.message,
-          first.pointer});
   std::error_code failed;
   fs::copy_file(file(), aside(), fs::copy_options::overwrite_existing, failed);
+  const Error& first = saved.passed_over.first.front();
+  report({"StatePartlyUsed",
+          file().string() + (failed ? "" : ", kept as .bad as well") + ": " +
+              std::to_string(saved.passed_over.count) +
+              " things of it are not understood and passed over, " +
+              std::to_string(saved.left_out.count) +
+              " of them whole services; the first: " + first.message,
+          first.pointer});
+  for (const Error& each : saved.left_out.first) {
+    report({"ServiceLeftOut", file().string() + ": " + each.message, each.pointer});
+  }
 }
 
 void StateStore::save(std::shared_ptr<const DesiredState> state) {

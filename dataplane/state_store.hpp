@@ -20,9 +20,9 @@
 #include <optional>
 #include <string>
 #include <thread>
-#include <vector>
 
 #include "common/model/result.hpp"
+#include "common/model/saved_state.hpp"
 #include "common/model/state.hpp"
 #include "common/net/fd.hpp"
 
@@ -83,7 +83,7 @@ class StateStore {
   bool write_or_count(const DesiredState& state);
   void write(const DesiredState& state);
   void report(const Error& error) const;
-  void keep_aside(const std::vector<Error>& passed_over);
+  void tell_passed_over(const SavedState& saved);
   std::filesystem::path file() const { return options_.folder / "state.json"; }
   std::filesystem::path aside() const { return options_.folder / "state.json.bad"; }
 

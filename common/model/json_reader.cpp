@@ -40,8 +40,8 @@ std::string child(const std::string& pointer, std::string_view token) {
   return out;
 }
 
-ObjectReader::ObjectReader(const nlohmann::json& value, std::string pointer)
-    : value_(value), pointer_(std::move(pointer)) {
+ObjectReader::ObjectReader(const nlohmann::json& value, std::string pointer, PassedOver* lenient)
+    : value_(value), pointer_(std::move(pointer)), lenient_(lenient) {
   if (!value_.is_object()) refuse(pointer_, "must be an object");
 }
 
@@ -84,8 +84,13 @@ void ObjectReader::list(
 
 void ObjectReader::finish() const {
   for (const auto& [name, value] : value_.items()) {
-    if (!known_.contains(name)) refuse_unknown(child(pointer_, name), "unknown field");
+    if (!known_.contains(name)) unknown(child(pointer_, name), "unknown field");
   }
+}
+
+void ObjectReader::unknown(const std::string& pointer, const std::string& message) const {
+  if (lenient_ == nullptr) refuse_unknown(pointer, message);
+  lenient_->add({"Schema", message, pointer});
 }
 
 // nlohmann's own get<uint16_t>() wraps without a word, and takes 80.0 for 80.

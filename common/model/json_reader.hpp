@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/model/passed_over.hpp"
 #include "common/model/result.hpp"
 
 namespace lb::wire {
@@ -32,9 +33,13 @@ nlohmann::json parse_strict(std::string_view text, size_t max_bytes, size_t max_
 std::string child(const std::string& pointer, std::string_view token);
 
 // Walks one object. Each getter marks its field as known; finish() refuses what was not asked for.
+// With `lenient` what is unknown is noted there and passed over instead; all else is refused still.
 class ObjectReader {
  public:
-  ObjectReader(const nlohmann::json& value, std::string pointer);
+  ObjectReader(const nlohmann::json& value, std::string pointer, PassedOver* lenient = nullptr);
+
+  // For readers of what is inside.
+  PassedOver* lenient() const { return lenient_; }
 
   const nlohmann::json* find(const char* name);  // nullptr when absent
   const nlohmann::json& require(const char* name);
@@ -58,7 +63,7 @@ class ObjectReader {
         return;
       }
     }
-    refuse_unknown(at(name), "unknown value '" + given + "'");
+    unknown(at(name), "unknown value '" + given + "'");
   }
   // Calls `each(element, pointer)` for every element of the array, if the field is there.
   void list(const char* name,
@@ -67,12 +72,14 @@ class ObjectReader {
   void finish() const;
 
  private:
+  void unknown(const std::string& pointer, const std::string& message) const;
   uint64_t integer(const nlohmann::json& value, const char* name, uint64_t low,
                    uint64_t high) const;
   std::string string_of(const nlohmann::json& value, const char* name) const;
 
   const nlohmann::json& value_;
   std::string pointer_;
+  PassedOver* lenient_;
   std::set<std::string, std::less<>> known_;
 };
 

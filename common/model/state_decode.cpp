@@ -4,6 +4,7 @@
 
 #include "common/model/json.hpp"
 #include "common/model/json_reader.hpp"
+#include "common/model/policy_reader.hpp"
 #include "common/model/state_json.hpp"
 #include "common/model/state_reader.hpp"
 
@@ -12,13 +13,12 @@ namespace {
 
 using wire::child;
 using wire::ObjectReader;
+using wire::read_cidrs;
+using wire::read_policy;
+using wire::read_policy_fields;
 using wire::refuse;
 using Json = nlohmann::json;
 
-constexpr uint64_t kMaxVersion = (uint64_t{1} << 53) - 1;
-constexpr uint64_t kMaxMilliseconds = 3'600'000;
-constexpr uint64_t kMaxSeconds = 30 * 86'400;
-constexpr uint64_t kMaxCount = 0xffffffff;
 constexpr uint64_t kMaxPort = 65'535;
 constexpr size_t kMaxKey = 512;
 
@@ -28,119 +28,21 @@ IpAddress read_address(const Json& value, const std::string& pointer) {
   return *address;
 }
 
-void read_cidrs(ObjectReader& reader, const char* name, std::vector<Cidr>& out) {
-  if (reader.find(name) != nullptr) out.clear();
-  reader.list(name, [&](const Json& value, const std::string& pointer) {
-    const auto cidr = Cidr::parse(lb::wire::as_text(value, pointer));
-    if (!cidr) refuse(pointer, cidr.error().message);
-    out.push_back(*cidr);
-  });
-}
-
 void read_strings(ObjectReader& reader, const char* name, std::vector<std::string>& out) {
   reader.list(name, [&](const Json& value, const std::string& pointer) {
     out.push_back(lb::wire::as_text(value, pointer));
   });
 }
 
-void read_health(ObjectReader& parent, HealthPolicy& out) {
-  const auto* value = parent.find("health");
-  if (value == nullptr) return;
-  ObjectReader reader(*value, parent.at("health"));
-  reader.choice("type", out.type,
-                {HealthType::kNone, HealthType::kTcp, HealthType::kHttp, HealthType::kTls,
-                 HealthType::kSendExpect});
-  reader.number("interval_ms", out.interval_ms, 10, kMaxMilliseconds);
-  reader.number("timeout_ms", out.timeout_ms, 1, kMaxMilliseconds);
-  reader.number("rise", out.rise, 1, 100);
-  reader.number("fall", out.fall, 1, 100);
-  reader.number("port", out.port, 0, kMaxPort);
-  reader.text("path", out.path);
-  reader.text("host", out.host);
-  reader.number("expect_status", out.expect_status, 100, 599);
-  reader.text("send", out.send);
-  reader.text("expect", out.expect);
-  reader.number("panic_percent", out.panic_percent, 0, 100);
-  reader.finish();
-}
-
-void read_ejection(ObjectReader& parent, EjectionPolicy& out) {
-  const auto* value = parent.find("ejection");
-  if (value == nullptr) return;
-  ObjectReader reader(*value, parent.at("ejection"));
-  reader.number("refused", out.refused, 0, 1'000'000);
-  reader.number("timeouts", out.timeouts, 0, 1'000'000);
-  reader.number("seconds", out.seconds, 0, kMaxSeconds);
-  reader.finish();
-}
-
-void read_timeouts(ObjectReader& reader, Policy& out) {
-  reader.number("connect_timeout_ms", out.connect_timeout_ms, 1, kMaxMilliseconds);
-  reader.number("connect_attempts", out.connect_attempts, 1, 100);
-  reader.number("hedge_ms", out.hedge_ms, 0, kMaxMilliseconds);
-  reader.flag("retry_before_first_byte", out.retry_before_first_byte);
-  reader.number("idle_timeout_s", out.idle_timeout_s, 0, kMaxSeconds);
-  reader.flag("half_close", out.half_close);
-  reader.number("half_closed_timeout_s", out.half_closed_timeout_s, 0, kMaxSeconds);
-  reader.number("drain_s", out.drain_s, 0, kMaxSeconds);
-  reader.number("delete_drain_s", out.delete_drain_s, 0, kMaxSeconds);
-  reader.number("empty_wait_ms", out.empty_wait_ms, 0, kMaxMilliseconds);
-  reader.number("udp_idle_s", out.udp_idle_s, 1, kMaxSeconds);
-  reader.number("slow_start_s", out.slow_start_s, 0, kMaxSeconds);
-}
-
-// Which names there are, only the kernel of the data plane knows.
-void read_congestion(ObjectReader& reader, std::string& out) {
-  reader.text("congestion", out, 15);  // TCP_CA_NAME_MAX less its NUL
-  const bool sound = std::all_of(out.begin(), out.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == '-' || c == '.';
-  });
-  if (!sound) refuse(reader.at("congestion"), "takes letters, digits, '-', '_' and '.'");
-}
-
-void read_limits(ObjectReader& reader, Policy& out) {
-  reader.number("max_connections", out.max_connections, 0, kMaxCount);
-  reader.number("max_connections_per_source", out.max_connections_per_source, 0, kMaxCount);
-  reader.number("max_rate_per_source", out.max_rate_per_source, 0, kMaxCount);
-  reader.number("busy_poll_us", out.busy_poll_us, 0, 10'000);
-  read_congestion(reader, out.congestion);
-}
-
-// `out` comes in with what the policy overrides: the defaults, or the service's policy.
-void read_policy_fields(ObjectReader& reader, Policy& out) {
-  reader.choice(
-      "balance", out.balance,
-      {Balance::kRoundRobin, Balance::kLeastConnections, Balance::kRandomTwo, Balance::kMaglev});
-  reader.number("affinity_seconds", out.affinity_seconds, 0, kMaxSeconds);
-  read_cidrs(reader, "source_ranges", out.source_ranges);
-  read_timeouts(reader, out);
-  reader.choice("when_empty", out.when_empty, {WhenEmpty::kReset, WhenEmpty::kWait});
-  reader.choice("proxy_protocol", out.proxy_protocol,
-                {ProxyProtocol::kOff, ProxyProtocol::kV1, ProxyProtocol::kV2});
-  read_cidrs(reader, "accept_proxy_from", out.accept_proxy_from);
-  reader.flag("prefer_zone", out.prefer_zone);
-  read_limits(reader, out);
-  read_health(reader, out.health);
-  read_ejection(reader, out.ejection);
-  reader.choice("mode", out.mode, {Mode::kProxy, Mode::kKernel});
-  reader.finish();
-}
-
-void read_policy(ObjectReader& parent, Policy& out) {
-  const auto* value = parent.find("policy");
-  if (value == nullptr) return;
-  ObjectReader reader(*value, parent.at("policy"));
-  read_policy_fields(reader, out);
-}
-
-Backend read_backend(const Json& value, const std::string& pointer) {
-  ObjectReader reader(value, pointer);
+Backend read_backend(const Json& value, const std::string& pointer, PassedOver* lenient) {
+  ObjectReader reader(value, pointer, lenient);
   Backend out;
   out.address = read_address(reader.require("address"), reader.at("address"));
   reader.require("port");
   reader.number("port", out.port, 1, kMaxPort);
   reader.number("weight", out.weight, 0, kMaxPort);
+  // One that is neither of the three is not known to be fit for anything.
+  if (reader.find("state") != nullptr) out.state = BackendState::kNotReady;
   reader.choice("state", out.state,
                 {BackendState::kReady, BackendState::kDraining, BackendState::kNotReady});
   reader.text("name", out.name);
@@ -170,8 +72,8 @@ void read_tls(ObjectReader& parent, TlsPolicy& out) {
   reader.finish();
 }
 
-BackendGroup read_group(const Json& value, const std::string& pointer) {
-  ObjectReader reader(value, pointer);
+BackendGroup read_group(const Json& value, const std::string& pointer, PassedOver* lenient) {
+  ObjectReader reader(value, pointer, lenient);
   BackendGroup out;
   reader.require("name");
   reader.text("name", out.name);
@@ -191,28 +93,57 @@ void refuse_twice(const List& list, Key key, const std::string& pointer, const c
   }
 }
 
-ServicePort read_port(const Json& value, const std::string& pointer, const Policy& service) {
-  ObjectReader reader(value, pointer);
+void read_protocol(const ObjectReader& port, const Json& value, Protocol& out) {
+  const std::string given = lb::wire::as_text(value, port.at("protocol"));
+  if (given != to_string(Protocol::kTcp) && given != to_string(Protocol::kUdp)) {
+    wire::refuse_unknown(port.at("protocol"), "unknown value '" + given + "'");
+  }
+  out = given == to_string(Protocol::kUdp) ? Protocol::kUdp : Protocol::kTcp;
+}
+
+// What tells whom the port is for is never passed over: without it, it would be for more.
+ServicePort read_port(const Json& value, const std::string& pointer, const Policy& service,
+                      PassedOver* lenient) {
+  ObjectReader reader(value, pointer, lenient);
   ServicePort out;
   out.policy = service;
   reader.text("name", out.name);
   reader.require("port");
   reader.number("port", out.port, 1, kMaxPort);
-  reader.choice("protocol", out.protocol, {Protocol::kTcp, Protocol::kUdp});
+  if (const auto* given = reader.find("protocol")) read_protocol(reader, *given, out.protocol);
+  read_match(reader, out.match);
+  read_tls(reader, out.tls);
   reader.list("backends", [&](const Json& each, const std::string& where) {
-    out.backends.push_back(read_backend(each, where));
+    out.backends.push_back(read_backend(each, where, lenient));
   });
   refuse_twice(
       out.backends, [](const Backend& b) { return b.endpoint(); }, reader.at("backends"),
       "(address, port)");
   read_policy(reader, out.policy);
-  read_match(reader, out.match);
   reader.list("groups", [&](const Json& each, const std::string& where) {
-    out.groups.push_back(read_group(each, where));
+    out.groups.push_back(read_group(each, where, lenient));
   });
-  read_tls(reader, out.tls);
   reader.finish();
   return out;
+}
+
+// A port of which that is unknown stays out.
+void read_port_or_pass_over(const Json& value, const std::string& pointer, Service& service,
+                            PassedOver& lenient) {
+  try {
+    service.ports.push_back(read_port(value, pointer, service.policy, &lenient));
+  } catch (const wire::Refused& refused) {
+    if (!refused.unknown) throw;
+    lenient.add(refused.error);
+  }
+}
+
+void read_ports(ObjectReader& reader, Service& out) {
+  PassedOver* lenient = reader.lenient();
+  reader.list("ports", [&](const Json& each, const std::string& where) {
+    if (lenient != nullptr) return read_port_or_pass_over(each, where, out, *lenient);
+    out.ports.push_back(read_port(each, where, out.policy, nullptr));
+  });
 }
 
 std::string read_key(const Json& value, const std::string& pointer) {
@@ -229,8 +160,8 @@ std::string read_key(const Json& value, const std::string& pointer) {
 
 namespace wire {
 
-Service read_service(const Json& value, const std::string& pointer) {
-  ObjectReader reader(value, pointer);
+Service read_service(const Json& value, const std::string& pointer, PassedOver* lenient) {
+  ObjectReader reader(value, pointer, lenient);
   Service out;
   out.key = read_key(reader.require("key"), reader.at("key"));
   reader.list("addresses", [&](const Json& each, const std::string& where) {
@@ -239,9 +170,7 @@ Service read_service(const Json& value, const std::string& pointer) {
   refuse_twice(
       out.addresses, [](const IpAddress& a) { return a; }, reader.at("addresses"), "address");
   read_policy(reader, out.policy);
-  reader.list("ports", [&](const Json& each, const std::string& where) {
-    out.ports.push_back(read_port(each, where, out.policy));
-  });
+  read_ports(reader, out);
   reader.finish();
   for (auto& port : out.ports) std::sort(port.match.names.begin(), port.match.names.end());
   refuse_twice(
@@ -259,7 +188,7 @@ void read_schema(ObjectReader& reader) {
 
 void read_version(ObjectReader& reader, const char* name, uint64_t& out) {
   reader.require(name);
-  reader.number(name, out, 0, kMaxVersion);
+  reader.number(name, out, 0, wire::kMaxVersion);
 }
 
 }  // namespace wire
@@ -273,7 +202,7 @@ using wire::read_version;
 ServiceList read_services(ObjectReader& reader, const char* name) {
   ServiceList out;
   reader.list(name, [&](const Json& each, const std::string& where) {
-    out.push_back(read_service(each, where));
+    out.push_back(read_service(each, where, nullptr));
   });
   refuse_twice(
       out, [](const Service& s) { return s.key; }, reader.at(name), "key");

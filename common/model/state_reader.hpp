@@ -12,7 +12,12 @@
 
 namespace lb::wire {
 
-Service read_service(const nlohmann::json& value, const std::string& pointer);
+inline constexpr uint64_t kMaxVersion = (uint64_t{1} << 53) - 1;
+
+// With `lenient` what a later version may have added is noted there and passed over: fields, and
+// values of a choice, which fall to their default (the state of a backend to not_ready); a port
+// whose protocol, match or tls is not understood stays out.
+Service read_service(const nlohmann::json& value, const std::string& pointer, PassedOver* lenient);
 void read_schema(ObjectReader& reader);
 void read_version(ObjectReader& reader, const char* name, uint64_t& out);
 

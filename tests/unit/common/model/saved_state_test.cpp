@@ -11,7 +11,6 @@ namespace {
 
 using Json = nlohmann::json;
 using testing::ElementsAre;
-using testing::IsEmpty;
 using testing::StartsWith;
 
 Json document() {
@@ -30,14 +29,14 @@ SavedState decoded(const Json& value) {
 
 std::vector<std::string> pointers(const SavedState& saved) {
   std::vector<std::string> out;
-  for (const Error& each : saved.passed_over) out.push_back(each.pointer);
+  for (const Error& each : saved.passed_over.first) out.push_back(each.pointer);
   return out;
 }
 
 TEST(SavedState, IsWhatTheWireSaysWhereAllOfItIsKnown) {
   const SavedState saved = decoded(document());
   EXPECT_EQ(saved.state, *decode_state(document().dump()));
-  EXPECT_THAT(saved.passed_over, IsEmpty());
+  EXPECT_EQ(saved.passed_over.count, 0u);
 }
 
 TEST(SavedState, PassesOverFieldsThatAreNotKnownAnywhere) {
@@ -56,12 +55,19 @@ TEST(SavedState, PassesOverFieldsThatAreNotKnownAnywhere) {
                                    "/services/0/ports/0/policy/health/later"));
 }
 
-TEST(SavedState, IsSentAgainByItsWriterWhereSomethingWasPassedOver) {
+TEST(SavedState, IsOfAnEarlierVersionWhereSomethingWasPassedOver) {
   Json given = document();
   given["later"] = true;
-  EXPECT_EQ(decoded(given).state.version, (Version{2, 8}));
-  given["generation"] = 0;
-  EXPECT_EQ(decoded(given).state.version, (Version{2, 0}));
+  const auto version = [&](uint64_t epoch, uint64_t generation) {
+    given["epoch"] = epoch;
+    given["generation"] = generation;
+    return decoded(given).state.version;
+  };
+  EXPECT_EQ(version(2, 9), (Version{2, 8}));
+  EXPECT_EQ(version(2, 1), (Version{2, 0}));
+  EXPECT_EQ(version(2, 0), (Version{1, (uint64_t{1} << 53) - 1}));
+  EXPECT_EQ(version(0, 2), (Version{0, 1}));
+  EXPECT_EQ(version(0, 1), (Version{0, 1})) << "(0, 0) would be nothing at all";
 }
 
 TEST(SavedState, TakesTheDefaultForAChoiceThatIsNotKnown) {
@@ -81,6 +87,7 @@ TEST(SavedState, LeavesOutAServiceThatIsWrongInWhatIsKnown) {
   ASSERT_EQ(saved.state.services.size(), 1u);
   EXPECT_EQ(saved.state.services[0].key, "file/b");
   EXPECT_THAT(pointers(saved), ElementsAre(StartsWith("/services/0/policy/source_ranges")));
+  EXPECT_EQ(saved.left_out.count, 1u);
 }
 
 TEST(SavedState, KeepsTheFirstOfTwoServicesOfOneKey) {
@@ -92,10 +99,45 @@ TEST(SavedState, KeepsTheFirstOfTwoServicesOfOneKey) {
   EXPECT_THAT(pointers(saved), ElementsAre("/services/1"));
 }
 
-TEST(SavedState, LeavesOutWhatHasNothingButUnknownFields) {
+// As after a step back from a version that says more of every backend.
+TEST(SavedState, PassesOverTheSameFieldOfAnyNumberOfBackends) {
   Json given = document();
-  for (int i = 0; i < 1000; ++i) given["services"][1]["later" + std::to_string(i)] = i;
-  EXPECT_EQ(decoded(given).state.services.size(), 1u);
+  auto& backends = given["services"][0]["ports"][0]["backends"];
+  for (int port = 1; port <= 2000; ++port) {
+    backends.push_back({{"address", "192.0.2.9"}, {"port", port}, {"later", port}});
+  }
+  const SavedState saved = decoded(given);
+  ASSERT_EQ(saved.state.services.size(), 2u);
+  EXPECT_EQ(saved.state.services[0].ports[0].backends.size(), 2001u);
+  EXPECT_EQ(saved.passed_over.count, 2000u);
+  EXPECT_EQ(saved.passed_over.first.size(), PassedOver::kMostKept);
+  EXPECT_EQ(saved.left_out.count, 0u);
+}
+
+TEST(SavedState, DoesNotTrustABackendWhoseStateIsNotKnown) {
+  Json given = document();
+  given["services"][0]["ports"][0]["backends"][0]["state"] = "quarantined";
+  const SavedState saved = decoded(given);
+  EXPECT_EQ(saved.state.services[0].ports[0].backends[0].state, BackendState::kNotReady);
+  EXPECT_EQ(saved.passed_over.count, 1u);
+}
+
+TEST(SavedState, LeavesOutAPortThatWouldBeForMoreThanWasMeant) {
+  const std::vector<std::pair<const char*, Json>> unknown = {
+      {"protocol", "sctp"},
+      {"match", {{"paths", Json::array({"/x"})}}},
+      {"tls", {{"mode", "sniffed"}}}};
+  for (const auto& [field, value] : unknown) {
+    SCOPED_TRACE(field);
+    Json given = document();
+    Json other = given["services"][0]["ports"][0];
+    other[field] = value;
+    given["services"][0]["ports"].push_back(other);
+    const SavedState saved = decoded(given);
+    ASSERT_EQ(saved.state.services.size(), 2u);
+    EXPECT_EQ(saved.state.services[0].ports.size(), 1u);
+    EXPECT_EQ(saved.passed_over.count, 1u);
+  }
 }
 
 TEST(SavedState, IsRefusedWhereItIsNoState) {

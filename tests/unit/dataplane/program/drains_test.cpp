@@ -56,11 +56,21 @@ TEST_F(DrainsTest, ABrokenFileIsReportedAndDrainsNothing) {
   EXPECT_THAT(reports, ElementsAre("DrainsUnreadable"));
 }
 
-TEST_F(DrainsTest, OneThatALaterVersionWroteIsReportedAndLeavesTheOthersAlone) {
-  std::ofstream(folder + "/drains.json")
-      << R"({"since":"v9","drains":[{"service":"a","zone":"b"},{"service":"c"}]})";
+TEST_F(DrainsTest, OneThatCannotBeReadIsReportedAndLeavesTheOthersAlone) {
+  std::ofstream(folder + "/drains.json") << R"({"drains":[{"service":1},{"service":"c"}]})";
   EXPECT_THAT(open().all(), ElementsAre(proxy::Drain{"c", std::nullopt}));
   EXPECT_THAT(reports, ElementsAre("DrainsUnreadable"));
+}
+
+TEST_F(DrainsTest, OneThatALaterVersionWroteDrainsWhatIsKnownOfIt) {
+  const std::string text = R"({"since":"v9","drains":[{"service":"a","zone":"b"}]})";
+  std::ofstream(folder + "/drains.json") << text;
+  Drains drains = open();
+  EXPECT_THAT(drains.all(), ElementsAre(proxy::Drain{"a", std::nullopt}));
+  EXPECT_THAT(reports, ElementsAre("DrainsUnreadable"));
+  drains.add({"c", std::nullopt});
+  std::ifstream aside(folder + "/drains.json.bad");
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(aside), {}), text);
 }
 
 TEST_F(DrainsTest, ADiskThatFailsKeepsNobodyFromDraining) {
