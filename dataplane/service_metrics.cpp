@@ -93,10 +93,6 @@ constexpr Cause kCauses[] = {{"refused", &proxy::BackendTotals::refused},
 
 constexpr proxy::Refusal kLimits[] = {proxy::Refusal::kConnections, proxy::Refusal::kSource,
                                       proxy::Refusal::kRate};
-// The ends that a UDP session may have.
-constexpr proxy::EndReason kUdpEnds[] = {
-    proxy::EndReason::kNoBackend, proxy::EndReason::kIdle,    proxy::EndReason::kDrained,
-    proxy::EndReason::kKilled,    proxy::EndReason::kRefused, proxy::EndReason::kExhausted};
 
 Labels labels_of(const proxy::PortTotals& port) {
   return {{"service", port.key},
@@ -148,6 +144,7 @@ double refused(const proxy::PortTotals& port, proxy::Refusal rule) {
   return static_cast<double>(port.refused[static_cast<size_t>(rule)]);
 }
 
+// Of a dozen ways and rules most never happen: each has a series from its first on.
 void add_refusals(std::vector<Metric>& out, const Ports& ports) {
   Metric sources{"empalme_service_sources_refused_total",
                  "Clients outside the source ranges.",
@@ -166,14 +163,11 @@ void add_refusals(std::vector<Metric>& out, const Ports& ports) {
     sources.samples.push_back({refused(*port, proxy::Refusal::kSourceRange), labels});
     headers.samples.push_back({refused(*port, proxy::Refusal::kProxyHeader), labels});
     for (const auto limit : kLimits) {
+      if (port->refused[static_cast<size_t>(limit)] == 0) continue;
       limits.samples.push_back({refused(*port, limit), with(labels, "limit", to_string(limit))});
     }
   }
   for (Metric* each : {&sources, &limits, &headers}) out.push_back(std::move(*each));
-}
-
-bool may_end(Protocol protocol, proxy::EndReason how) {
-  return protocol == Protocol::kTcp || std::ranges::find(kUdpEnds, how) != std::end(kUdpEnds);
 }
 
 void add_ends(std::vector<Metric>& out, const Ports& ports) {
@@ -184,7 +178,7 @@ void add_ends(std::vector<Metric>& out, const Ports& ports) {
   for (const auto* port : ports) {
     for (size_t i = 0; i < proxy::kEndReasons; ++i) {
       const auto how = static_cast<proxy::EndReason>(i);
-      if (!may_end(port->protocol, how)) continue;
+      if (port->ended[i] == 0) continue;
       ends.samples.push_back(
           {static_cast<double>(port->ended[i]), with(labels_of(*port), "how", to_string(how))});
     }

@@ -6,8 +6,8 @@
 // a body limit per target (413), deadlines for slow senders and readers, a bound on connections
 // (the oldest that has no whole request makes room), a pause when descriptors run out; one is kept
 // back, so that one connection at a time, for one request, is answered even then. No exception
-// leaves it. A `shared_body` is sent from where it is, and long answers take turns; who takes
-// longer than write_timeout for one loses the connection. A unix socket is made 0660, its folder
+// leaves it. A `shared_body` is sent from where it is, and long answers take turns; who
+// takes nothing for write_timeout, or six times as long for all of one, loses the connection. A unix socket is made 0660, its folder
 // 0700 when missing; a stale socket file of a dead process is replaced, a live one is an error.
 #pragma once
 

@@ -8,10 +8,12 @@ build=$(cd "$1" && pwd) || exit 2
 here=$(cd "$(dirname "$0")" && pwd)
 nginx=$(PATH=$PATH:/usr/sbin command -v nginx) || { echo "skipped: needs nginx"; exit 77; }
 source "$here/../own-docker.sh"
-export COMPOSE_PROJECT_NAME=three ADDRESS=127.0.0.1 PORT=8080 NGINX_IMAGE=nginx:local
+unset BACKENDS ALLOWED CONNECT_TIMEOUT_MS
+export COMPOSE_PROJECT_NAME=three ADDRESS=127.0.0.1 PORT=8080 NGINX_IMAGE=nginx:local EMPALME_IMAGE=empalme:three
 file=$here/docker-compose.yml
 compose() { docker-compose -f "$file" "$@" >>"$work/compose.log" 2>&1; }
-"$here/../image.sh" "$build" || die "no image of Empalme"
+"$here/../image.sh" "$build" "$EMPALME_IMAGE" "$build"/empalme{,-controller,-dataplane,-demo-web,-demo-load} ||
+  die "no image of Empalme"
 echo "root:x:0:0:root:/:/" >"$work/passwd"
 echo "root:x:0:" >"$work/group"
 mkdir -p "$work/empty" && touch "$work/empty/error.log"
@@ -19,13 +21,14 @@ mkdir -p "$work/empty" && touch "$work/empty/error.log"
   "$work/empty/error.log=/var/log/nginx/error.log" "$work/empty/error.log=/var/lib/nginx/none" || die "no image of nginx"
 
 answers() { "${within[@]}" "$build/empalme-demo-load" --target 127.0.0.1:8080 --count 1; }
-address_of() { docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "three_$1_1"; }
+id_of() { docker-compose -f "$file" ps -q "$1" 2>/dev/null; }
+address_of() { docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$(id_of "$1")"; }
 # Somebody else has its address by then, as in a network that lives.
 make_anew() { # SERVICE
   local before
   before=$(address_of "$1")
   compose rm -sf "$1" || die "cannot remove $1"
-  docker run -d --rm --name taker --network three_default empalme:0.1.0 empalme-demo-web >>"$work/compose.log" 2>&1 ||
+  docker run -d --rm --name taker --network three_default "$EMPALME_IMAGE" empalme-demo-web >>"$work/compose.log" 2>&1 ||
     die "nobody takes the address"
   compose up -d --no-deps "$1" || die "cannot make $1 anew"
   [ "$(address_of "$1")" != "$before" ] || die "$1 has its address again"
@@ -39,9 +42,11 @@ run() { # NAME FILE
   local load=$!
   pids+=($load)
   sleep 2
-  docker kill three_web2_1 >/dev/null || die "$1: docker kill"
+  local web2
+  web2=$(id_of web2)
+  docker kill "$web2" >/dev/null || die "$1: docker kill"
   sleep 4
-  docker start three_web2_1 >/dev/null || die "$1: docker start"
+  docker start "$web2" >/dev/null || die "$1: docker start"
   sleep 2
   make_anew web3
   # Names are asked for every five seconds.

@@ -36,15 +36,17 @@ kill "${web[4001]}"
 until_true served_by "4000 4002" || die "the one that ended is asked still"
 start 4001
 until_true served_by "4000 4001 4002" || die "the one that came back is not used"
-grep -v 4002 "$here/lb.yaml" >"$work/lb.yaml"
+grep -v 4002 "$here/lb.yaml" >"$work/lb.new"
+mv "$work/lb.new" "$work/lb.yaml"
 until_true served_by "4000 4001" || die "the one that left the file serves still"
 echo 'services: [' >"$work/lb.yaml"
 until_true grep -q '"reason":"Syntax"' "$work/up.log" || die "a broken edit is not said"
 until_true served_by "4000 4001" || die "a broken edit changed what is served"
 cp "$here/lb.yaml" "$work/lb.yaml"
 until_true served_by "4000 4001 4002" || die "the one that is back in the file does not serve"
-kill -TERM $load
+kill -TERM $load || die "the load has ended"
 wait $load
+[ "$(wc -l <"$work/load.txt")" -ge 300 ] || die "hardly any load"
 failed=$(grep -c FAILED: "$work/load.txt")
 echo "$(wc -l <"$work/load.txt") connections, $failed failed"
 [ "$failed" -eq 0 ] || die "$(grep -m 3 FAILED: "$work/load.txt")"

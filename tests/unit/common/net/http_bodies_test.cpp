@@ -117,6 +117,25 @@ TEST_F(HttpBodiesTest, WhoDoesNotReadIsLetGoOfAndCounted) {
   EXPECT_LT(read_all(reader).size(), kLong);
 }
 
+// A deadline of an answer's own would have cut it off.
+TEST_F(HttpBodiesTest, WhoReadsSteadilyGetsAllOfIt) {
+  HttpServerOptions options = observe_options({});
+  options.write_timeout = 500ms;
+  start(std::move(options));
+  auto reader = ask_for_it();
+  std::string got(kLong / 8, ' ');
+  size_t sum = 0;
+  boost::system::error_code error;
+  asio::steady_timer pace(client_io_);
+  while (!error) {
+    pace.expires_after(100ms);
+    pace.wait();
+    sum += asio::read(reader, asio::buffer(got), error);
+  }
+  EXPECT_GT(sum, kLong);
+  EXPECT_EQ(on_server([this] { return server_->counters().timeouts; }), 0u);
+}
+
 TEST_F(HttpBodiesTest, WhatIsQueuedForWhoDoesNotReadIsLittle) {
   HttpServerOptions options = observe_options({});
   options.write_timeout = 50ms;
