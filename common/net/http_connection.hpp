@@ -36,7 +36,7 @@ inline constexpr size_t kMaxHeader = 16 * 1024;
 // Of one answer at a time: the next may be due to somebody else.
 inline constexpr size_t kTurn = 64 * 1024;
 // Who reads steadily gets all of an answer, within so many times the deadline of one turn.
-inline constexpr int kMostTurnsLate = 6;
+inline constexpr int kDeadlinesInAll = 6;
 
 inline HttpResponse problem(int status, const char* reason, const std::string& message) {
   return json_response(
@@ -288,7 +288,7 @@ class HttpConnection {
     turns.limit(kTurn);
     error_code error;
     using Clock = std::chrono::steady_clock;
-    const auto end = Clock::now() + kMostTurnsLate * shared_->options.write_timeout;
+    const auto end = Clock::now() + kDeadlinesInAll * shared_->options.write_timeout;
     while (!error && !turns.is_done()) {
       socket().expires_at(std::min(end, Clock::now() + shared_->options.write_timeout));
       co_await http::async_write_some(stream_, turns, awaitable(error));

@@ -68,6 +68,17 @@ TEST_F(ReplayTest, ACloseWithoutAByteGoesUnnoticedToo) {
   EXPECT_EQ(counters().instant_resets, 0U);
 }
 
+TEST_F(ReplayTest, InAPanicGoesOnToABackendThatIsCalledDown) {
+  policy_.health.panic_percent = 100;
+  serve_both();
+  for (const Server* each : {&one_, &two_}) set_health(each->port, Health::kDown);
+  const Fd client = dial(port_);
+  Arrival first = arrival();
+  first.fd.reset();
+  EXPECT_NE(arrival().server, first.server);
+  EXPECT_EQ(counters().replays, 1U);
+}
+
 TEST_F(ReplayTest, IsOffByDefault) {
   policy_.retry_before_first_byte = false;
   serve_both();
