@@ -3,11 +3,11 @@
 
 #include <gmock/gmock.h>
 
-#include <cstdlib>
 #include <map>
 #include <random>
 
 #include "common/model/diff.hpp"
+#include "tests/support/seed.hpp"
 
 namespace lb {
 namespace {
@@ -126,10 +126,7 @@ TEST(Admission, KubernetesKeysMayNotReachLoopbackNorAnyVip) {
 }
 
 // EMPALME_SEED repeats a failing run.
-uint32_t seed() {
-  const char* given = std::getenv("EMPALME_SEED");
-  return given != nullptr ? static_cast<uint32_t>(std::atoll(given)) : std::random_device{}();
-}
+using test::seed;
 
 // Few addresses and ports, so that services often stand in each other's way.
 Service random_service(std::mt19937& random, char name) {

@@ -2,11 +2,11 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <map>
 #include <random>
 
 #include "common/model/state_json.hpp"
+#include "tests/support/seed.hpp"
 
 namespace lb {
 namespace {
@@ -14,10 +14,7 @@ namespace {
 using Random = std::mt19937;
 
 // EMPALME_SEED repeats a failing run.
-uint32_t seed() {
-  const char* given = std::getenv("EMPALME_SEED");
-  return given != nullptr ? static_cast<uint32_t>(std::atoll(given)) : std::random_device{}();
-}
+using test::seed;
 
 uint32_t below(Random& random, uint32_t limit) { return random() % limit; }
 

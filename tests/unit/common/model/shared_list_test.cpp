@@ -1,9 +1,9 @@
 // A shared list against a plain vector, and what copies share.
 #include "common/model/shared_list.hpp"
+#include "tests/support/seed.hpp"
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <random>
 #include <string>
 
@@ -13,10 +13,7 @@ namespace {
 using List = SharedList<std::string>;
 using Random = std::mt19937;
 
-uint32_t seed() {
-  const char* given = std::getenv("EMPALME_SEED");
-  return given != nullptr ? static_cast<uint32_t>(std::atoll(given)) : std::random_device{}();
-}
+using test::seed;
 
 List numbers(size_t count) {
   List out;

@@ -2,9 +2,9 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <random>
 
+#include "tests/support/seed.hpp"
 #include "tests/unit/controller/core/builders.hpp"
 
 namespace lb::plan {
@@ -12,11 +12,7 @@ namespace {
 
 constexpr int kWorlds = 3000;
 
-uint64_t seed() {
-  const char* given = std::getenv("EMPALME_SEED");
-  static const uint64_t kSeed = given ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-  return kSeed;
-}
+using test::seed;
 
 // A cluster in small: objects, what is published, and a controller that plans until it rests.
 class Cluster {

@@ -2,10 +2,10 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <functional>
 #include <random>
 
+#include "tests/support/seed.hpp"
 #include "tests/unit/controller/core/builders.hpp"
 
 namespace lb::plan {
@@ -14,11 +14,7 @@ namespace {
 constexpr int kWorlds = 1500;
 constexpr int kServices = 8;
 
-uint64_t seed() {
-  const char* given = std::getenv("EMPALME_SEED");
-  static const uint64_t kSeed = given ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-  return kSeed;
-}
+using test::seed;
 
 Selector random_selector(std::mt19937_64& random) {
   using enum Selector::Operator;

@@ -4,10 +4,10 @@
 #include <gmock/gmock.h>
 
 #include <array>
-#include <cstdlib>
 #include <random>
 
 #include "common/model/admission.hpp"
+#include "tests/support/seed.hpp"
 #include "tests/unit/controller/core/builders.hpp"
 
 namespace lb::plan {
@@ -19,11 +19,7 @@ constexpr const char* kPool = "100.64.0.0/18";
 const IpAddress kNode = ip("100.64.1.1");  // inside the pool
 const Endpoint kAdmin{ip("192.168.0.1"), 8080};
 
-uint64_t seed() {
-  const char* given = std::getenv("EMPALME_SEED");
-  static const uint64_t kSeed = given ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-  return kSeed;
-}
+using test::seed;
 
 // Addresses that no host in a cluster's network has, or that everybody has.
 constexpr std::array kSpecial = {"169.254.169.254",

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <random>
 
+#include "tests/support/seed.hpp"
 #include "tests/unit/controller/core/builders.hpp"
 #include "tests/unit/controller/rules/model_cluster.hpp"
 
@@ -18,11 +19,7 @@ constexpr int kSteps = 40;
 constexpr const char* kNames[] = {"a", "b", "c", "d"};
 constexpr const char* kPool = "192.0.2.10-192.0.2.13";
 
-uint64_t seed() {
-  const char* given = std::getenv("EMPALME_SEED");
-  static const uint64_t kSeed = given ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-  return kSeed;
-}
+using test::seed;
 
 class History {
  public:

@@ -2,7 +2,6 @@
 // candidates, and a simulation of connections that open and end. Single-threaded.
 #pragma once
 
-#include <cstdlib>
 #include <memory>
 #include <random>
 #include <string>
@@ -10,6 +9,7 @@
 
 #include "dataplane/balance/hash.hpp"
 #include "dataplane/balance/picker.hpp"
+#include "tests/support/seed.hpp"
 
 namespace lb::balance {
 
@@ -17,11 +17,9 @@ using Random = std::mt19937_64;
 using Candidates = std::vector<Candidate>;
 using Counts = std::vector<uint32_t>;
 
-// EMPALME_SEED repeats a failing run.
-inline uint32_t seed() {
-  const char* given = std::getenv("EMPALME_SEED");
-  return given != nullptr ? static_cast<uint32_t>(std::atoll(given)) : std::random_device{}();
-}
+using test::seed;
+
+inline constexpr int kPicks = 100'000;
 
 inline std::string seed_text(uint32_t start) { return "EMPALME_SEED=" + std::to_string(start); }
 

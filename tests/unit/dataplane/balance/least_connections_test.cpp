@@ -7,8 +7,6 @@
 namespace lb::balance {
 namespace {
 
-constexpr int kPicks = 100'000;
-
 size_t picked(LeastConnections& picker, const Candidates& candidates) {
   return picker.pick(candidates, {}, {}).value_or(SIZE_MAX);
 }

@@ -9,8 +9,6 @@
 namespace lb::balance {
 namespace {
 
-constexpr int kPicks = 100'000;
-
 class MaglevTest : public ::testing::Test {
  protected:
   size_t picked(const Candidates& candidates, uint64_t client, const PickOptions& options = {}) {

@@ -62,7 +62,6 @@ TEST(Picker, TwoWorkersSpreadEvenlyTogether) {
   const uint32_t start = seed();
   SCOPED_TRACE(seed_text(start));
   Random random(start);
-  constexpr int kPicks = 50'000;
   const Candidates candidates = equals(5);
   for (const Balance policy : kPolicies) {
     SCOPED_TRACE(to_string(policy));

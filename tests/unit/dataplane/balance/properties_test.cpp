@@ -10,7 +10,6 @@
 namespace lb::balance {
 namespace {
 
-constexpr int kPicks = 100'000;
 constexpr double kNear = kPicks * 0.01;
 
 class EveryPolicy : public ::testing::TestWithParam<Balance> {

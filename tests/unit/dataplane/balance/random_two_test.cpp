@@ -9,8 +9,6 @@
 namespace lb::balance {
 namespace {
 
-constexpr int kPicks = 100'000;
-
 class RandomTwoTest : public ::testing::Test {
  protected:
   const uint32_t start_ = seed();

@@ -8,8 +8,6 @@
 namespace lb::balance {
 namespace {
 
-constexpr int kPicks = 100'000;
-
 Counts turns(Picker& picker, const Candidates& candidates, int picks) {
   Random unused(1);
   return shares(picker, candidates, picks, unused);

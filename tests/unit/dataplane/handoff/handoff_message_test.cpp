@@ -1,9 +1,9 @@
 #include "dataplane/handoff/handoff_message.hpp"
 #include "common/model/json.hpp"
+#include "tests/support/seed.hpp"
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <random>
 
 namespace lb::handoff {
@@ -38,12 +38,9 @@ std::string place_of(const json& offer) {
   return decoded.ok() ? "accepted" : decoded.error().pointer;
 }
 
-uint64_t seed() {
-  const char* given = std::getenv("EMPALME_SEED");
-  const uint64_t seed =
-      given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-  std::printf("EMPALME_SEED=%llu\n", static_cast<unsigned long long>(seed));
-  return seed;
+uint32_t printed_seed() {
+  std::printf("EMPALME_SEED=%u\n", test::seed());
+  return test::seed();
 }
 
 class Random {
@@ -95,7 +92,7 @@ class Random {
 };
 
 TEST(HandoffMessage, AnyOfferComesBackAsItWas) {
-  Random random(seed());
+  Random random(printed_seed());
   for (int i = 0; i < 500; ++i) {
     const OfferDocument offer = random.offer();
     const auto text = encode(offer);
@@ -107,7 +104,7 @@ TEST(HandoffMessage, AnyOfferComesBackAsItWas) {
 }
 
 TEST(HandoffMessage, AnyShortMessageComesBackAsItWas) {
-  Random random(seed());
+  Random random(printed_seed());
   for (int i = 0; i < 500; ++i) {
     const Hello hello{random.text(100)};
     EXPECT_EQ(*decode_hello(encode(hello)), hello);
@@ -121,7 +118,7 @@ TEST(HandoffMessage, AnyShortMessageComesBackAsItWas) {
 
 // Whatever the bytes, the answer is a value or an error; sanitizers watch the rest.
 TEST(HandoffMessage, GarbageIsAnErrorAndNothingElse) {
-  Random random(seed());
+  Random random(printed_seed());
   const std::string good = *encode(small_offer());
   for (int i = 0; i < 5000; ++i) {
     std::string text = good;

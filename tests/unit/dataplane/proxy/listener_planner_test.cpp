@@ -3,10 +3,10 @@
 
 #include <gmock/gmock.h>
 
-#include <cstdlib>
 #include <random>
 
 #include "common/model/diff.hpp"
+#include "tests/support/seed.hpp"
 
 namespace lb::proxy {
 namespace {
@@ -92,9 +92,7 @@ TEST_F(ListenerPlannerTest, TakesAListenerFromTheLaterWhenAnEarlierKeyWantsIt) {
 }
 
 TEST_F(ListenerPlannerTest, PlansTheSameStepByStepAsFromNothing) {
-  const char* given = std::getenv("EMPALME_SEED");
-  const uint32_t seed =
-      given != nullptr ? static_cast<uint32_t>(std::atoll(given)) : std::random_device{}();
+  const uint32_t seed = test::seed();
   SCOPED_TRACE("EMPALME_SEED=" + std::to_string(seed));
   std::mt19937 random(seed);
   for (int step = 0; step < 1000; ++step) {
