@@ -41,6 +41,7 @@ Reconciler::Reconciler(asio::io_context& io, Options options, kube::ApiWriter* w
       age_timer_(io),
       leading_(options_.leading) {
   world_.settings = options_.settings;
+  world_.unsynced = options_.sources;
 }
 
 void Reconciler::start() { age(); }
@@ -72,12 +73,15 @@ void Reconciler::upsert(plan::SourceService service) {
   const std::string key = service.key;
   auto& held = world_.services[key];
   if (held == service) return;
+  if (held.joins != service.joins) joins_.set(key, service.joins);
   held = std::move(service);
-  touch(key);
+  touch_with_hosts(key);
 }
 
 void Reconciler::remove(const std::string& key) {
-  if (world_.services.erase(key) > 0) touch(key);
+  if (world_.services.erase(key) == 0) return;
+  joins_.set(key, {});
+  touch_with_hosts(key);
 }
 
 void Reconciler::synced(const std::string& prefix, const std::set<std::string>& keys) {
@@ -94,6 +98,7 @@ void Reconciler::synced(const std::string& prefix, const std::set<std::string>& 
   }
   for (const auto& key : vanished) remove(key);
   keys_of_source_[prefix] = keys;
+  world_.unsynced.erase(prefix);
   if (first) {
     ops::log(ops::Level::kInfo, "source synced", {{"source", prefix}, {"services", keys.size()}});
     touch_all();
@@ -122,7 +127,7 @@ void Reconciler::freshness(const std::string& source, std::optional<Error> troub
 void Reconciler::held(const DesiredState& state) {
   if (options_.on_held) options_.on_held(state);
   for (const auto& service : state.services) {
-    if (!source_ready(service.key)) fleet_->keep(service);
+    if (!source_ready(service.key) || !guests_synced(service.key)) fleet_->keep(service);
   }
   contacted_ = true;
   touch_all();
@@ -140,7 +145,7 @@ void Reconciler::published(const std::set<std::string>& keys) {
       world_.published.erase(before);
     }
     // Before anybody is planned who might get the address.
-    if (may_plan() && source_ready(key)) plan::claim_held(world_, allocator_, key);
+    if (may_plan() && may_plan(key)) plan::claim_held(world_, allocator_, key);
     touch(key);
   }
 }
@@ -215,6 +220,18 @@ bool Reconciler::source_ready(const std::string& key) const {
   return keys_of_source_.contains(prefix) || !options_.sources.contains(prefix);
 }
 
+bool Reconciler::guests_synced(const std::string& key) const {
+  const auto& guests = joins_.guests_of(key);
+  return std::all_of(guests.begin(), guests.end(),
+                     [this](const std::string& guest) { return source_ready(guest); });
+}
+
+// Without a guest whose source has not synced yet, a group keeps what is published: so what every
+// data plane holds must be known by then.
+bool Reconciler::may_plan(const std::string& key) const {
+  return source_ready(key) && (guests_synced(key) || !allocator_.holding_back());
+}
+
 bool Reconciler::ready() const {
   return std::all_of(options_.sources.begin(), options_.sources.end(),
                      [this](const auto& prefix) { return planned_sources_.contains(prefix); });
@@ -225,6 +242,11 @@ void Reconciler::touch(const std::string& key) {
   if (!leading_) return;
   dirty_.insert(key);
   schedule();
+}
+
+void Reconciler::touch_with_hosts(const std::string& key) {
+  touch(key);
+  for (const auto& host : joins_.hosts_of(key)) touch(host);
 }
 
 void Reconciler::touch_all() {
@@ -250,9 +272,9 @@ void Reconciler::plan_new_sources() {
     if (source_ready(prefix)) news = planned_sources_.insert(prefix).second || news;
   }
   if (!news) return;
-  std::erase_if(dirty_, [this](const std::string& key) { return source_ready(key); });
-  auto plans = plan::plan_all(world_, allocator_,
-                              [this](const std::string& key) { return source_ready(key); });
+  std::erase_if(dirty_, [this](const std::string& key) { return may_plan(key); });
+  auto plans =
+      plan::plan_all(world_, allocator_, [this](const std::string& key) { return may_plan(key); });
   for (auto& [key, planned] : plans) carry_out(key, std::move(planned));
 }
 
@@ -264,7 +286,7 @@ void Reconciler::drain() {
     dirty_.merge(allocator_.take_changed());
     if (dirty_.empty()) break;
     for (const auto& key : std::exchange(dirty_, {})) {
-      if (!source_ready(key)) {
+      if (!may_plan(key)) {
         waiting.insert(key);
         continue;
       }

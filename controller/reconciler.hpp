@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "common/net/asio.hpp"
+#include "controller/core/joins.hpp"
 #include "controller/core/plan.hpp"
 #include "controller/core/pool_status.hpp"
 #include "controller/fleet.hpp"
@@ -92,9 +93,12 @@ class Reconciler : public sources::SourceSink, public sources::PoolSink, public 
  private:
   bool may_plan() const;
   bool source_ready(const std::string& key) const;
+  bool guests_synced(const std::string& key) const;
+  bool may_plan(const std::string& key) const;
   void plan_new_sources();
   void log_news(const std::string& key, const std::vector<plan::Problem>& problems);
   void touch(const std::string& key);
+  void touch_with_hosts(const std::string& key);
   void touch_all();
   void schedule();
   void drain();
@@ -108,6 +112,7 @@ class Reconciler : public sources::SourceSink, public sources::PoolSink, public 
   ServiceWrites writes_;
   Fleet* fleet_ = nullptr;
   plan::World world_;
+  plan::JoinIndex joins_;
   std::optional<std::vector<plan::Pool>> cluster_pools_;  // nullopt: not known yet
   plan::Allocator allocator_;
   uint64_t plans_ = 0;

@@ -1,5 +1,6 @@
 #include "controller/validate.hpp"
 
+#include <algorithm>
 #include <ostream>
 
 #include "common/model/admission.hpp"
@@ -53,20 +54,44 @@ void summarise(const sources::FileDocument& document, std::ostream& out) {
       << " by name\n";
 }
 
-// Backends by name stand where the file has them: as NAME:PORT.
+using Shown = nlohmann::ordered_json;
+
+// Every port with that key, number and protocol.
+template <class Use>
+void for_port(Shown& document, const std::string& key, uint16_t number, Protocol protocol,
+              const Use& use) {
+  for (auto& service : document["services"]) {
+    if (service["key"] != key) continue;
+    for (auto& port : service["ports"]) {
+      if (port["port"] == number && port["protocol"] == to_string(protocol)) use(port);
+    }
+  }
+}
+
+Shown& group_of(Shown& port, const std::string& name) {
+  auto& groups = port["groups"];
+  return *std::find_if(groups.begin(), groups.end(),
+                       [&](const Shown& group) { return group["name"] == name; });
+}
+
+// Backends by name, and groups of other services' backends, stand as a file has them.
 std::string shown(const sources::FileDocument& document) {
   DesiredState state;
   state.services = document.services;
-  auto out = nlohmann::ordered_json::parse(encode_state(state));
+  auto out = Shown::parse(encode_state(state));
   for (const char* field : {"schema", "epoch", "generation"}) out.erase(field);
   for (const auto& named : document.named) {
-    for (auto& service : out["services"]) {
-      if (service["key"] != named.key) continue;
-      for (auto& port : service["ports"]) {
-        if (port["port"] != named.service_port) continue;
-        port["backends"].push_back(named.host + ":" + std::to_string(named.port));
-      }
-    }
+    for_port(out, named.key, named.service_port, named.protocol, [&](Shown& port) {
+      Shown& holder = named.group.empty() ? port : group_of(port, named.group);
+      holder["backends"].push_back(named.host + ":" + std::to_string(named.port));
+    });
+  }
+  for (const auto& [key, join] : document.joined) {
+    for_port(out, key, join.port, join.protocol, [&](Shown& port) {
+      Shown& group = group_of(port, join.group);
+      group["service"] = join.service;
+      if (join.service_port != 0) group["port"] = join.service_port;
+    });
   }
   return out.dump(2) + "\n";
 }

@@ -226,6 +226,24 @@ void add_backends(std::vector<Metric>& out, const std::vector<Shown>& shown) {
   out.push_back(std::move(turns));
 }
 
+void add_groups(std::vector<Metric>& out, const Ports& ports) {
+  Metric made{"empalme_group_connections_total",
+              "Connections made to backends of a group.",
+              MetricType::kCounter,
+              {}};
+  Metric weights{"empalme_group_weight", "What it weighs now.", MetricType::kGauge, {}};
+  for (const auto* port : ports) {
+    for (const auto& group : port->groups) {
+      const Labels labels = with(labels_of(*port), "group", group.name);
+      made.samples.push_back({static_cast<double>(group.connections), labels});
+      weights.samples.push_back({static_cast<double>(group.weight), labels});
+    }
+  }
+  if (made.samples.empty()) return;
+  out.push_back(std::move(made));
+  out.push_back(std::move(weights));
+}
+
 void add_ports(std::vector<Metric>& out, const Ports& ports) {
   for (const auto& row : kPortRows) {
     Metric metric{row.name, row.help, row.type, {}};
@@ -236,6 +254,7 @@ void add_ports(std::vector<Metric>& out, const Ports& ports) {
   }
   add_refusals(out, ports);
   add_ends(out, ports);
+  add_groups(out, ports);
   add_histograms(out, ports);
 }
 

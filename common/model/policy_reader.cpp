@@ -102,6 +102,7 @@ void read_policy_fields(ObjectReader& reader, Policy& out) {
                 {ProxyProtocol::kOff, ProxyProtocol::kV1, ProxyProtocol::kV2});
   read_cidrs(reader, "accept_proxy_from", out.accept_proxy_from);
   reader.flag("prefer_zone", out.prefer_zone);
+  reader.flag("sticky_groups", out.sticky_groups);
   read_limits(reader, out);
   read_health(reader, out.health);
   read_ejection(reader, out.ejection);

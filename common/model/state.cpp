@@ -22,6 +22,7 @@ void normalise(ServicePort& port) {
   std::sort(port.match.names.begin(), port.match.names.end());
   std::sort(port.match.sources.begin(), port.match.sources.end());
   std::sort(port.tls.certificates.begin(), port.tls.certificates.end());
+  for (auto& group : port.groups) std::sort(group.sources.begin(), group.sources.end());
   sort_by(port.groups, [](const BackendGroup& g) -> const std::string& { return g.name; });
   sort_by(port.backends, [](const Backend& b) { return b.endpoint(); });
 }

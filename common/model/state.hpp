@@ -87,6 +87,7 @@ struct Policy {
   EjectionPolicy ejection;
   uint32_t slow_start_s = 0;
   bool prefer_zone = false;
+  bool sticky_groups = false;  // a client's connections all go to one group
   std::string congestion;
   uint32_t busy_poll_us = 0;
   Mode mode = Mode::kProxy;
@@ -102,7 +103,7 @@ struct Backend {
   std::string name;
   std::string node;
   std::string zone;
-  std::string group;
+  std::string group;  // of its port's; empty where the port has none
 
   Endpoint endpoint() const { return {address, port}; }
   bool operator==(const Backend&) const = default;
@@ -116,9 +117,13 @@ struct Match {
   auto operator<=>(const Match&) const = default;
 };
 
+inline constexpr size_t kMaxGroups = 64;  // of one port
+
+// A share of a port's clients that holds while backends come and go.
 struct BackendGroup {
   std::string name;
-  uint16_t weight = 1;
+  uint16_t weight = 1;  // beside the other groups; what its backends weigh is among themselves
+  std::vector<Cidr> sources;  // clients from there go to this group, whatever the weights
 
   bool operator==(const BackendGroup&) const = default;
 };

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <set>
+#include <string_view>
 #include <tuple>
 
 #include "common/model/json.hpp"
@@ -77,7 +78,9 @@ BackendGroup read_group(const Json& value, const std::string& pointer, PassedOve
   BackendGroup out;
   reader.require("name");
   reader.text("name", out.name);
+  if (out.name.empty()) refuse(reader.at("name"), "must not be empty");
   reader.number("weight", out.weight, 0, kMaxPort);
+  read_cidrs(reader, "sources", out.sources);
   reader.finish();
   return out;
 }
@@ -90,6 +93,24 @@ void refuse_twice(const List& list, Key key, const std::string& pointer, const c
     if (!seen.insert(key(list[i])).second) {
       refuse(child(pointer, std::to_string(i)), std::string("the same ") + what + " twice");
     }
+  }
+}
+
+// Each backend of a port that has groups is in one of them: otherwise it would have no share.
+void check_groups(const ServicePort& port, const ObjectReader& reader) {
+  if (port.groups.size() > kMaxGroups) {
+    refuse(reader.at("groups"), "has more than " + std::to_string(kMaxGroups) + " groups");
+  }
+  refuse_twice(
+      port.groups, [](const BackendGroup& g) { return g.name; }, reader.at("groups"), "name");
+  if (port.groups.empty()) return;
+  std::set<std::string_view> names;
+  for (const auto& group : port.groups) names.insert(group.name);
+  for (size_t i = 0; i < port.backends.size(); ++i) {
+    if (names.contains(port.backends[i].group)) continue;
+    const std::string at = child(reader.at("backends"), std::to_string(i)) + "/group";
+    if (port.backends[i].group.empty()) refuse(at, "is missing: the port has groups");
+    refuse(at, "'" + port.backends[i].group + "' is none of the port's groups");
   }
 }
 
@@ -123,6 +144,7 @@ ServicePort read_port(const Json& value, const std::string& pointer, const Polic
   reader.list("groups", [&](const Json& each, const std::string& where) {
     out.groups.push_back(read_group(each, where, lenient));
   });
+  check_groups(out, reader);
   reader.finish();
   return out;
 }

@@ -110,6 +110,7 @@ void write_policy(JsonWriter& out, const Policy& value, const Policy& base) {
       base.max_connections_per_source);
   put(out, "max_rate_per_source", value.max_rate_per_source, base.max_rate_per_source);
   put(out, "prefer_zone", value.prefer_zone, base.prefer_zone);
+  put(out, "sticky_groups", value.sticky_groups, base.sticky_groups);
   put(out, "busy_poll_us", value.busy_poll_us, base.busy_poll_us);
   put(out, "congestion", value.congestion, base.congestion);
   put_object(out, "health", [&] { write_health(out, value.health, base.health); });
@@ -151,6 +152,7 @@ void put_groups(JsonWriter& out, const std::vector<BackendGroup>& groups) {
     out.begin_object();
     member(out, "name", group.name);
     member(out, "weight", group.weight);
+    if (!group.sources.empty()) list(out, "sources", group.sources);
     out.end_object();
   }
   out.end_array();

@@ -47,7 +47,6 @@ std::optional<std::string> unsupported(const ServicePort& port) {
     if (field != nullptr) return std::string(field) + " is not served for udp yet";
   }
   if (port.match != Match{}) field = "match";
-  if (!port.groups.empty()) field = "groups";
   if (port.tls.mode != TlsMode::kNone) field = "tls";
   if (field == nullptr) return std::nullopt;
   return std::string(field) + " is not served by this data plane yet";
@@ -89,9 +88,11 @@ std::vector<std::string> served_features() {
           "policy.retry_before_first_byte",
           "policy.slow_start_s",
           "policy.source_ranges",
+          "policy.sticky_groups",
           "policy.udp_idle_s",
           "policy.when_empty=reset",
           "policy.when_empty=wait",
+          "ports.groups",
           "protocol=tcp",
           "protocol=udp"};
 }

@@ -6,6 +6,7 @@
 
 #include "common/model/json.hpp"
 #include "common/model/state_json.hpp"
+#include "controller/core/joins.hpp"
 #include "controller/core/text.hpp"
 
 namespace lb::plan {
@@ -18,7 +19,7 @@ constexpr std::string_view kPort = "port.";
 // Not of the policy; read elsewhere.
 bool is_other(const std::string& name) {
   return name == kAddressesAnnotation || name == kTargetsAnnotation || name == kPoolAnnotation ||
-         name == kShareKeyAnnotation;
+         name == kShareKeyAnnotation || name == kGroupsAnnotation;
 }
 
 // Without them a Service serves more than its owner meant to.

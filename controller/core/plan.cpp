@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "controller/core/joins.hpp"
 #include "controller/core/privilege.hpp"
 #include "controller/core/service_status.hpp"
 #include "controller/core/trim.hpp"
@@ -118,9 +119,15 @@ class Planner {
     return std::move(plan_);
   }
 
+  Service wished(std::vector<IpAddress> addresses) {
+    Service out{key_, std::move(addresses), source_->ports, source_->policy};
+    take_in(world_, *source_, out.ports, plan_.problems);
+    return out;
+  }
+
   // A source that names its own addresses.
   ServicePlan fixed() {
-    Service desired{key_, source_->addresses, source_->ports, source_->policy};
+    Service desired = wished(source_->addresses);
     trim(desired, world_.features, plan_.problems);
     normalise(desired);
     if (!blocked()) plan_.desired = std::move(desired);
@@ -145,7 +152,7 @@ class Planner {
     const Allocation allocation = allocator_.allocate(key_, claim());
     if (allocation.problem) plan_.problems.push_back(*allocation.problem);
     if (allocation.degraded) plan_.problems.push_back(*allocation.degraded);
-    Service desired{key_, allocation.addresses, source_->ports, source_->policy};
+    Service desired = wished(allocation.addresses);
     withhold_privileges(desired, meta.ns, world_.settings.privileged, plan_.problems);
     trim(desired, world_.features, plan_.problems);
     normalise(desired);

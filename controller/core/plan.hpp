@@ -58,6 +58,7 @@ struct HealthView {
 struct World {
   Settings settings;
   std::map<std::string, SourceService> services;       // by key
+  std::set<std::string> unsynced;                      // prefixes of sources not heard whole yet
   std::map<std::string, Publication> published;        // what the data planes hold, by key
   std::map<std::string, std::vector<Failure>> failed;  // what they could not program, by key
   std::map<std::string, HealthView> health;            // by key; none: nothing is known

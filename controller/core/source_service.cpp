@@ -4,6 +4,7 @@
 
 #include "controller/core/annotations.hpp"
 #include "controller/core/client_ranges.hpp"
+#include "controller/core/joins.hpp"
 #include "controller/core/node_targets.hpp"
 #include "controller/core/text.hpp"
 
@@ -201,6 +202,7 @@ SourceService from_kubernetes(const ServiceObject& service,
   check_affinity(service, out);
   check_distribution(service, out);
   if (targets_nodes(service, out.problems)) use_nodes(service, nodes, out);
+  apply_groups_annotation(service, out);
   check_traffic_policy(service, out);
   return out;
 }

@@ -42,6 +42,17 @@ struct KubeMeta {
   bool operator==(const KubeMeta&) const = default;
 };
 
+// A group of one of its ports takes its backends from another service; see joins.hpp.
+struct Join {
+  uint16_t port = 0;
+  Protocol protocol = Protocol::kTcp;
+  std::string group;
+  std::string service;        // the other's key
+  uint16_t service_port = 0;  // of the other; 0: the one like ours, or its only one
+
+  bool operator==(const Join&) const = default;
+};
+
 struct SourceService {
   std::string key;  // "kubernetes/<namespace>/<name>", "file/<name>"
   std::optional<KubeMeta> kube;
@@ -49,6 +60,7 @@ struct SourceService {
   std::vector<ServicePort> ports;
   Policy policy;
   std::vector<Problem> problems;
+  std::vector<Join> joins;
 
   bool operator==(const SourceService&) const = default;
 };

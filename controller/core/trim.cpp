@@ -50,6 +50,7 @@ const std::vector<FieldRule>& rules() {
         plain("ejection", &Policy::ejection),
         plain("slow_start_s", &Policy::slow_start_s),
         plain("prefer_zone", &Policy::prefer_zone),
+        plain("sticky_groups", &Policy::sticky_groups),
         plain("congestion", &Policy::congestion),
         plain("busy_poll_us", &Policy::busy_poll_us),
         valued("mode", &Policy::mode),
@@ -77,6 +78,20 @@ void trim_policy(Policy& policy, const std::set<std::string>& features,
   }
 }
 
+// Shares then follow the weights of backends, but for groups that were to have nobody.
+bool drop_groups(ServicePort& port) {
+  if (port.groups.empty()) return false;
+  for (auto& backend : port.backends) {
+    const bool unused = std::any_of(port.groups.begin(), port.groups.end(), [&](const auto& group) {
+      return group.weight == 0 && group.name == backend.group;
+    });
+    if (unused) backend.weight = 0;
+    backend.group.clear();
+  }
+  port.groups.clear();
+  return true;
+}
+
 }  // namespace
 
 void trim(Service& service, const std::set<std::string>& features, std::vector<Problem>& problems) {
@@ -91,7 +106,10 @@ void trim(Service& service, const std::set<std::string>& features, std::vector<P
   std::set<std::string> missing;
   bool blocks = false;
   trim_policy(service.policy, features, missing, blocks);
-  for (auto& port : service.ports) trim_policy(port.policy, features, missing, blocks);
+  for (auto& port : service.ports) {
+    trim_policy(port.policy, features, missing, blocks);
+    if (!features.contains("ports.groups") && drop_groups(port)) missing.insert("ports.groups");
+  }
   for (const auto& name : missing) {
     problems.push_back({kReason, "the data plane does not understand " + name, 0, {}, blocks});
   }

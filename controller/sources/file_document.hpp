@@ -4,6 +4,11 @@
 //     - name: web                          # the key becomes file/web
 //       listen: 127.0.0.1:8080             # or a list; addresses x ports
 //       backends: ["127.0.0.1:4000", "web1:80"]
+//     - name: shop
+//       listen: 127.0.0.1:8081
+//       groups:                            # shares of its clients
+//         - {name: old, weight: 90, backends: "127.0.0.1:4001, 127.0.0.1:4002"}
+//         - {name: new, weight: 10, service: kubernetes/shop/web, port: 80}  # of another source
 //
 // Any service may use the long form (key, addresses, ports) instead; a backend is a string or the
 // wire's object; a list may be written as one string with commas (so that a variable can hold it).
@@ -18,23 +23,36 @@
 
 #include "common/model/result.hpp"
 #include "common/model/state.hpp"
+#include "controller/core/source_service.hpp"
 #include "controller/sources/interpolate.hpp"
 
 namespace lb::sources {
 
-// A backend whose host has to be asked for; it belongs to every port of `key` numbered `port`.
+// A backend whose host has to be asked for; it belongs to the ports of `key` that
+// have this number and protocol.
 struct NamedBackend {
   std::string key;
   uint16_t service_port = 0;
   std::string host;
   uint16_t port = 0;
+  std::string group = {};
+  Protocol protocol = Protocol::kTcp;
 
   bool operator==(const NamedBackend&) const = default;
+};
+
+// A group of which another service has the backends.
+struct NamedGroup {
+  std::string key;
+  plan::Join join;
+
+  bool operator==(const NamedGroup&) const = default;
 };
 
 struct FileDocument {
   std::vector<Service> services;  // normalised; without the backends by name
   std::vector<NamedBackend> named;
+  std::vector<NamedGroup> joined;
 
   bool operator==(const FileDocument&) const = default;
 };

@@ -94,7 +94,11 @@ void FileSource::held(const DesiredState& state) {
     if (!service.key.starts_with(prefix())) continue;
     for (const auto& port : service.ports) {
       for (const auto& backend : port.backends) {
-        if (!backend.name.empty()) before[backend.name].push_back(backend.address);
+        const bool joined = std::any_of(
+            document_.joined.begin(), document_.joined.end(), [&](const NamedGroup& each) {
+              return each.key == service.key && each.join.group == backend.group;
+            });
+        if (!backend.name.empty() && !joined) before[backend.name].push_back(backend.address);
       }
     }
   }
@@ -186,6 +190,9 @@ void FileSource::emit() {
     out.addresses = std::move(service.addresses);
     out.ports = std::move(service.ports);
     out.policy = std::move(service.policy);
+    for (const auto& each : document_.joined) {
+      if (each.key == out.key) out.joins.push_back(each.join);
+    }
     sink_.upsert(std::move(out));
   }
   sink_.synced(prefix(), keys);

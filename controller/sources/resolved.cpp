@@ -14,6 +14,7 @@ void add_backend(ServicePort& port, const IpAddress& address, const NamedBackend
   backend.address = address;
   backend.port = named.port;
   backend.name = named.host;
+  backend.group = named.group;
   port.backends.push_back(std::move(backend));
 }
 
@@ -27,7 +28,7 @@ void add_resolved(std::vector<Service>& services, const std::vector<NamedBackend
     for (auto& service : services) {
       if (service.key != each.key) continue;
       for (auto& port : service.ports) {
-        if (port.port != each.service_port) continue;
+        if (port.port != each.service_port || port.protocol != each.protocol) continue;
         for (const auto& address : answer->second) add_backend(port, address, each);
       }
     }

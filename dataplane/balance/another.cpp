@@ -30,6 +30,18 @@ void leave_out_nodes(std::span<Candidate> candidates, std::span<const uint32_t> 
   }
 }
 
+bool stay_in_group(std::span<Candidate> candidates, uint16_t group) {
+  const bool left = std::any_of(candidates.begin(), candidates.end(), [&](const Candidate& each) {
+    return each.group == group && !each.tried && !each.ejected && each.weight > 0 &&
+           each.state == BackendState::kReady && each.health != Health::kDown;
+  });
+  if (!left) return false;
+  for (Candidate& each : candidates) {
+    if (each.group != group) each.weight = 0;
+  }
+  return true;
+}
+
 std::optional<size_t> draw_another(std::span<const Candidate> candidates, uint64_t random,
                                    const PickOptions& options) {
   const Selection selection(candidates, options);

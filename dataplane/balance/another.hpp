@@ -20,6 +20,10 @@ namespace lb::balance {
 void leave_out_nodes(std::span<Candidate> candidates, std::span<const uint32_t> nodes,
                      const PickOptions& options);
 
+// For a retry where there are groups: takes the weight of everybody of other groups, as long as
+// somebody ready, not ejected and not called down is left in this one. False: nobody is.
+bool stay_in_group(std::span<Candidate> candidates, uint16_t group);
+
 // `random`: 64 fresh random bits. Nullopt when nobody is left.
 std::optional<size_t> draw_another(std::span<const Candidate> candidates, uint64_t random,
                                    const PickOptions& options);

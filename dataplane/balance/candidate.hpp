@@ -23,6 +23,7 @@ struct Candidate {
   bool tried = false;    // by this connection, in vain
   bool near = false;     // in the zone of this data plane
   uint16_t share = 1000;
+  uint16_t group = 0;  // index; see grouped.hpp
   uint32_t connections = 0;
   uint64_t identity = 0;  // hash_of(endpoint)
 };

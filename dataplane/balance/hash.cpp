@@ -31,4 +31,10 @@ uint64_t hash_of(const Endpoint& backend) {
   return hash_address(backend.address, backend.port, kBackendSeed);
 }
 
+uint64_t hash_of(std::string_view name) {
+  SipHash state({kBackendSeed, mix(kBackendSeed)});
+  for (const char c : name) state.absorb(uint64_t(uint8_t(c)));
+  return state.finish();
+}
+
 }  // namespace lb::balance

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "common/model/address.hpp"
 
@@ -13,6 +14,7 @@ namespace lb::balance {
 
 uint64_t hash_of(const IpAddress& client, uint64_t seed);
 uint64_t hash_of(const Endpoint& backend);
+uint64_t hash_of(std::string_view name);  // the same everywhere and always, too
 
 // A bijection that spreads every bit over all (the finaliser of splitmix64, Steele et al., 2014).
 inline uint64_t mix(uint64_t word) {

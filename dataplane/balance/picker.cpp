@@ -1,5 +1,6 @@
 #include "dataplane/balance/picker.hpp"
 
+#include "dataplane/balance/grouped.hpp"
 #include "dataplane/balance/least_connections.hpp"
 #include "dataplane/balance/maglev.hpp"
 #include "dataplane/balance/random_two.hpp"
@@ -7,7 +8,9 @@
 
 namespace lb::balance {
 
-std::unique_ptr<Picker> make_picker(Balance policy, size_t offset) {
+std::unique_ptr<Picker> make_picker(Balance policy, size_t offset,
+                                    std::span<const GroupShare> groups) {
+  if (!groups.empty()) return std::make_unique<Grouped>(policy, offset, groups);
   switch (policy) {
     case Balance::kLeastConnections:
       return std::make_unique<LeastConnections>(offset);

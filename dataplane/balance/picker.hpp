@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "dataplane/balance/candidate.hpp"
 
@@ -19,6 +20,10 @@ namespace lb::balance {
 struct PickInput {
   uint64_t client_hash = 0;  // Maglev: hash_of(client, seed)
   uint64_t random = 0;       // random_two: 64 fresh random bits
+  // Groups alone, see grouped.hpp: who asks, where its group shall be the same each time; and the
+  // group that it has before all others.
+  std::optional<uint64_t> sticky_hash = {};
+  std::optional<uint16_t> group = {};
 };
 
 struct PickOptions {
@@ -35,8 +40,18 @@ class Picker {
                                      const PickOptions& options) = 0;
 };
 
-// `offset` keeps the workers of a listener from starting at the same backend.
-std::unique_ptr<Picker> make_picker(Balance policy, size_t offset);
+// A group of backends, which Candidate::group counts from 0.
+struct GroupShare {
+  uint64_t identity = 0;  // hash_of(its name)
+  uint16_t weight = 1;    // 0: it gets nobody, but for whom PickInput::group says
+
+  bool operator==(const GroupShare&) const = default;
+};
+
+// `offset` keeps the workers of a listener from starting at the same backend. With groups the
+// policy holds within each of them; see grouped.hpp.
+std::unique_ptr<Picker> make_picker(Balance policy, size_t offset,
+                                    std::span<const GroupShare> groups = {});
 
 // What pick() must be given beside the configured list, so that callers fill in no more.
 inline bool needs_connections(Balance policy) { return policy != Balance::kRoundRobin; }

@@ -59,6 +59,12 @@ Selection::Selection(std::span<const Candidate> candidates, const PickOptions& o
   }
 }
 
+unsigned Selection::rank() const {
+  if (empty()) return 4;
+  const bool draining = (kinds_ & kOneState) == 0;
+  return unsigned(draining) * 2 + unsigned((kinds_ & ~kEjected) == 0);
+}
+
 bool eligible(std::span<const Candidate> candidates, size_t index, const PickOptions& options) {
   return index < candidates.size() && Selection(candidates, options).has(candidates[index]);
 }

@@ -28,6 +28,9 @@ class Selection {
   bool has(const Candidate& candidate) const {
     return candidate.weight > 0 && !candidate.tried && (kinds_ >> kind_of(candidate) & 1) != 0;
   }
+  // How good those selected are beside another list's: 0 ready, 1 ready but ejected, 2 and 3 the
+  // same of draining ones; more where there is nobody.
+  unsigned rank() const;
   // Effective weight of all candidates, selected or not.
   uint64_t total_weight() const { return total_weight_; }
 

@@ -1,6 +1,19 @@
 #include "dataplane/proxy/affinity.hpp"
 
+#include <optional>
+
 namespace lb::proxy {
+namespace {
+
+// A group that gets nobody any more is no longer asked, nor one that is not meant for that client.
+bool of_its_group(const ListenerConfig& config, size_t index, const IpAddress& client) {
+  if (config.groups.empty()) return true;
+  const uint16_t group = config.candidates[index].group;
+  const auto meant = config.groups.meant_for(client);
+  return meant ? *meant == group : config.groups.shares[group].weight > 0;
+}
+
+}  // namespace
 
 int remembered_backend(const ListenerConfig& config, const IpAddress& client, uint64_t now_ms) {
   if (!config.affinity) return -1;
@@ -10,7 +23,7 @@ int remembered_backend(const ListenerConfig& config, const IpAddress& client, ui
     if (config.records[i]->endpoint != *backend) continue;
     const auto& candidate = config.candidates[i];
     const bool usable = candidate.weight > 0 && candidate.state == BackendState::kReady &&
-                        !config.records[i]->unfit();
+                        !config.records[i]->unfit() && of_its_group(config, i, client);
     return usable ? static_cast<int>(i) : -1;
   }
   return -1;

@@ -139,6 +139,12 @@ struct HistogramTotals {
   std::array<uint64_t, kBounds + 1> counts{};
   uint64_t sum_ms = 0;
 };
+struct GroupTotals {
+  std::string name;
+  uint64_t connections = 0;  // made
+  uint64_t weight = 0;       // now
+};
+
 struct PortTotals {
   std::string key;
   uint16_t port = 0;
@@ -156,6 +162,7 @@ struct PortTotals {
   std::array<uint64_t, kEndReasons> ended{};  // by EndReason; together they are `closed`
   std::array<uint64_t, kRefusals> refused{};  // by Refusal; UDP: datagrams
   std::vector<BackendTotals> backends;
+  std::vector<GroupTotals> groups;
 };
 
 class SocketHandover;

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include "dataplane/balance/picker.hpp"
 #include "dataplane/balance/slow_start.hpp"
 #include "dataplane/proxy/affinity_table.hpp"
+#include "dataplane/proxy/groups.hpp"
 #include "dataplane/proxy/socket_tuning.hpp"
 #include "dataplane/proxy/source_limits.hpp"
 #include "dataplane/proxy/stats.hpp"
@@ -138,6 +140,7 @@ struct ListenerCounts {
   // Of the control thread, which makes them when a policy first asks.
   std::shared_ptr<SourceLimits> limits;
   std::shared_ptr<AffinityTable> affinity;
+  std::vector<std::shared_ptr<GroupRecord>> groups;  // as configured now; sorted by name
 };
 
 // Leaves where it is destroyed, unless somebody else does.
@@ -165,9 +168,30 @@ struct ListenerConfig {
   std::vector<std::shared_ptr<BackendRecord>> records;
   // One per record: equal numbers are on the same node, 0 is unknown. Empty: all are.
   std::vector<uint32_t> nodes;
+  ListenerGroups groups;  // empty: all backends are one
   std::shared_ptr<ListenerCounts> counts = std::make_shared<ListenerCounts>();
   std::shared_ptr<SourceLimits> limits;     // null: no limit by source
   std::shared_ptr<AffinityTable> affinity;  // null: none
+
+  std::unique_ptr<balance::Picker> make_picker(size_t worker_index) const {
+    return balance::make_picker(policy.balance, worker_index, groups.shares);
+  }
+  // Whether the other's picker, and what it remembers, serves this one as well.
+  bool picks_like(const ListenerConfig& other) const {
+    return policy.balance == other.policy.balance && groups.shares == other.groups.shares;
+  }
+  // None: there are no groups, or the backend has left the configuration, or is null.
+  std::optional<uint16_t> group_of(const BackendRecord* backend) const {
+    for (size_t i = 0; i < records.size() && !groups.empty(); ++i) {
+      if (records[i].get() == backend) return candidates[i].group;
+    }
+    return std::nullopt;
+  }
+  // A connection to that backend was made.
+  void count_for_group(const BackendRecord& backend) const {
+    const auto group = group_of(&backend);
+    if (group) groups.records[*group]->connections.fetch_add(1, std::memory_order_relaxed);
+  }
 };
 
 }  // namespace lb::proxy

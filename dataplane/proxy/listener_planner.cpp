@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <map>
 #include <new>
-#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -64,17 +63,56 @@ void note_arrivals(const ListenerConfig& config, uint64_t plan, uint64_t now_ms)
   }
 }
 
-// Of the backends of that family, or of all; empty where no node is named.
-std::vector<uint32_t> numbered_nodes(const std::vector<Backend>& backends,
-                                     std::optional<Family> family) {
+using Backends = std::vector<const Backend*>;
+
+// A listener uses backends of its own family, and a group those of the other one only where it has
+// none of them.
+Backends backends_for(const ServicePort& port, Family family) {
+  const auto group_of = [&](const Backend& backend) {
+    return port.groups.empty() ? std::string_view() : std::string_view(backend.group);
+  };
+  std::set<std::string_view> own;
+  for (const auto& backend : port.backends) {
+    if (backend.address.family() == family) own.insert(group_of(backend));
+  }
+  Backends out;
+  for (const auto& backend : port.backends) {
+    const bool other = backend.address.family() != family;
+    if (!other || !own.contains(group_of(backend))) out.push_back(&backend);
+  }
+  return out;
+}
+
+// Empty where no node is named.
+std::vector<uint32_t> numbered_nodes(const Backends& backends) {
   std::map<std::string_view, uint32_t> numbers{{"", 0}};
   std::vector<uint32_t> out;
-  for (const auto& backend : backends) {
-    if (family && backend.address.family() != *family) continue;
-    out.push_back(numbers.try_emplace(backend.node, uint32_t(numbers.size())).first->second);
+  for (const Backend* backend : backends) {
+    out.push_back(numbers.try_emplace(backend->node, uint32_t(numbers.size())).first->second);
   }
   if (numbers.size() == 1) out = {};
   return out;
+}
+
+ListenerGroups groups_of(const ServicePort& port, ListenerCounts& kept) {
+  ListenerGroups out;
+  for (const auto& group : port.groups) {
+    const auto known = std::find_if(kept.groups.begin(), kept.groups.end(),
+                                    [&](const auto& each) { return each->name == group.name; });
+    out.records.push_back(known != kept.groups.end() ? *known
+                                                     : std::make_shared<GroupRecord>(group.name));
+    out.shares.push_back({balance::hash_of(group.name), group.weight});
+    out.sources.push_back(group.sources);
+  }
+  kept.groups = out.records;
+  return out;
+}
+
+// Of a port's groups, sorted by name; 0 where there are none.
+uint16_t group_index(const std::vector<BackendGroup>& groups, const std::string& name) {
+  const auto found = std::lower_bound(groups.begin(), groups.end(), name,
+                                      [](const auto& g, const auto& n) { return g.name < n; });
+  return uint16_t(found - groups.begin());
 }
 
 }  // namespace
@@ -208,7 +246,6 @@ void ListenerPlanner::sweep() {
   swept_ = remembered();
 }
 
-// A listener uses backends of its own family, and the other family only when it has none.
 std::shared_ptr<const ListenerConfig> ListenerPlanner::config(const Service& service,
                                                               const ServicePort& port,
                                                               const ListenerId& id) {
@@ -229,21 +266,20 @@ std::shared_ptr<const ListenerConfig> ListenerPlanner::config(const Service& ser
     if (!kept.affinity) kept.affinity = std::make_shared<AffinityTable>();
     out->affinity = kept.affinity;
   }
-  const Family family = id.at.address.family();
-  const bool own = std::any_of(port.backends.begin(), port.backends.end(),
-                               [&](const Backend& b) { return b.address.family() == family; });
-  for (const auto& backend : port.backends) {
-    if (own && backend.address.family() != family) continue;
-    auto known = record({service.key, port.port, port.protocol, backend.endpoint()});
-    known->drained = drained(drains_, service.key, backend.endpoint());
-    const uint16_t weight = known->drained ? uint16_t{0} : backend.weight;
+  out->groups = groups_of(port, kept);
+  const Backends backends = backends_for(port, id.at.address.family());
+  for (const Backend* backend : backends) {
+    auto known = record({service.key, port.port, port.protocol, backend->endpoint()});
+    known->drained = drained(drains_, service.key, backend->endpoint());
+    const uint16_t weight = known->drained ? uint16_t{0} : backend->weight;
     out->candidates.push_back({.weight = weight,
-                               .state = backend.state,
-                               .near = !zone_.empty() && backend.zone == zone_,
-                               .identity = balance::hash_of(backend.endpoint())});
+                               .state = backend->state,
+                               .near = !zone_.empty() && backend->zone == zone_,
+                               .group = group_index(port.groups, backend->group),
+                               .identity = balance::hash_of(backend->endpoint())});
     out->records.push_back(std::move(known));
   }
-  out->nodes = numbered_nodes(port.backends, own ? std::optional(family) : std::nullopt);
+  out->nodes = numbered_nodes(backends);
   note_arrivals(*out, plans_[service.key], now_ms_);
   return out;
 }

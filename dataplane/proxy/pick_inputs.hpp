@@ -37,20 +37,50 @@ class PickInputs {
     return present_;
   }
 
-  // `client` is called where the policy asks who it is: IpAddress or optional of it.
+  // `client` is called where it matters who it is: IpAddress or optional of it.
   template <typename Client>
-  balance::PickInput input(Balance policy, const Client& client) {
+  balance::PickInput input(const ListenerConfig& config, const Client& client) {
     balance::PickInput out;
-    if (balance::needs_random(policy)) out.random = random();
-    if (!balance::needs_client_hash(policy)) return out;
+    if (balance::needs_random(config.policy.balance)) out.random = random();
+    if (!config.groups.empty()) choose_group(config, client, out);
+    if (!balance::needs_client_hash(config.policy.balance)) return out;
     const std::optional<IpAddress> address = client();
     if (address) out.client_hash = balance::hash_of(*address, process_udp_seed().a);
     return out;
   }
 
+  // Leaves out groups without a weight, but for the one that the client is meant for.
+  template <typename Client>
+  static void leave_out_reserved(const ListenerConfig& config,
+                                 std::vector<balance::Candidate>& candidates,
+                                 const Client& client) {
+    const auto& groups = config.groups;
+    const bool any = std::any_of(groups.shares.begin(), groups.shares.end(),
+                                 [](const balance::GroupShare& each) { return each.weight == 0; });
+    if (!any) return;
+    std::optional<IpAddress> address;
+    if (groups.by_source()) address = client();
+    const auto meant = address ? groups.meant_for(*address) : std::nullopt;
+    for (auto& each : candidates) {
+      if (groups.reserved(each.group) && meant != each.group) each.weight = 0;
+    }
+  }
+
   uint64_t random() { return balance::next_random(random_); }
 
  private:
+  template <typename Client>
+  static void choose_group(const ListenerConfig& config, const Client& client,
+                           balance::PickInput& out) {
+    const bool sticky = config.policy.sticky_groups;
+    if (!sticky && !config.groups.by_source()) return;
+    const std::optional<IpAddress> address = client();
+    if (!address) return;
+    out.group = config.groups.meant_for(*address);
+    // Under no secret: other data planes, and this one when it has restarted, shall agree.
+    if (sticky) out.sticky_hash = balance::hash_of(Endpoint{*address, 0});
+  }
+
   static uint32_t load_of(const BackendRecord& record) {
     const uint64_t now = record.connections.load(std::memory_order_relaxed);
     return uint32_t(std::min<uint64_t>(now, UINT32_MAX));

@@ -66,21 +66,37 @@ int RelayEngine::pick(Session& session) {
                                          [](const auto& record) { return record->untouched(); });
   const auto& candidates =
       as_configured ? config.candidates : pick_inputs_.candidates(config, tried_by(session), now_);
-  const auto input = pick_inputs_.input(policy, [&] { return client_address(session); });
+  const auto input = pick_inputs_.input(config, [&] { return client_address(session); });
   const auto picked = session.listener->picker->pick(candidates, input, config.options);
   return picked ? int(*picked) : -1;
+}
+
+// Where there are groups: the one that was dialled last.
+std::optional<uint16_t> RelayEngine::last_group(const Session& session) const {
+  const ListenerConfig& config = *session.listener->config;
+  if (config.groups.empty()) return std::nullopt;
+  for (size_t i = 0; i < config.records.size(); ++i) {
+    const bool last = session.backend
+                          ? config.records[i] == session.backend
+                          : session.rescue && !session.rescue->tried.empty() &&
+                                config.records[i]->endpoint == session.rescue->tried.back();
+    if (last) return config.candidates[i].group;
+  }
+  return std::nullopt;
 }
 
 // Maglev's choices are no neighbours already, and the same client's are the same again.
 std::optional<size_t> RelayEngine::pick_another(const Session& session) {
   const ListenerConfig& config = *session.listener->config;
-  auto& candidates = pick_inputs_.candidates(config, tried_by(session), now_);
+  auto& candidates = untried(session, tried_by(session));
+  const auto group = last_group(session);
+  const bool stays = !group || balance::stay_in_group(candidates, *group);
   balance::leave_out_nodes(candidates, config.nodes, config.options);
   const Balance policy = config.policy.balance;
-  if (!balance::needs_client_hash(policy)) {
+  if (stays && !balance::needs_client_hash(policy)) {
     return balance::draw_another(candidates, pick_inputs_.random(), config.options);
   }
-  const auto input = pick_inputs_.input(policy, [&] { return client_address(session); });
+  const auto input = pick_inputs_.input(config, [&] { return client_address(session); });
   return session.listener->picker->pick(candidates, input, config.options);
 }
 
@@ -89,7 +105,7 @@ bool RelayEngine::has_another(const Session& session) {
   const auto& records = session.listener->config->records;
   const ListenerConfig& config = *session.listener->config;
   const auto before = [&](const BackendRecord& record) { return was_tried(session, record); };
-  const auto& candidates = pick_inputs_.candidates(config, before, now_);
+  const auto& candidates = untried(session, before);
   const balance::Selection selection(candidates, config.options);
   for (size_t i = 0; i < candidates.size(); ++i) {
     if (records[i] == session.backend && selection.has(candidates[i])) return false;
@@ -224,6 +240,7 @@ void RelayEngine::connected(Session& session) {
   session.last_active = now_;
   session.backend->connected();
   add(stats_of(*session.backend).connections);
+  session.listener->config->count_for_group(*session.backend);
   // Its first one: what comes later is a replay's.
   if (!session.rescue || !session.rescue->replayed) {
     session.listener->stats->connect.observe(now_ - session.began, kConnectBounds);

@@ -35,9 +35,7 @@ void RelayEngine::update_listener(std::shared_ptr<const ListenerConfig> config) 
   if (found == listeners_.end()) return;
   refresh_clock();
   LiveListener& listener = *found->second;
-  if (config->policy.balance != listener.config->policy.balance) {
-    listener.picker = balance::make_picker(config->policy.balance, worker_index_);
-  }
+  if (!config->picks_like(*listener.config)) listener.picker = config->make_picker(worker_index_);
   const bool retune = listener.fd.valid() && config->tuning != listener.config->tuning;
   listener.config = std::move(config);
   if (retune && !tune_again(listener.fd.get(), listener.config->tuning,

@@ -165,6 +165,15 @@ class RelayEngine {
       return session.backend.get() == &backend || was_tried(session, backend);
     };
   }
+  // The candidates that may be this client's; whom `tried` names is marked.
+  template <typename Tried>
+  std::vector<balance::Candidate>& untried(const Session& session, const Tried& tried) {
+    const ListenerConfig& config = *session.listener->config;
+    auto& out = pick_inputs_.candidates(config, tried, now_);
+    PickInputs::leave_out_reserved(config, out, [&] { return client_address(session); });
+    return out;
+  }
+  std::optional<uint16_t> last_group(const Session& session) const;
   bool has_another(const Session& session);
   net::Fd connect_to(const Session& session, const BackendRecord& backend, uint8_t number);
   void note_failure(const Session& session, const std::shared_ptr<BackendRecord>& backend,

@@ -20,7 +20,7 @@ RelayEngine::Listener RelayEngine::make_listener(std::shared_ptr<const ListenerC
                                                  Sharing sharing) const {
   auto listener = std::make_shared<LiveListener>();
   listener->one_socket = sharing == Sharing::kOneSocket;
-  listener->picker = balance::make_picker(config->policy.balance, worker_index_);
+  listener->picker = config->make_picker(worker_index_);
   listener->counts = config->counts;
   listener->stats = config->counts->stats.at(worker_index_ % config->counts->stats.size());
   listener->config = std::move(config);

@@ -65,7 +65,7 @@ bool RelayEngine::replay(Session& session) {
   if (!session.keeping()) return false;
   const ListenerConfig& config = *session.listener->config;
   if (session.attempts() + 1 >= config.policy.connect_attempts) return false;
-  const auto& candidates = pick_inputs_.candidates(config, tried_by(session), now_);
+  const auto& candidates = untried(session, tried_by(session));
   if (balance::Selection(candidates, config.options).empty()) return false;
   add(counters_.replays);
   add(session.listener->stats->replays);

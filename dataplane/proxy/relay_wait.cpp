@@ -21,7 +21,8 @@ bool has_place(const LiveListener& listener, size_t waiting) {
 bool has_usable(const ListenerConfig& config) {
   for (size_t i = 0; i < config.records.size(); ++i) {
     const auto& candidate = config.candidates[i];
-    const bool may = candidate.weight > 0 && candidate.state != BackendState::kNotReady;
+    const bool may = candidate.weight > 0 && candidate.state != BackendState::kNotReady &&
+                     !config.groups.reserved(candidate.group);
     if (may && !config.records[i]->unfit()) return true;
   }
   return false;

@@ -91,9 +91,8 @@ void UdpRelay::update_listener(std::shared_ptr<const ListenerConfig> config) {
 void UdpRelay::apply(UdpListener& listener, std::shared_ptr<const ListenerConfig> config) {
   std::unordered_set<const BackendRecord*> records;
   for (const auto& record : config->records) records.insert(record.get());
-  const Balance policy = config->policy.balance;
-  if (!listener.picker || listener.config->policy.balance != policy) {
-    listener.picker = balance::make_picker(policy, worker_index_);
+  if (!listener.picker || !config->picks_like(*listener.config)) {
+    listener.picker = config->make_picker(worker_index_);
   }
   const ListenerConfig* before = listener.config.get();
   const bool told_otherwise =

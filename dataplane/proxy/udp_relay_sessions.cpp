@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "dataplane/balance/another.hpp"
 #include "dataplane/balance/selection.hpp"
 #include "dataplane/proxy/affinity.hpp"
 #include "dataplane/proxy/stats.hpp"
@@ -79,8 +80,10 @@ bool UdpRelay::attach(UdpSession& session, const BackendRecord* avoid, uint64_t 
   if (known >= 0 && connect(session, config.records[size_t(known)])) return true;
   auto& candidates = pick_inputs_.candidates(
       config, [&](const BackendRecord& record) { return &record == avoid; }, now_);
-  const auto input =
-      pick_inputs_.input(config.policy.balance, [&] { return address_of(session.client); });
+  PickInputs::leave_out_reserved(config, candidates, [&] { return address_of(session.client); });
+  const auto group = config.group_of(avoid);
+  if (group) balance::stay_in_group(candidates, *group);
+  const auto input = pick_inputs_.input(config, [&] { return address_of(session.client); });
   for (uint32_t i = 0; i < std::max(config.policy.connect_attempts, 1u); ++i) {
     const auto picked = listener.picker->pick(candidates, input, config.options);
     if (!picked) {
@@ -144,6 +147,7 @@ bool UdpRelay::connect(UdpSession& session, const std::shared_ptr<BackendRecord>
   session.stats = &backend->stats[worker_index_ % backend->stats.size()];
   add(session.stats->connections);
   const ListenerConfig& config = *session.listener->config;
+  config.count_for_group(*backend);
   if (config.affinity) {
     remember_backend(config, address_of(session.client), backend->endpoint, now_);
   }
@@ -162,6 +166,7 @@ bool UdpRelay::has_another(const UdpSession& session) try {
   const auto& records = config.records;
   auto& candidates = pick_inputs_.candidates(
       config, [](const auto&) { return false; }, now_);
+  PickInputs::leave_out_reserved(config, candidates, [&] { return address_of(session.client); });
   const auto own =
       size_t(std::find(records.begin(), records.end(), session.backend) - records.begin());
   const auto selects_another = [&](bool sound) {

@@ -273,6 +273,16 @@ BackendTotals totals_of(const BackendRecord& record) {
   return out;
 }
 
+// Of one more address of a port: its groups are those of the others.
+void sum_up(std::vector<GroupTotals>& to, const ListenerGroups& from) {
+  to.resize(from.shares.size());
+  for (size_t i = 0; i < to.size(); ++i) {
+    to[i].name = from.records[i]->name;
+    to[i].weight = from.shares[i].weight;
+    to[i].connections += from.records[i]->connections;
+  }
+}
+
 }  // namespace
 
 std::vector<PortTotals> WorkerPool::totals() const {
@@ -285,6 +295,7 @@ std::vector<PortTotals> WorkerPool::totals() const {
     port.port = id.at.port;
     port.protocol = id.protocol;
     sum_up(port, *config.counts);
+    sum_up(port.groups, config.groups);
     if (in_panic(config)) port.panic = 1;
     // Backends are the port's, whatever the address.
     port.drains = std::max(port.drains, config.counts->drains);

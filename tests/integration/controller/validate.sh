@@ -47,6 +47,19 @@ export PORT=8088
 expect 0 '"port": 8088' validate --show "$work/base.yaml" "$work/production.yaml"
 expect 0 '"drain_s": 7' validate --show "$work/base.yaml" "$work/production.yaml"
 expect 0 '1 backend by address, 1 by name' validate "$work/base.yaml" "$work/production.yaml"
+cat >"$work/groups.yaml" <<'Y'
+services:
+  - name: shop
+    listen: 127.0.0.1:8081
+    groups:
+      - {name: old, weight: 9, backends: "10.0.0.1:1, web1:2"}
+      - {name: new, service: kubernetes/shop/web, port: 80}
+Y
+"$program" validate --show "$work/groups.yaml" >"$work/groups.shown" || broken=1
+grep -q '"service": "kubernetes/shop/web"' "$work/groups.shown" || { echo "FAILED: a joined service is not shown"; broken=1; }
+grep -q '"web1:2"' "$work/groups.shown" || { echo "FAILED: a group's backend by name is not shown"; broken=1; }
+cp "$work/groups.shown" "$work/groups2.yaml"
+"$program" validate --show "$work/groups2.yaml" | cmp - "$work/groups.shown" || broken=1
 "$program" validate --show "$work/base.yaml" "$work/production.yaml" >"$work/shown.yaml"
 "$program" validate --show "$work/shown.yaml" | cmp - "$work/shown.yaml" || broken=1
 expect 0 '' --source "file:$work/base.yaml" --source "file:$work/production.yaml" --check

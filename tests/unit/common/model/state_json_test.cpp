@@ -195,10 +195,10 @@ TEST(EncodeState, RoundTripsEveryField) {
   const auto state = decode_state(document(R"({"key":"k","addresses":["10.0.0.1"],
     "policy":{"balance":"maglev","source_ranges":["10.0.0.0/8"],"accept_proxy_from":["::/0"],
       "health":{"type":"http","path":"/x","host":"h","port":81,"panic_percent":40},
-      "ejection":{"refused":0},"slow_start_s":30,"prefer_zone":true,"congestion":"bbr","busy_poll_us":50},
+      "ejection":{"refused":0},"slow_start_s":30,"prefer_zone":true,"sticky_groups":true,"congestion":"bbr","busy_poll_us":50},
     "ports":[{"port":443,"name":"tls","policy":{"source_ranges":[],"half_close":false,"when_empty":"wait",
       "prefer_zone":false,"health":{"panic_percent":0}},
-      "match":{"names":["b","a"],"sources":["192.0.2.0/24"]},"groups":[{"name":"g","weight":3}],
+      "match":{"names":["b","a"],"sources":["192.0.2.0/24"]},"groups":[{"name":"g","weight":3,"sources":["192.0.2.0/24","10.0.0.0/8"]},{"name":"h"}],
       "tls":{"mode":"terminate","certificates":["c"]},
       "backends":[{"address":"10.0.0.5","port":1,"weight":0,"state":"not_ready","group":"g"}]}]})"));
   ASSERT_TRUE(state.ok()) << state.error().pointer << state.error().message;

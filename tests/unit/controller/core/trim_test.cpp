@@ -48,5 +48,24 @@ TEST(Trim, LeavesOutTheZoneAndTheThresholdButNotTheCheck) {
   EXPECT_EQ(problems.size(), 2u) << "each is said once";
 }
 
+TEST(Trim, WithoutGroupsThoseThatWereToHaveNobodyStillHaveNobody) {
+  Service service = balanced();
+  auto& port = service.ports[0];
+  port.policy = {};
+  service.policy = {};
+  port.groups = {{"a", 1, {}}, {"b", 0, {}}};
+  port.backends.resize(2);
+  port.backends[0].group = "a";
+  port.backends[1].group = "b";
+  std::vector<Problem> problems;
+  trim(service, {"protocol=tcp"}, problems);
+  EXPECT_TRUE(port.groups.empty());
+  EXPECT_EQ(port.backends[0], Backend{});
+  EXPECT_EQ(port.backends[1].group, "");
+  EXPECT_EQ(port.backends[1].weight, 0);
+  ASSERT_EQ(problems.size(), 1u);
+  EXPECT_EQ(problems[0].message, "the data plane does not understand ports.groups");
+}
+
 }  // namespace
 }  // namespace lb::plan

@@ -1,71 +1,14 @@
-// The loop with a real writer on a scripted client, and a fleet of one data plane, or of none.
-#include "controller/reconciler.hpp"
-
 #include <gmock/gmock.h>
 
-#include "tests/unit/controller/core/builders.hpp"
-#include "tests/unit/controller/kube/scripted_client.hpp"
-#include "tests/unit/controller/program/fake_dataplane.hpp"
+#include "tests/unit/controller/program/reconciler_fixture.hpp"
 
 namespace lb::controller {
 namespace {
 
-using namespace std::chrono_literals;
 using plan::service;
 using plan::ServiceBuilder;
 using testing::HasSubstr;
 using testing::SizeIs;
-
-class ReconcilerTest : public testing::Test {
- protected:
-  ReconcilerTest() {
-    reconciler.set_fleet(fleet);
-    writer.start();
-  }
-  ~ReconcilerTest() override { writer.stop(); }
-
-  static Reconciler::Options options() {
-    Reconciler::Options out;
-    out.pools = {plan::pool("192.0.2.10-192.0.2.12")};
-    out.sources = {"kubernetes/"};
-    out.quarantine = out.conflict = out.patch_retry = 1s;
-    return out;
-  }
-  void sync(const std::vector<ServiceBuilder>& services) {
-    std::set<std::string> keys;
-    for (const auto& each : services) {
-      reconciler.upsert(each.source());
-      keys.insert(each.key());
-    }
-    reconciler.synced("kubernetes/", keys);
-    run();
-  }
-  void contact(DesiredState held = {}) {
-    reconciler.held(held);
-    run();
-  }
-  void serve() {
-    fleet.list({{"one", dataplane.address()}});
-    fleet.start();
-  }
-  void run(std::chrono::milliseconds time = 20ms) {
-    io.restart();
-    io.run_for(time);
-  }
-  std::vector<net::HttpRequest> sent(size_t count) {
-    const auto end = std::chrono::steady_clock::now() + 5s;
-    while (script.asked().size() < count && std::chrono::steady_clock::now() < end) run(5ms);
-    return script.asked();
-  }
-
-  asio::io_context io;
-  kube::Script script;
-  kube::ApiWriter writer{
-      {[this] { return std::make_unique<kube::ScriptedClient>(script); }, [] {}, 100}};
-  Reconciler reconciler{io, options(), &writer};
-  FakeDataplane dataplane{io};
-  Fleet fleet{io, {.coalesce = 1ms}, reconciler};
-};
 
 TEST_F(ReconcilerTest, PlansNothingBeforeSourcesAndDataPlaneAreKnown) {
   sync({service("web")});

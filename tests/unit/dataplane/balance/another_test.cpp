@@ -122,5 +122,52 @@ TEST(Another, IsNobodyWhenAllWereTried) {
   EXPECT_EQ(draw_another(candidates, 7, {}), std::nullopt);
 }
 
+Candidates two_groups() {
+  Candidates out = equals(4);
+  out[2].group = out[3].group = 1;
+  return out;
+}
+
+std::vector<uint16_t> weights(const Candidates& candidates) {
+  std::vector<uint16_t> out;
+  for (const auto& each : candidates) out.push_back(each.weight);
+  return out;
+}
+
+TEST(StayInGroup, LeavesOutTheOthersAsLongAsSomebodySoundIsThere) {
+  Candidates candidates = two_groups();
+  candidates[2].tried = true;
+  EXPECT_TRUE(stay_in_group(candidates, 1));
+  EXPECT_EQ(weights(candidates), (std::vector<uint16_t>{0, 0, 1, 1}));
+}
+
+TEST(StayInGroup, LeavesOutNobodyWhereTheRestOfTheGroupIsNotSound) {
+  const std::vector<void (*)(Candidate&)> wants{
+      [](Candidate& each) { each.tried = true; }, [](Candidate& each) { each.ejected = true; },
+      [](Candidate& each) { each.weight = 0; },
+      [](Candidate& each) { each.health = Health::kDown; },
+      [](Candidate& each) { each.state = BackendState::kDraining; }};
+  for (size_t i = 0; i < wants.size(); ++i) {
+    Candidates candidates = two_groups();
+    candidates[2].tried = true;
+    wants[i](candidates[3]);
+    const auto before = weights(candidates);
+    EXPECT_FALSE(stay_in_group(candidates, 1)) << i;
+    EXPECT_EQ(weights(candidates), before) << i;
+  }
+}
+
+TEST(StayInGroup, ANodeOnWhichOnlyAnotherGroupIsHasNotFailed) {
+  // A group's backends on nodes 1, 1 and 2, the other's on 1 and 2: as two versions everywhere.
+  Candidates candidates = equals(5);
+  candidates[3].group = candidates[4].group = 1;
+  candidates[0].tried = true;
+  const Nodes nodes{1, 1, 2, 1, 2};
+  ASSERT_TRUE(stay_in_group(candidates, 0));
+  leave_out_nodes(candidates, nodes, {});
+  Random random(seed());
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(draw_another(candidates, random(), {}), 2u);
+}
+
 }  // namespace
 }  // namespace lb::balance

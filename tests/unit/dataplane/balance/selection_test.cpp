@@ -197,5 +197,17 @@ TEST(Selection, WalksThroughTheWholeOrder) {
 
 static_assert(unsigned(kReady) == 0 && unsigned(kDraining) == 1 && unsigned(kUnknown) == 0);
 
+TEST(Selection, RanksReadyBeforeEjectedBeforeDraining) {
+  const auto rank = [](BackendState state, bool ejected) {
+    const Candidate one{.state = state, .ejected = ejected};
+    return Selection({&one, 1}, {}).rank();
+  };
+  EXPECT_EQ(rank(BackendState::kReady, false), 0u);
+  EXPECT_EQ(rank(BackendState::kReady, true), 1u);
+  EXPECT_EQ(rank(BackendState::kDraining, false), 2u);
+  EXPECT_EQ(rank(BackendState::kDraining, true), 3u);
+  EXPECT_EQ(rank(BackendState::kNotReady, false), 4u);
+}
+
 }  // namespace
 }  // namespace lb::balance

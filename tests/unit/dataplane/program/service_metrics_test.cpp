@@ -49,6 +49,16 @@ TEST(ServiceMetrics, SayThatAPortIsInPanic) {
   EXPECT_THAT(text({one}), HasSubstr("protocol=\"tcp\"} 1\n"));
 }
 
+TEST(ServiceMetrics, CountConnectionsByGroupWhereThereAreGroups) {
+  auto one = port();
+  EXPECT_THAT(text({one}), Not(HasSubstr("empalme_group_")));
+  one.groups = {{"blue", 90, 9}, {"green", 10, 1}};
+  EXPECT_THAT(text({one}), HasSubstr("empalme_group_connections_total{service=\"file/web\","
+                                     "port=\"80\",protocol=\"tcp\",group=\"green\"} 10\n"));
+  EXPECT_THAT(text({one}), HasSubstr("empalme_group_weight{service=\"file/web\",port=\"80\","
+                                     "protocol=\"tcp\",group=\"blue\"} 9\n"));
+}
+
 TEST(ServiceMetrics, NameTheBackendAndTheCause) {
   EXPECT_THAT(text({port()}), HasSubstr("backend=\"10.0.0.1:8080\",cause=\"refused\"} 2\n"));
   EXPECT_THAT(text({port()}), HasSubstr("empalme_backend_up{"));

@@ -101,7 +101,7 @@ TEST(PickInputs, AskForTheClientOnlyForMaglev) {
   PickInputs inputs(0);
   for (const Balance policy :
        {Balance::kRoundRobin, Balance::kLeastConnections, Balance::kRandomTwo}) {
-    EXPECT_EQ(inputs.input(policy, never_asked).client_hash, 0U);
+    EXPECT_EQ(inputs.input(config(policy, 1), never_asked).client_hash, 0U);
   }
 }
 
@@ -109,19 +109,49 @@ TEST(PickInputs, HashAClientAlikeOnEveryWorker) {
   PickInputs one(0), other(1);
   const auto client = [] { return IpAddress::v4(0x0a000001); };
   const auto neighbour = [] { return IpAddress::v4(0x0a000002); };
-  const uint64_t hash = one.input(Balance::kMaglev, client).client_hash;
-  EXPECT_EQ(other.input(Balance::kMaglev, client).client_hash, hash);
-  EXPECT_NE(one.input(Balance::kMaglev, neighbour).client_hash, hash);
+  const ListenerConfig given = config(Balance::kMaglev, 1);
+  const uint64_t hash = one.input(given, client).client_hash;
+  EXPECT_EQ(other.input(given, client).client_hash, hash);
+  EXPECT_NE(one.input(given, neighbour).client_hash, hash);
 }
 
 TEST(PickInputs, DrawFreshRandomNumbersOnEveryWorker) {
   PickInputs one(0), other(1);
   std::set<uint64_t> seen;
+  const ListenerConfig given = config(Balance::kRandomTwo, 1);
   for (int i = 0; i < 100; ++i) {
-    seen.insert(one.input(Balance::kRandomTwo, never_asked).random);
-    seen.insert(other.input(Balance::kRandomTwo, never_asked).random);
+    seen.insert(one.input(given, never_asked).random);
+    seen.insert(other.input(given, never_asked).random);
   }
   EXPECT_EQ(seen.size(), 200U);
+}
+
+ListenerConfig grouped(std::vector<Cidr> sources) {
+  ListenerConfig out = config(Balance::kRoundRobin, 1);
+  out.groups.shares = {{1, 1}, {2, 1}};
+  out.groups.sources = {{}, std::move(sources)};
+  return out;
+}
+
+TEST(PickInputs, AskForTheClientOfGroupsOnlyWhereItMatters) {
+  PickInputs inputs(0);
+  EXPECT_EQ(inputs.input(grouped({}), never_asked).group, std::nullopt);
+}
+
+TEST(PickInputs, SayForWhichGroupAClientIsMeant) {
+  PickInputs inputs(0);
+  const ListenerConfig given = grouped({*Cidr::parse("10.0.0.0/24")});
+  EXPECT_EQ(inputs.input(given, [] { return IpAddress::v4(0x0a000001); }).group, 1);
+  EXPECT_EQ(inputs.input(given, [] { return IpAddress::v4(0x0a000101); }).group, std::nullopt);
+}
+
+TEST(PickInputs, HashAStickyClientUnderNoSecret) {
+  PickInputs inputs(0);
+  ListenerConfig given = grouped({});
+  given.policy.sticky_groups = true;
+  const IpAddress client = IpAddress::v4(0x0a000001);
+  EXPECT_EQ(inputs.input(given, [&] { return client; }).sticky_hash,
+            balance::hash_of(Endpoint{client, 0}));
 }
 
 }  // namespace
