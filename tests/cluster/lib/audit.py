@@ -16,6 +16,9 @@ from datetime import datetime, timedelta
 RIGHTS = ("clusterroles", "clusterrolebindings", "roles", "rolebindings", "serviceaccounts", "namespaces")
 # The API server's own view of new rights may come a little later than the answer to their creation.
 SETTLES = timedelta(seconds=5)
+# Whoever leads asks each two seconds; after a longer silence the API server has been away.
+SILENCE = timedelta(seconds=5)
+READS_ROLES = timedelta(seconds=10)
 
 
 def moment(event):
@@ -91,17 +94,38 @@ def server_is_starting(event):
     return '"system:discovery" not found' in event.get("responseStatus", {}).get("message", "")
 
 
+def restarts(events):
+    """Moments at which somebody is answered again after a silence that is longer than a leader's."""
+    at = sorted(moment(e) for e in events)
+    return [later for earlier, later in zip(at, at[1:]) if later - earlier >= SILENCE]
+
+
+def granted_soon(event, events):
+    """The same request of the same account is answered shortly after: it had the right all along."""
+    def what(e):
+        return e["user"]["username"], e["verb"], resource_of(e.get("objectRef", {}))
+    return any(what(e) == what(event) and e.get("responseStatus", {}).get("code", 500) < 400
+               and timedelta(0) < moment(e) - moment(event) <= READS_ROLES for e in events)
+
+
+def roles_not_read_yet(event, starts, events):
+    """An API server that has just started knows some of its roles before others."""
+    soon = any(timedelta(0) <= moment(event) - start <= READS_ROLES for start in starts)
+    return soon and granted_soon(event, events)
+
+
 def judge(events, rights, namespace, unused=()):
     """Sentences about what is wrong, and a line of figures."""
     prefix = f"system:serviceaccount:{namespace}:"
     asked = [e for e in events if e["user"]["username"].startswith(prefix) and "objectRef" in e]
-    gaps, used, wrong = absences(events), {}, []
+    gaps, starts, used, wrong = absences(events), restarts(events), {}, []
     refused = set()
     for event in asked:
         reference = event["objectRef"]
         what = (reference.get("apiGroup", ""), resource_of(reference), event["verb"])
         code = event.get("responseStatus", {}).get("code", 0)
-        if code == 403 and not excused(moment(event), gaps) and not server_is_starting(event):
+        if code == 403 and not (excused(moment(event), gaps) or server_is_starting(event)
+                                or roles_not_read_yet(event, starts, events)):
             refused.add((event["user"]["username"].removeprefix(prefix), *what[1:], event["requestReceivedTimestamp"]))
         elif code < 400:
             used[what] = used.get(what, 0) + 1

@@ -91,6 +91,17 @@ class AuditTest(unittest.TestCase):
         early["responseStatus"]["message"] = 'RBAC: [clusterrole.rbac.authorization.k8s.io "system:discovery" not found]'
         self.assertEqual(judged(USED + [early]), [])
 
+    def test_refusals_of_a_server_that_is_just_back_are_no_fault_where_the_same_is_granted_soon_after(self):
+        early, late = asked("list", "services", 66, code=403), asked("list", "services", 70)
+        self.assertEqual(judged(USED + [early, late]), [])
+
+    def test_refusals_without_a_silence_before_or_a_grant_after_are_faults(self):
+        busy = [asked("list", "services", second) for second in range(10, 80, 2)]
+        self.assertEqual(len(judged(USED + busy + [asked("list", "services", 67, code=403)])), 1)
+        self.assertEqual(len(judged(USED + [asked("list", "services", 66, code=403)])), 1)
+        other = asked("list", "services", 70, account="other")
+        self.assertEqual(len(judged(USED + [asked("list", "services", 66, code=403), other])), 1)
+
     def test_a_deletion_that_did_not_happen_excuses_nothing(self):
         log = USED + [changed("delete", "clusterroles", 60, code=404), asked("list", "services", 65, code=403)]
         self.assertEqual(len(judged(log)), 1)
