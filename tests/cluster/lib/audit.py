@@ -16,8 +16,8 @@ from datetime import datetime, timedelta
 RIGHTS = ("clusterroles", "clusterrolebindings", "roles", "rolebindings", "serviceaccounts", "namespaces")
 # The API server's own view of new rights may come a little later than the answer to their creation.
 SETTLES = timedelta(seconds=5)
-# Whoever leads asks each two seconds; after a longer silence the API server has been away.
-SILENCE = timedelta(seconds=5)
+# Whoever leads asks every two seconds; after a longer silence the API server has been away.
+SILENCE = timedelta(seconds=3)
 READS_ROLES = timedelta(seconds=10)
 
 
