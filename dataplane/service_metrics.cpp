@@ -232,16 +232,20 @@ void add_groups(std::vector<Metric>& out, const Ports& ports) {
               MetricType::kCounter,
               {}};
   Metric weights{"empalme_group_weight", "What it weighs now.", MetricType::kGauge, {}};
+  Metric usable{"empalme_group_usable_backends",
+                "Backends of a group that may be given connections; 0: the others have its share.",
+                MetricType::kGauge,
+                {}};
   for (const auto* port : ports) {
     for (const auto& group : port->groups) {
       const Labels labels = with(labels_of(*port), "group", group.name);
       made.samples.push_back({static_cast<double>(group.connections), labels});
       weights.samples.push_back({static_cast<double>(group.weight), labels});
+      usable.samples.push_back({static_cast<double>(group.usable), labels});
     }
   }
   if (made.samples.empty()) return;
-  out.push_back(std::move(made));
-  out.push_back(std::move(weights));
+  for (Metric* each : {&made, &weights, &usable}) out.push_back(std::move(*each));
 }
 
 void add_ports(std::vector<Metric>& out, const Ports& ports) {

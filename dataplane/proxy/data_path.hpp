@@ -142,7 +142,8 @@ struct HistogramTotals {
 struct GroupTotals {
   std::string name;
   uint64_t connections = 0;  // made
-  uint64_t weight = 0;       // now
+  uint64_t weight = 0;       // now, as is the next one
+  uint64_t usable = 0;       // backends: ready, with a weight, not drained, called down or ejected
 };
 
 struct PortTotals {

@@ -150,6 +150,9 @@ class UdpRelay {
   bool attach(UdpSession& session, const BackendRecord* avoid, uint64_t datagrams);
   int remembered(const UdpSession& session, const BackendRecord* avoid);
   bool connect(UdpSession& session, const std::shared_ptr<BackendRecord>& backend);
+  std::optional<size_t> pick(const UdpSession& session,
+                             const std::vector<balance::Candidate>& candidates,
+                             const BackendRecord* avoid);
   bool has_another(const UdpSession& session);
   bool move(UdpSession& session);
   void on_refused(UdpSession& session);

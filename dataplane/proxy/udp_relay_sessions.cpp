@@ -72,6 +72,20 @@ UdpSession* UdpRelay::open(UdpListener& listener, const UdpKey& key, unsigned sl
   return nullptr;
 }
 
+// Who leaves a backend that stays configured goes to its group, as long as somebody sound is there.
+std::optional<size_t> UdpRelay::pick(const UdpSession& session,
+                                     const std::vector<balance::Candidate>& candidates,
+                                     const BackendRecord* avoid) {
+  UdpListener& listener = *session.listener;
+  const ListenerConfig& config = *listener.config;
+  const auto input = pick_inputs_.input(config, [&] { return address_of(session.client); });
+  const auto group = config.group_of(avoid);
+  if (!group) return listener.picker->pick(candidates, input, config.options);
+  std::vector<balance::Candidate> own = candidates;
+  balance::stay_in_group(own, *group);
+  return listener.picker->pick(own, input, config.options);
+}
+
 // `datagrams` are lost, and counted so, where nobody can be had.
 bool UdpRelay::attach(UdpSession& session, const BackendRecord* avoid, uint64_t datagrams) try {
   UdpListener& listener = *session.listener;
@@ -81,11 +95,8 @@ bool UdpRelay::attach(UdpSession& session, const BackendRecord* avoid, uint64_t 
   auto& candidates = pick_inputs_.candidates(
       config, [&](const BackendRecord& record) { return &record == avoid; }, now_);
   PickInputs::leave_out_reserved(config, candidates, [&] { return address_of(session.client); });
-  const auto group = config.group_of(avoid);
-  if (group) balance::stay_in_group(candidates, *group);
-  const auto input = pick_inputs_.input(config, [&] { return address_of(session.client); });
   for (uint32_t i = 0; i < std::max(config.policy.connect_attempts, 1u); ++i) {
-    const auto picked = listener.picker->pick(candidates, input, config.options);
+    const auto picked = pick(session, candidates, avoid);
     if (!picked) {
       add(counters_.no_backend, datagrams);
       add(listener.stats->no_backend, datagrams);

@@ -273,13 +273,25 @@ BackendTotals totals_of(const BackendRecord& record) {
   return out;
 }
 
-// Of one more address of a port: its groups are those of the others.
-void sum_up(std::vector<GroupTotals>& to, const ListenerGroups& from) {
-  to.resize(from.shares.size());
+uint64_t usable_in(const ListenerConfig& config, size_t group) {
+  uint64_t out = 0;
+  for (size_t i = 0; i < config.records.size(); ++i) {
+    const auto& candidate = config.candidates[i];
+    out += candidate.group == group && candidate.weight > 0 &&
+           candidate.state == BackendState::kReady && !config.records[i]->unfit();
+  }
+  return out;
+}
+
+// Of one more address of a port: its groups are those of the others, and so are their backends.
+void sum_up(std::vector<GroupTotals>& to, const ListenerConfig& from) {
+  const ListenerGroups& groups = from.groups;
+  to.resize(groups.shares.size());
   for (size_t i = 0; i < to.size(); ++i) {
-    to[i].name = from.records[i]->name;
-    to[i].weight = from.shares[i].weight;
-    to[i].connections += from.records[i]->connections;
+    to[i].name = groups.records[i]->name;
+    to[i].weight = groups.shares[i].weight;
+    to[i].usable = std::max(to[i].usable, usable_in(from, i));
+    to[i].connections += groups.records[i]->connections;
   }
 }
 
@@ -295,7 +307,7 @@ std::vector<PortTotals> WorkerPool::totals() const {
     port.port = id.at.port;
     port.protocol = id.protocol;
     sum_up(port, *config.counts);
-    sum_up(port.groups, config.groups);
+    sum_up(port.groups, config);
     if (in_panic(config)) port.panic = 1;
     // Backends are the port's, whatever the address.
     port.drains = std::max(port.drains, config.counts->drains);

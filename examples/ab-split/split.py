@@ -40,6 +40,37 @@ def answer(client):
     return got.rpartition(b"\r\n\r\n")[2].decode().strip()
 
 
+class Kept:
+    """Connections that stay open, with a question every second, since the server hangs up on the silent."""
+
+    def __init__(self, count):
+        self.clients = [connect("127.0.0.1") for _ in range(count)]
+        self.lost = set()
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        while not self.over.wait(1):
+            self.ask_all()
+
+    def ask_all(self):
+        for client in self.clients:
+            try:
+                client.sendall(b"GET / HTTP/1.1\r\nHost: demo\r\n\r\n")
+                if not client.recv(4096).startswith(b"HTTP/1.1 200"):
+                    self.lost.add(client)
+            except OSError:
+                self.lost.add(client)
+
+    def stop(self):
+        """How many are open still."""
+        self.over.set()
+        self.thread.join()
+        self.ask_all()
+        return len(self.clients) - len(self.lost)
+
+
 def count(connections, source="127.0.1."):
     """How many connections each group had, and how many failed ("failed")."""
     counts = [collections.Counter() for _ in range(THREADS)]
@@ -94,6 +125,7 @@ def main(build, work):
         log = open(work / "programs.log", "ab")
         programs.append(subprocess.Popen([build / command[0], *command[1:]], stdout=log, stderr=log))
 
+    kept = None
     try:
         for port in GROUP:
             start("empalme-demo-web", "--name", port, "--listen", f"127.0.0.1:{port}")
@@ -101,7 +133,7 @@ def main(build, work):
               "--observe", "127.0.0.1:9180", "--observe-controller", "none")
         until(lambda: answer(connect("127.0.0.1")) in GROUP, "nobody answers")
         shares(90)
-        held = [connect("127.0.0.1") for _ in range(OPEN)]
+        kept = Kept(OPEN)
         staff = count(200, "127.0.0.9")
         expect(staff == {"canary": 200}, f"the group's sources were to get it alone: {staff}")
 
@@ -113,13 +145,15 @@ def main(build, work):
         until(lambda: weighs(subprocess.run(["curl", "-s", "http://127.0.0.1:9180/metrics"], check=False,
                                             capture_output=True, text=True).stdout), "the edit is not followed")
         shares(50)
-        went_on = sum(answer(each) in GROUP for each in held)
+        went_on = kept.stop()
         print(f"{went_on} of {OPEN} connections from before the edit went on")
         expect(went_on == OPEN, "connections were lost")
     except SystemExit:
         print((work / "programs.log").read_text()[-2000:], file=sys.stderr)
         raise
     finally:
+        if kept:
+            kept.over.set()
         for program in programs:
             program.terminate()
         for program in programs:

@@ -52,11 +52,13 @@ TEST(ServiceMetrics, SayThatAPortIsInPanic) {
 TEST(ServiceMetrics, CountConnectionsByGroupWhereThereAreGroups) {
   auto one = port();
   EXPECT_THAT(text({one}), Not(HasSubstr("empalme_group_")));
-  one.groups = {{"blue", 90, 9}, {"green", 10, 1}};
+  one.groups = {{"blue", 90, 9, 2}, {"green", 10, 1, 0}};
   EXPECT_THAT(text({one}), HasSubstr("empalme_group_connections_total{service=\"file/web\","
                                      "port=\"80\",protocol=\"tcp\",group=\"green\"} 10\n"));
   EXPECT_THAT(text({one}), HasSubstr("empalme_group_weight{service=\"file/web\",port=\"80\","
                                      "protocol=\"tcp\",group=\"blue\"} 9\n"));
+  EXPECT_THAT(text({one}), HasSubstr("empalme_group_usable_backends{service=\"file/web\","
+                                     "port=\"80\",protocol=\"tcp\",group=\"green\"} 0\n"));
 }
 
 TEST(ServiceMetrics, NameTheBackendAndTheCause) {

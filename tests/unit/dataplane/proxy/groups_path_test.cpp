@@ -223,6 +223,23 @@ TEST_F(GroupsPathTest, ARefusedSessionStaysInItsGroupAndNeverGoesToOneWithoutWei
   EXPECT_EQ(counters().udp_no_backend, 0u);
 }
 
+TEST_F(GroupsPathTest, HowManyBackendsOfAGroupMayBeUsedIsCounted) {
+  Server a, b, c;
+  serve_groups({{"a", 1, {a.port, b.port}}, {"b", 1, {c.port}}});
+  const auto usable = [&] {
+    std::vector<uint64_t> out;
+    on_control([&] {
+      const auto ports = path_->totals();
+      for (const auto& group : ports.at(0).groups) out.push_back(group.usable);
+    });
+    return out;
+  };
+  EXPECT_EQ(usable(), (std::vector<uint64_t>{2, 1}));
+  const BackendId down{"file/web", port_, Protocol::kTcp, {*IpAddress::parse("127.0.0.1"), c.port}};
+  on_control([&] { path_->set_health(down, Health::kDown, ""); });
+  EXPECT_EQ(usable(), (std::vector<uint64_t>{2, 0}));
+}
+
 TEST_F(GroupsPathTest, AGroupThatIsGoneIsCountedNoMore) {
   Server a, b;
   serve_groups({{"a", 1, {a.port}}, {"b", 1, {b.port}}});
