@@ -44,6 +44,8 @@ constexpr Row<Path> kPathRows[] = {
     {"killed", &Path::killed},
     {"limit_refused", &Path::limit_refused},
     {"proxy_headers_refused", &Path::proxy_headers_refused},
+    {"client_hellos_refused", &Path::client_hellos_refused},
+    {"unrouted", &Path::unrouted},
     {"untuned", &Path::untuned},
     {"instant_resets", &Path::instant_resets},
     {"replays", &Path::replays},

@@ -1,6 +1,7 @@
 #include "dataplane/status_json.hpp"
 
 #include "common/model/json_writer.hpp"
+#include "common/model/match.hpp"
 
 namespace lb::dataplane {
 namespace {
@@ -19,6 +20,7 @@ void write(JsonWriter& out, const Failure& failure) {
   member(out, "port", failure.port);
   member(out, "protocol", std::string(to_string(failure.protocol)));
   if (!failure.backend.empty()) member(out, "backend", failure.backend);
+  wire::put_match(out, failure.match);
   member(out, "reason", failure.reason);
   member(out, "message", failure.message);
   out.end_object();
@@ -47,6 +49,7 @@ void write(JsonWriter& out, const PortReport& port) {
   member(out, "address", port.address.to_string());
   member(out, "port", port.port);
   member(out, "protocol", std::string(to_string(port.protocol)));
+  wire::put_match(out, port.match);
   out.name("programmed");
   out.flag(port.programmed);
   member(out, "reason", port.reason);

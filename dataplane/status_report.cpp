@@ -7,7 +7,7 @@
 namespace lb::dataplane {
 namespace {
 
-using ListenerId = std::tuple<std::string, IpAddress, uint16_t, Protocol>;
+using ListenerId = std::tuple<std::string, IpAddress, uint16_t, Protocol, Match>;
 
 // Two services of one key are corners of the same one: their listeners differ, so all fit in here.
 std::map<ListenerId, const proxy::PortStatus*> by_listener(
@@ -15,7 +15,7 @@ std::map<ListenerId, const proxy::PortStatus*> by_listener(
   std::map<ListenerId, const proxy::PortStatus*> out;
   for (const auto& service : live) {
     for (const auto& port : service.ports) {
-      out[{service.key, port.address, port.port, port.protocol}] = &port;
+      out[{service.key, port.address, port.port, port.protocol, port.match}] = &port;
     }
   }
   return out;
@@ -40,7 +40,7 @@ BackendReport report_backend(const Backend& backend, const proxy::PortStatus* li
 
 PortReport report_port(const ServicePort& port, const IpAddress& address, const ListenerId& id,
                        const Views& views) {
-  PortReport out{address, port.port, port.protocol, false, "Pending", 0, {}};
+  PortReport out{address, port.port, port.protocol, false, "Pending", 0, {}, false, port.match};
   const auto live = views.live.find(id);
   const proxy::PortStatus* status = live == views.live.end() ? nullptr : live->second;
   if (status != nullptr) {
@@ -63,14 +63,14 @@ std::vector<ServiceReport> report(const DesiredState& held,
   Views views{by_listener(live), {}};
   for (const auto& each : failed) {
     if (!each.backend.empty()) continue;
-    views.failed[{each.key, each.address, each.port, each.protocol}] = &each;
+    views.failed[{each.key, each.address, each.port, each.protocol, each.match}] = &each;
   }
   std::vector<ServiceReport> out;
   for (const auto& service : held.services) {
     ServiceReport one{service.key, {}};
     for (const auto& address : service.addresses) {
       for (const auto& port : service.ports) {
-        const ListenerId id{service.key, address, port.port, port.protocol};
+        const ListenerId id{service.key, address, port.port, port.protocol, port.match};
         one.ports.push_back(report_port(port, address, id, views));
       }
     }
@@ -88,7 +88,8 @@ bool alike(const BackendReport& a, const BackendReport& b) {
 
 bool alike(const PortReport& a, const PortReport& b) {
   return a.address == b.address && a.port == b.port && a.protocol == b.protocol &&
-         a.programmed == b.programmed && a.reason == b.reason && a.panic == b.panic &&
+         a.match == b.match && a.programmed == b.programmed && a.reason == b.reason &&
+         a.panic == b.panic &&
          std::equal(a.backends.begin(), a.backends.end(), b.backends.begin(), b.backends.end(),
                     [](const auto& x, const auto& y) { return alike(x, y); });
 }

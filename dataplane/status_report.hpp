@@ -33,6 +33,7 @@ struct PortReport {
   uint64_t connections = 0;
   std::vector<BackendReport> backends;
   bool panic = false;  // all backends are used, since too few are usable
+  Match match = {};
 
   bool operator==(const PortReport&) const = default;
 };

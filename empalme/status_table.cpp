@@ -33,13 +33,30 @@ std::string state(const json& port) {
   return reason.empty() ? "not served" : reason;
 }
 
+// The first of a list of texts, and how many more there are; empty: of an empty one.
+std::string first_of(const json& object, const char* name) {
+  const json& all = list_or_empty(object, name);
+  if (all.empty() || !all[0].is_string()) return {};
+  const std::string more = all.size() == 1 ? "" : " +" + std::to_string(all.size() - 1);
+  return printable(all[0].get<std::string>()) + more;
+}
+
+// Where several services share the port: for whom this one is.
+std::string wanted(const json& port) {
+  const auto match = port.find("match");
+  if (match == port.end() || !match->is_object()) return {};
+  const std::string names = first_of(*match, "names"), sources = first_of(*match, "sources");
+  return (names.empty() ? "" : " " + names) + (sources.empty() ? "" : " from " + sources);
+}
+
 Row row(const json& service, const json& port) {
-  return {text(service, "key"),
-          text(port, "address"),
-          std::to_string(number_or_zero(port, "port")) + "/" + text(port, "protocol"),
-          backends(port),
-          std::to_string(number_or_zero(port, "connections")),
-          state(port)};
+  return {
+      text(service, "key"),
+      text(port, "address"),
+      std::to_string(number_or_zero(port, "port")) + "/" + text(port, "protocol") + wanted(port),
+      backends(port),
+      std::to_string(number_or_zero(port, "connections")),
+      state(port)};
 }
 
 std::string reasons(const json& failed) {

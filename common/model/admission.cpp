@@ -9,12 +9,14 @@
 #include <utility>
 
 #include "common/model/diff.hpp"
+#include "common/model/match.hpp"
 
 namespace lb {
 namespace {
 
 using PortKey = std::tuple<Family, uint16_t, Protocol>;
-using Holders = std::map<IpAddress, std::string>;  // who listens where, on one port
+using Held = std::map<MatchAtom, std::string>;  // by whom, each connection of an address and port
+using Holders = std::map<IpAddress, Held>;      // of one port
 
 IpAddress wildcard_of(const IpAddress& address) {
   return address.is_v4() ? IpAddress::v4(0) : IpAddress::v6({});
@@ -23,19 +25,21 @@ IpAddress wildcard_of(const IpAddress& address) {
 // The listeners given out so far.
 class Listeners {
  public:
-  // The key of the service that stands in the way, nullptr when nobody does.
-  const std::string* holder(const IpAddress& address, const ServicePort& port) const {
+  // What stands in the way, nullptr when nothing does.
+  const Held::value_type* holder(const IpAddress& address, const ServicePort& port) const {
     const auto found = ports_.find({address.family(), port.port, port.protocol});
     if (found == ports_.end()) return nullptr;
     const Holders& holders = found->second;
-    if (address.is_wildcard()) return &holders.begin()->second;
-    auto holder = holders.find(address);
-    if (holder == holders.end()) holder = holders.find(wildcard_of(address));
-    return holder == holders.end() ? nullptr : &holder->second;
+    const auto same = holders.find(address);
+    if (same != holders.end()) return holder(same->second, port.match);
+    // A wildcard has a socket of its own, which no name is shared with.
+    const auto other = address.is_wildcard() ? holders.begin() : holders.find(wildcard_of(address));
+    return other == holders.end() ? nullptr : &*other->second.begin();
   }
 
   void take(const IpAddress& address, const ServicePort& port, const std::string& key) {
-    ports_[{address.family(), port.port, port.protocol}].emplace(address, key);
+    Held& held = ports_[{address.family(), port.port, port.protocol}][address];
+    for (auto& atom : atoms_of(port.match)) held.emplace(std::move(atom), key);
     addresses_.insert(address);
   }
 
@@ -50,14 +54,21 @@ class Listeners {
   bool is_vip(const IpAddress& address) const { return addresses_.contains(address); }
 
  private:
+  static const Held::value_type* holder(const Held& held, const Match& match) {
+    for (const auto& atom : atoms_of(match)) {
+      if (const auto found = held.find(atom); found != held.end()) return &*found;
+    }
+    return nullptr;
+  }
+
   std::map<PortKey, Holders> ports_;
   std::set<IpAddress> addresses_;
 };
 
 Failure failure_of(const Service& service, const IpAddress& address, const ServicePort& port,
                    std::string reason, std::string message) {
-  return {service.key, address,           port.port,         port.protocol,
-          {},          std::move(reason), std::move(message)};
+  return {service.key, address,           port.port,          port.protocol,
+          {},          std::move(reason), std::move(message), port.match};
 }
 
 std::optional<Failure> refuse_listener(const Listeners& taken, const Service& service,
@@ -65,10 +76,12 @@ std::optional<Failure> refuse_listener(const Listeners& taken, const Service& se
   if (auto why = refuse_address(address, AddressUse::kListener, is_kubernetes_key(service.key))) {
     return failure_of(service, address, port, "AddressRefused", *why);
   }
-  if (const std::string* holder = taken.holder(address, port)) {
+  if (const auto* held = taken.holder(address, port)) {
+    const auto& [atom, holder] = *held;
+    const std::string what = atom == MatchAtom() ? "" : describe(atom) + ": ";
     return failure_of(service, address, port, "Conflict",
-                      *holder == service.key ? "another listener of this service holds it"
-                                             : "held by service " + *holder);
+                      what + (holder == service.key ? "another listener of this service holds it"
+                                                    : "held by service " + holder));
   }
   return std::nullopt;
 }
@@ -152,7 +165,8 @@ void remove_backends(Service& service, const std::vector<Failure>& refused) {
     std::erase_if(port.backends, [&](const Backend& backend) {
       const std::string at = backend.endpoint().to_string();
       return std::any_of(refused.begin(), refused.end(), [&](const Failure& each) {
-        return each.port == port.port && each.protocol == port.protocol && each.backend == at;
+        return each.port == port.port && each.protocol == port.protocol &&
+               each.match == port.match && each.backend == at;
       });
     });
   }
@@ -160,7 +174,7 @@ void remove_backends(Service& service, const std::vector<Failure>& refused) {
 
 bool same_listeners(const Service& a, const Service& b) {
   const auto same = [](const ServicePort& p, const ServicePort& q) {
-    return p.port == q.port && p.protocol == q.protocol;
+    return p.port == q.port && p.protocol == q.protocol && p.match == q.match;
   };
   return a.addresses == b.addresses &&
          std::equal(a.ports.begin(), a.ports.end(), b.ports.begin(), b.ports.end(), same);

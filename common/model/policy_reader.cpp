@@ -96,6 +96,7 @@ void read_policy_fields(ObjectReader& reader, Policy& out) {
       {Balance::kRoundRobin, Balance::kLeastConnections, Balance::kRandomTwo, Balance::kMaglev});
   reader.number("affinity_seconds", out.affinity_seconds, 0, kMaxSeconds);
   read_cidrs(reader, "source_ranges", out.source_ranges);
+  read_cidrs(reader, "deny_ranges", out.deny_ranges);
   read_timeouts(reader, out);
   reader.choice("when_empty", out.when_empty, {WhenEmpty::kReset, WhenEmpty::kWait});
   reader.choice("proxy_protocol", out.proxy_protocol,

@@ -14,6 +14,7 @@ void sort_by(List& list, Key key) {
 
 void normalise(Policy& policy) {
   std::sort(policy.source_ranges.begin(), policy.source_ranges.end());
+  std::sort(policy.deny_ranges.begin(), policy.deny_ranges.end());
   std::sort(policy.accept_proxy_from.begin(), policy.accept_proxy_from.end());
 }
 

@@ -65,7 +65,8 @@ struct EjectionPolicy {
 struct Policy {
   Balance balance = Balance::kRoundRobin;
   uint32_t affinity_seconds = 0;
-  std::vector<Cidr> source_ranges;  // empty: everyone
+  std::vector<Cidr> source_ranges;  // empty: everyone; see client_access.hpp
+  std::vector<Cidr> deny_ranges;    // empty: no one
   uint32_t connect_timeout_ms = 1250;
   uint32_t connect_attempts = 3;
   uint32_t hedge_ms = 0;
@@ -109,10 +110,12 @@ struct Backend {
   bool operator==(const Backend&) const = default;
 };
 
-// Reserved: services that share address:port by name or by source (not served yet).
+// Which connections of an address and port a service is for, beside others there; see match.hpp.
 struct Match {
-  std::vector<std::string> names;
-  std::vector<Cidr> sources;
+  std::vector<std::string> names;  // that TLS clients ask for; empty: any, and none
+  std::vector<Cidr> sources;       // empty: any
+
+  bool empty() const { return names.empty() && sources.empty(); }
 
   auto operator<=>(const Match&) const = default;
 };
@@ -199,6 +202,7 @@ struct Failure {
   std::string backend;  // "address:port"; empty when the listener is meant
   std::string reason;   // AddressInUse, PortTakenOnNode, PermissionDenied, AddressNotLocal, ...
   std::string message;
+  Match match = {};  // of the listener
 
   bool operator==(const Failure&) const = default;
 };

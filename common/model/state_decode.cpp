@@ -5,6 +5,7 @@
 
 #include "common/model/json.hpp"
 #include "common/model/json_reader.hpp"
+#include "common/model/match.hpp"
 #include "common/model/policy_reader.hpp"
 #include "common/model/state_json.hpp"
 #include "common/model/state_reader.hpp"
@@ -54,13 +55,32 @@ Backend read_backend(const Json& value, const std::string& pointer, PassedOver* 
   return out;
 }
 
+// Refuses a value of `list` for which `key` gives what an earlier one gave.
+template <class List, class Key>
+void refuse_twice(const List& list, Key key, const std::string& pointer, const char* what) {
+  std::set<std::decay_t<decltype(key(list.front()))>> seen;
+  for (size_t i = 0; i < list.size(); ++i) {
+    if (!seen.insert(key(list[i])).second) {
+      refuse(child(pointer, std::to_string(i)), std::string("the same ") + what + " twice");
+    }
+  }
+}
+
 void read_match(ObjectReader& parent, Match& out) {
   const auto* value = parent.find("match");
   if (value == nullptr) return;
   ObjectReader reader(*value, parent.at("match"));
-  read_strings(reader, "names", out.names);
+  reader.list("names", [&](const Json& each, const std::string& pointer) {
+    const auto name = parse_server_name(lb::wire::as_text(each, pointer));
+    if (!name) refuse(pointer, name.error().message);
+    out.names.push_back(*name);
+  });
   read_cidrs(reader, "sources", out.sources);
   reader.finish();
+  if (const auto fits = check_size(out); !fits) refuse(parent.at("match"), fits.error().message);
+  const auto same = [](const auto& each) { return each; };
+  refuse_twice(out.names, same, reader.at("names"), "name");
+  refuse_twice(out.sources, same, reader.at("sources"), "range");
 }
 
 void read_tls(ObjectReader& parent, TlsPolicy& out) {
@@ -83,17 +103,6 @@ BackendGroup read_group(const Json& value, const std::string& pointer, PassedOve
   read_cidrs(reader, "sources", out.sources);
   reader.finish();
   return out;
-}
-
-// Refuses a value of `list` for which `key` gives what an earlier one gave.
-template <class List, class Key>
-void refuse_twice(const List& list, Key key, const std::string& pointer, const char* what) {
-  std::set<std::decay_t<decltype(key(list.front()))>> seen;
-  for (size_t i = 0; i < list.size(); ++i) {
-    if (!seen.insert(key(list[i])).second) {
-      refuse(child(pointer, std::to_string(i)), std::string("the same ") + what + " twice");
-    }
-  }
 }
 
 // Each backend of a port that has groups is in one of them: otherwise it would have no share.
@@ -194,7 +203,10 @@ Service read_service(const Json& value, const std::string& pointer, PassedOver* 
   read_policy(reader, out.policy);
   read_ports(reader, out);
   reader.finish();
-  for (auto& port : out.ports) std::sort(port.match.names.begin(), port.match.names.end());
+  for (auto& port : out.ports) {
+    std::sort(port.match.names.begin(), port.match.names.end());
+    std::sort(port.match.sources.begin(), port.match.sources.end());
+  }
   refuse_twice(
       out.ports, [](const ServicePort& p) { return std::tuple(p.port, p.protocol, p.match); },
       reader.at("ports"), "(port, protocol, match)");

@@ -1,4 +1,5 @@
 #include "common/model/json_writer.hpp"
+#include "common/model/match.hpp"
 #include "common/model/state_json.hpp"
 
 namespace lb {
@@ -101,6 +102,7 @@ void write_policy(JsonWriter& out, const Policy& value, const Policy& base) {
   put_name(out, "balance", value.balance, base.balance);
   put(out, "affinity_seconds", value.affinity_seconds, base.affinity_seconds);
   put_cidrs(out, "source_ranges", value.source_ranges, base.source_ranges);
+  put_cidrs(out, "deny_ranges", value.deny_ranges, base.deny_ranges);
   put_timeouts(out, value, base);
   put_name(out, "when_empty", value.when_empty, base.when_empty);
   put_name(out, "proxy_protocol", value.proxy_protocol, base.proxy_protocol);
@@ -137,13 +139,6 @@ void write_backend(JsonWriter& out, const Backend& backend) {
   out.end_object();
 }
 
-void put_match(JsonWriter& out, const Match& match) {
-  put_object(out, "match", [&] {
-    if (!match.names.empty()) list(out, "names", match.names);
-    if (!match.sources.empty()) list(out, "sources", match.sources);
-  });
-}
-
 void put_groups(JsonWriter& out, const std::vector<BackendGroup>& groups) {
   if (groups.empty()) return;
   out.name("groups");
@@ -176,7 +171,7 @@ void write_port(JsonWriter& out, const ServicePort& port, const Policy& service)
   for (const auto& backend : port.backends) write_backend(out, backend);
   out.end_array();
   put_policy(out, port.policy, service);
-  put_match(out, port.match);
+  wire::put_match(out, port.match);
   put_groups(out, port.groups);
   put_tls(out, port.tls);
   out.end_object();
@@ -209,6 +204,7 @@ void write_failure(JsonWriter& out, const Failure& failure) {
   member(out, "port", failure.port);
   member(out, "protocol", std::string(to_string(failure.protocol)));
   put_text(out, "backend", failure.backend);
+  wire::put_match(out, failure.match);
   member(out, "reason", failure.reason);
   member(out, "message", failure.message);
   out.end_object();

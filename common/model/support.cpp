@@ -46,8 +46,10 @@ std::optional<std::string> unsupported(const ServicePort& port) {
     field = unsupported_for_udp(port.policy);
     if (field != nullptr) return std::string(field) + " is not served for udp yet";
   }
-  if (port.match != Match{}) field = "match";
-  if (port.tls.mode != TlsMode::kNone) field = "tls";
+  if (port.protocol == Protocol::kUdp && !port.match.empty()) {
+    return "match is not served for udp yet";
+  }
+  if (port.tls.mode == TlsMode::kTerminate) field = "tls.mode=terminate";
   if (field == nullptr) return std::nullopt;
   return std::string(field) + " is not served by this data plane yet";
 }
@@ -64,6 +66,7 @@ std::vector<std::string> served_features() {
           "policy.connect_attempts",
           "policy.connect_timeout_ms",
           "policy.delete_drain_s",
+          "policy.deny_ranges",
           "policy.drain_s",
           "policy.ejection",
           "policy.empty_wait_ms",
@@ -93,6 +96,8 @@ std::vector<std::string> served_features() {
           "policy.when_empty=reset",
           "policy.when_empty=wait",
           "ports.groups",
+          "ports.match",
+          "ports.tls.mode=passthrough",
           "protocol=tcp",
           "protocol=udp"};
 }

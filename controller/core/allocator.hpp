@@ -14,17 +14,20 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "common/model/address.hpp"
+#include "common/model/match.hpp"
 #include "common/model/state.hpp"
 #include "controller/core/backends.hpp"
 #include "controller/core/pool_set.hpp"
 
 namespace lb::plan {
 
-using PortSet = std::set<std::pair<uint16_t, Protocol>>;
+// What of an address is wanted: of each port those connections that a match takes.
+using PortSet = std::set<std::tuple<uint16_t, Protocol, MatchAtom>>;
 
 // What one Service wants. At most one address of each family in either list.
 struct Claim {

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "common/model/json.hpp"
+#include "common/model/match.hpp"
 #include "common/model/state_json.hpp"
 #include "controller/core/joins.hpp"
 #include "controller/core/text.hpp"
@@ -15,6 +16,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::string_view kPort = "port.";
+constexpr std::string_view kMatch = "match";
 
 // Not of the policy; read elsewhere.
 bool is_other(const std::string& name) {
@@ -24,7 +26,8 @@ bool is_other(const std::string& name) {
 
 // Without them a Service serves more than its owner meant to.
 bool guards(std::string_view field) {
-  return field == "source-ranges" || field.starts_with("max-");
+  return field == "source-ranges" || field == "deny-ranges" || field.starts_with("max-") ||
+         field.starts_with(kMatch);
 }
 
 bool is_number(std::string_view text) {
@@ -65,6 +68,42 @@ Result<Policy> with_field(const Policy& base, const std::string& field, const st
   return *first;
 }
 
+Status set_names(Match& match, const std::vector<std::string>& texts) {
+  std::set<std::string> names;
+  for (const auto& text : texts) {
+    const auto name = parse_server_name(text);
+    if (!name) return name.error();
+    names.insert(*name);
+  }
+  match.names.assign(names.begin(), names.end());
+  return Done{};
+}
+
+Status set_sources(Match& match, const std::vector<std::string>& texts) {
+  std::set<Cidr> sources;
+  for (const auto& text : texts) {
+    const auto range = Cidr::parse(text);
+    if (!range) return range.error();
+    sources.insert(*range);
+  }
+  match.sources.assign(sources.begin(), sources.end());
+  return Done{};
+}
+
+// "match.names", "match.sources". An empty one would be for everybody.
+Status set_match(Match& match, const std::string& field, const std::string& text) {
+  const auto texts = split_list(text);
+  if (texts.empty()) return Error{"Schema", "is empty"};
+  Match out = match;
+  const Status set = field == "match.names"     ? set_names(out, texts)
+                     : field == "match.sources" ? set_sources(out, texts)
+                                                : Status(Error{"Schema", "unknown field"});
+  if (!set) return set;
+  if (const auto fits = check_size(out); !fits) return fits;
+  match = std::move(out);
+  return Done{};
+}
+
 struct Named {
   std::string port;  // empty: the Service
   std::string field;
@@ -85,6 +124,7 @@ class Reader {
       : service_(service), ports_(ports), problems_(problems) {}
 
   void read_service(const std::string& name, const Named& named, const std::string& text) {
+    if (named.field.starts_with(kMatch)) return read_match(name, named, text);
     for (ServicePort& port : ports_) {
       if (auto policy = with_field(port.policy, named.field, text)) {
         port.policy = std::move(policy).value();
@@ -100,6 +140,14 @@ class Reader {
     for (ServicePort& port : ports_) {
       if (port.name != named.port && std::to_string(port.port) != named.port) continue;
       found = true;
+      // A number may stand for two ports, and datagrams name nobody.
+      const bool by_number = port.name != named.port;
+      if (named.field.starts_with(kMatch) && by_number && port.protocol == Protocol::kUdp) continue;
+      if (named.field.starts_with(kMatch)) {
+        const auto set = set_match(port.match, named.field, text);
+        if (!set) return refuse(name, named.field, set.error());
+        continue;
+      }
       auto policy = with_field(port.policy, named.field, text);
       if (!policy) return refuse(name, named.field, policy.error());
       port.policy = std::move(policy).value();
@@ -108,6 +156,21 @@ class Reader {
   }
 
  private:
+  // Of the Service: datagrams name nobody. The names are written once for each port, and a document
+  // that no data plane takes would keep everybody's changes from it.
+  void read_match(const std::string& name, const Named& named, const std::string& text) {
+    if (split_list(text).size() * ports_.size() > kMaxMatchAtoms) {
+      return refuse(name, named.field,
+                    Error{"TooLarge", "times the ports of the Service is more than " +
+                                          std::to_string(kMaxMatchAtoms)});
+    }
+    for (ServicePort& port : ports_) {
+      if (port.protocol == Protocol::kUdp) continue;
+      const auto set = set_match(port.match, named.field, text);
+      if (!set) return refuse(name, named.field, set.error());
+    }
+  }
+
   void refuse(const std::string& name, const std::string& field, const Error& error) {
     problems_.push_back({"InvalidAnnotation", name + ": " + error.message, 0, {}, guards(field)});
   }

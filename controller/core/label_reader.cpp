@@ -23,7 +23,8 @@ std::optional<uint16_t> parse_number(std::string_view text) {
 // Whether a field limits who is served, and how much; `field` with dashes.
 bool guards(std::string_view field) {
   const std::string_view last = field.substr(std::min(field.rfind('.') + 1, field.size()));
-  return last == "source-ranges" || last.starts_with("max-");
+  return last == "source-ranges" || last == "deny-ranges" || last.starts_with("max-") ||
+         last.starts_with("match") || field.find("match.") != std::string_view::npos;
 }
 
 std::string dashed(std::string_view field) {
@@ -122,7 +123,9 @@ void LabelReader::read_field(const Field& field) {
   if (field.name.starts_with(kPolicy)) {
     return read_policy(field, field.name.substr(kPolicy.size()));
   }
-  if (field.name.starts_with("health.")) return read_policy(field, field.name);
+  for (const char* group : {"health.", "match."}) {
+    if (field.name.starts_with(group)) return read_policy(field, field.name);
+  }
   refuse(field, "is no " + options_.word + " that is known", guards(field.name));
 }
 
@@ -158,7 +161,9 @@ void LabelReader::read_policy(const Field& field, const std::string& name) {
   std::vector<ServicePort> ports(1);
   ports[0].name = port_.name();
   ports[0].port = port_.port;
+  ports[0].protocol = port_.protocol;
   ports[0].policy = port_.policy;
+  ports[0].match = port_.match;
   Policy unused;
   std::vector<Problem> problems;
   apply_annotations({{annotation, field.text}}, unused, ports, problems);
@@ -167,6 +172,7 @@ void LabelReader::read_policy(const Field& field, const std::string& name) {
            found.blocks);
   }
   port_.policy = std::move(ports[0].policy);
+  port_.match = std::move(ports[0].match);
 }
 
 void LabelReader::refuse(const Field& field, const std::string& why, bool guard) {

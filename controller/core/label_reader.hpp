@@ -1,10 +1,10 @@
 // Ports that are asked for by labels: empalme.tcp.<port>.<field>, empalme.udp.<port>.<field>.
 //
 // What the sources have in common that serve whoever asks for it. <field> is target, address,
-// weight, health.* or policy.*, the last two as in the policy schema ("policy.connect-timeout-ms",
-// "health.path"). Pure; any thread. What cannot be read is a Problem that names the subject and the
-// label, and the rest stands; where that would let in more than was asked for, the port is left
-// out.
+// weight, match.names, match.sources, health.* or policy.*, the last two as in the policy schema
+// ("policy.connect-timeout-ms", "health.path"). Pure; any thread. What cannot be read is a Problem
+// that names the subject and the label, and the rest stands; where that would let in more than was
+// asked for, the port is left out.
 #pragma once
 
 #include <map>
@@ -25,6 +25,7 @@ struct LabelledPort {
   std::vector<IpAddress> addresses;  // of the listener: sorted, none twice, at least one
   uint16_t weight = 1;
   Policy policy;
+  Match match;
 
   std::string name() const { return std::string(to_string(protocol)) + "-" + std::to_string(port); }
   bool operator==(const LabelledPort&) const = default;

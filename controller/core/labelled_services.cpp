@@ -48,9 +48,11 @@ class Merger {
       out.port.port = labelled.port;
       out.port.protocol = labelled.protocol;
       out.port.policy = labelled.policy;
+      out.port.match = labelled.match;
       out.addresses = labelled.addresses;
       out.decided_by = member.name;
-    } else if (out.addresses != labelled.addresses || !(out.port.policy == labelled.policy)) {
+    } else if (out.addresses != labelled.addresses || !(out.port.policy == labelled.policy) ||
+               out.port.match != labelled.match) {
       tell_difference(out, member);
     }
     return out;

@@ -33,7 +33,9 @@ ServicePatch patch_of(const KubeMeta& meta) {
 
 PortSet ports_of(const SourceService& service) {
   PortSet out;
-  for (const auto& port : service.ports) out.insert({port.port, port.protocol});
+  for (const auto& port : service.ports) {
+    for (auto& atom : atoms_of(port.match)) out.insert({port.port, port.protocol, std::move(atom)});
+  }
   return out;
 }
 

@@ -39,6 +39,7 @@ const std::vector<FieldRule>& rules() {
         valued("balance", &Policy::balance),
         plain("affinity_seconds", &Policy::affinity_seconds),
         plain("source_ranges", &Policy::source_ranges, true),
+        plain("deny_ranges", &Policy::deny_ranges, true),
         plain("hedge_ms", &Policy::hedge_ms),
         plain("retry_before_first_byte", &Policy::retry_before_first_byte),
         valued("when_empty", &Policy::when_empty),
@@ -92,6 +93,24 @@ bool drop_groups(ServicePort& port) {
   return true;
 }
 
+// Without its match a port would be for everybody.
+void trim_matches(Service& service, const std::set<std::string>& features,
+                  std::vector<Problem>& problems) {
+  std::erase_if(service.ports, [&](const ServicePort& port) {
+    if (port.match.empty() || features.contains("ports.match")) return false;
+    problems.push_back({kReason, "the data plane does not understand ports.match", port.port,
+                        port.protocol == Protocol::kUdp ? "UDP" : "TCP"});
+    return true;
+  });
+  for (auto& port : service.ports) {
+    // Whoever does not know of it does just that.
+    if (port.tls.mode == TlsMode::kPassthrough &&
+        !features.contains("ports.tls.mode=passthrough")) {
+      port.tls = {};
+    }
+  }
+}
+
 }  // namespace
 
 void trim(Service& service, const std::set<std::string>& features, std::vector<Problem>& problems) {
@@ -103,6 +122,7 @@ void trim(Service& service, const std::set<std::string>& features, std::vector<P
                         port.protocol == Protocol::kUdp ? "UDP" : "TCP"});
     return true;
   });
+  trim_matches(service, features, problems);
   std::set<std::string> missing;
   bool blocks = false;
   trim_policy(service.policy, features, missing, blocks);

@@ -90,13 +90,14 @@ class Expander {
   }
 
   void service(Json& value, const std::string& pointer) {
-    known_fields(value, pointer,
-                 {"name", "key", "listen", "addresses", "ports", "backends", "groups", "policy"});
+    known_fields(
+        value, pointer,
+        {"name", "key", "listen", "addresses", "ports", "backends", "groups", "match", "policy"});
     name(value, pointer);
     for (const char* field : {"listen", "backends"}) split(value, field, pointer);
     if (value.contains("policy")) split_ranges(value["policy"], pointer + "/policy");
     if (value.contains("listen")) listen(value, pointer);
-    for (const char* field : {"backends", "groups"}) {
+    for (const char* field : {"backends", "groups", "match"}) {
       if (value.contains(field)) refuse(wire::child(pointer, field), "needs 'listen' beside it");
     }
     const auto ports = value.find("ports");
@@ -107,6 +108,7 @@ class Expander {
       const std::string here = at(pointer + "/ports", i);
       split(port, "backends", here);
       if (port.contains("policy")) split_ranges(port["policy"], here + "/policy");
+      if (port.contains("match")) split_match(port["match"], here + "/match");
       groups(value, port, here);
       port_backends(value, port, here);
     }
@@ -134,6 +136,7 @@ class Expander {
       if (number != group.end()) refuse(pointer + "/port", "needs 'service' beside it");
       return;
     }
+    check_alone(service, port, pointer + "/service");
     NamedGroup out;
     if (!given->is_string() ||
         given->get_ref<const std::string&>().find('/') == std::string::npos) {
@@ -192,7 +195,14 @@ class Expander {
 
   void split_ranges(Json& policy, const std::string& pointer) {
     if (!policy.is_object()) return;
-    for (const char* field : {"source_ranges", "accept_proxy_from"}) split(policy, field, pointer);
+    for (const char* field : {"source_ranges", "deny_ranges", "accept_proxy_from"}) {
+      split(policy, field, pointer);
+    }
+  }
+
+  void split_match(Json& match, const std::string& pointer) {
+    if (!match.is_object()) return;
+    for (const char* field : {"names", "sources"}) split(match, field, pointer);
   }
 
   // "a, b" becomes ["a", "b"]; all of them stand where the string stood.
@@ -274,11 +284,13 @@ class Expander {
         positions_.set(at(here + "/backends", i), positions_.find(at(pointer + "/backends", i)));
       }
       positions_.set(here + "/backends", positions_.find(pointer + "/backends"));
-      if (!value.contains("groups")) continue;
-      value["ports"].back()["groups"] = value["groups"];
-      positions_.adopt(here + "/groups", before, pointer + "/groups");
+      for (const std::string field : {"groups", "match"}) {
+        if (!value.contains(field)) continue;
+        value["ports"].back()[field] = value[field];
+        positions_.adopt(here + "/" + field, before, pointer + "/" + field);
+      }
     }
-    for (const char* field : {"listen", "backends", "groups"}) value.erase(field);
+    for (const char* field : {"listen", "backends", "groups", "match"}) value.erase(field);
   }
 
   // Strings become objects, names go aside. Positions of what follows a name move up with it.
@@ -310,11 +322,26 @@ class Expander {
     }
     const auto named = parse_host_port(text);
     if (!named) refuse(pointer, "'" + text + "' is neither ADDRESS:PORT nor NAME:PORT");
+    check_alone(service, port, pointer);
     NamedBackend out{text_of(service, "key"), number_of(port), named->host, named->port, group,
                      protocol_of(port)};
     check_group(port, group, pointer);
     out_.named.push_back(std::move(out));
     return std::nullopt;
+  }
+
+  // What goes aside is known by the port's number.
+  static void check_alone(const Json& service, const Json& port, const std::string& pointer) {
+    const auto ports = service.find("ports");
+    if (ports == service.end()) return;
+    const auto same = [&](const Json& each) {
+      return each.is_object() && number_of(each) == number_of(port) &&
+             protocol_of(each) == protocol_of(port);
+    };
+    if (std::count_if(ports->begin(), ports->end(), same) > 1) {
+      refuse(pointer,
+             "needs a port whose number no other port of the service has; use two services");
+    }
   }
 
   // The wire's reader sees no backend by name.

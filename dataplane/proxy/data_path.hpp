@@ -20,10 +20,14 @@
 
 namespace lb::proxy {
 
+// What one service serves at an address and port. Several share these, and so the sockets, where
+// they differ in their match: that is a door.
 struct ListenerId {
   Endpoint at;
   Protocol protocol = Protocol::kTcp;
+  Match match = {};
 
+  ListenerId door() const { return {at, protocol, {}}; }
   auto operator<=>(const ListenerId&) const = default;
 };
 
@@ -89,6 +93,7 @@ struct PortStatus {
   uint64_t connections = 0;
   std::vector<BackendStatus> backends;
   bool panic = false;  // all are used, since too few are usable
+  Match match = {};
 };
 
 struct ServiceStatus {
@@ -108,6 +113,7 @@ struct DataPathCounters {
   uint64_t passed_on = 0;  // to a less loaded worker
   uint64_t killed = 0;     // by an operator
   uint64_t limit_refused = 0, proxy_headers_refused = 0;
+  uint64_t client_hellos_refused = 0, unrouted = 0;
   uint64_t untuned = 0;  // sockets that the kernel would not tune as the policy asks
   uint64_t instant_resets = 0, replays = 0, keep_overflows = 0, hedges = 0, hedges_won = 0;
   uint64_t waits = 0, wait_timeouts = 0, wait_overflows = 0, clients_gone_while_waiting = 0;
@@ -189,7 +195,7 @@ class DataPath {
   // Listeners that are not served now. Shrinks as retries succeed.
   virtual std::vector<Failure> failures() const = 0;
 
-  // Listeners that are open now.
+  // Doors that are open now.
   virtual std::set<ListenerId> listening() const = 0;
 
   // Replaces what operators have drained; connections go on. `done` once every worker knows.

@@ -13,8 +13,8 @@ const char* to_string(EndReason value) {
 }
 
 const char* to_string(Refusal value) {
-  constexpr const char* kNames[] = {"source_range", "connections", "source", "rate",
-                                    "proxy_header"};
+  constexpr const char* kNames[] = {"source_range", "connections",  "source", "rate",
+                                    "proxy_header", "client_hello", "route"};
   static_assert(std::size(kNames) == kRefusals);
   return kNames[static_cast<size_t>(value)];
 }

@@ -34,13 +34,15 @@ const char* to_string(EndReason value);  // "client_fin", ...
 
 // By which rule of the policy a client was refused.
 enum class Refusal : uint8_t {
-  kSourceRange,  // source_ranges
+  kSourceRange,  // source_ranges, deny_ranges
   kConnections,  // max_connections
   kSource,       // max_connections_per_source
   kRate,         // max_rate_per_source
   kProxyHeader,  // accept_proxy_from: it did not say, or not well, for whom it speaks
+  kClientHello,  // match: it did not say in time, or not as TLS does, which name it wants
+  kRoute,        // match: nobody is there for its name, or for where it comes from
 };
-inline constexpr size_t kRefusals = 5;
+inline constexpr size_t kRefusals = 7;
 const char* to_string(Refusal value);  // "source_range", ...
 
 // Where a connection is; see STATES.md.

@@ -161,6 +161,8 @@ class EnteredPlace {
 struct ListenerConfig {
   std::string key;  // of the service
   Endpoint address;
+  Protocol protocol = Protocol::kTcp;
+  Match match;  // which of the connections there
   Policy policy;
   std::vector<balance::Candidate> candidates;  // one per record, same order
   balance::PickOptions options;
@@ -170,9 +172,15 @@ struct ListenerConfig {
   std::vector<uint32_t> nodes;
   ListenerGroups groups;  // empty: all backends are one
   std::shared_ptr<ListenerCounts> counts = std::make_shared<ListenerCounts>();
+  std::shared_ptr<ListenerCounts> lobby;    // of the door; null: this one asks for no match
   std::shared_ptr<SourceLimits> limits;     // null: no limit by source
   std::shared_ptr<AffinityTable> affinity;  // null: none
 
+  // Whether who the client is matters later than at the door.
+  bool keeps_client() const {
+    return limits || affinity || policy.proxy_protocol != ProxyProtocol::kOff ||
+           !policy.accept_proxy_from.empty();
+  }
   std::unique_ptr<balance::Picker> make_picker(size_t worker_index) const {
     return balance::make_picker(policy.balance, worker_index, groups.shares);
   }

@@ -14,7 +14,7 @@
 namespace lb::proxy {
 
 Failure listener_failure(const std::string& key, const ListenerId& id, const Error& error) {
-  return {key, id.at.address, id.at.port, id.protocol, "", error.code, error.message};
+  return {key, id.at.address, id.at.port, id.protocol, "", error.code, error.message, id.match};
 }
 
 Error out_of_memory() {
@@ -169,6 +169,7 @@ bool ListenerPlanner::plan_changed(const DesiredState& state, std::set<ListenerI
 void ListenerPlanner::plan_all(const DesiredState& state) {
   // The old plan keeps counts and records alive that the new one takes over.
   const auto old = std::exchange(planned_, {});
+  for (const auto& [id, planned] : old) former_[planned.key].push_back(planned.config);
   listeners_.clear();
   refused_.clear();
   contested_ = false;
@@ -190,7 +191,7 @@ void ListenerPlanner::forget(const std::string& key, std::set<ListenerId>& touch
   for (const auto& id : listeners->second) {
     touched.insert(id);
     const auto planned = planned_.find(id);
-    former_.push_back(std::move(planned->second.config));
+    former_[key].push_back(std::move(planned->second.config));
     planned_.erase(planned);
   }
   listeners_.erase(listeners);
@@ -203,7 +204,7 @@ bool ListenerPlanner::plan_service(const Service& service) {
   auto& listeners = listeners_[service.key];
   for (const auto& address : service.addresses) {
     for (const auto& port : service.ports) {
-      const ListenerId id{{address, port.port}, port.protocol};
+      const ListenerId id{{address, port.port}, port.protocol, port.match};
       if (const auto why = unsupported(port)) {
         refused_[service.key].push_back(listener_failure(service.key, id, {"Unsupported", *why}));
       } else if (planned_.contains(id)) {
@@ -236,6 +237,7 @@ void ListenerPlanner::set_drains(std::set<Drain> drains, uint64_t now_ms) {
     distrust();
     throw;
   }
+  former_.clear();
 }
 
 void ListenerPlanner::sweep() {
@@ -252,7 +254,11 @@ std::shared_ptr<const ListenerConfig> ListenerPlanner::config(const Service& ser
   auto out = std::make_shared<ListenerConfig>();
   out->key = service.key;
   out->address = id.at;
+  out->protocol = id.protocol;
+  out->match = id.match;
+  if (!id.match.empty()) out->lobby = counts({"", id.door()});
   out->policy = port.policy;
+  take_over_counts(service, id);
   out->counts = counts({service.key, id});
   const Policy& policy = port.policy;
   out->options = {policy.health.panic_percent, policy.prefer_zone && !zone_.empty()};
@@ -298,6 +304,27 @@ std::shared_ptr<BackendRecord> ListenerPlanner::record(const BackendId& key) {
   held->port = key.port;
   known = held;
   return held;
+}
+
+// A service that changes its match at a door is the same one still: its connections, limits and
+// counts go on.
+void ListenerPlanner::take_over_counts(const Service& service, const ListenerId& id) {
+  const auto known = counts_.find({service.key, id});
+  if (known != counts_.end() && !known->second.expired()) return;
+  const auto former = former_.find(service.key);
+  if (former == former_.end()) return;
+  for (const auto& config : former->second) {
+    const ListenerId then{config->address, config->protocol, config->match};
+    if (then.door() != id.door()) continue;
+    const bool wanted = std::any_of(service.ports.begin(), service.ports.end(), [&](const auto& p) {
+      return p.port == id.at.port && p.protocol == id.protocol && p.match == then.match;
+    });
+    const auto held = counts_.find({service.key, then});
+    if (wanted || held == counts_.end() || held->second.expired()) continue;
+    counts_[{service.key, id}] = held->second;
+    counts_.erase({service.key, then});
+    return;
+  }
 }
 
 std::shared_ptr<ListenerCounts> ListenerPlanner::counts(const CountsKey& key) {

@@ -72,6 +72,7 @@ class ListenerPlanner {
                                                const ListenerId& id);
   std::shared_ptr<BackendRecord> record(const BackendId& key);
   std::shared_ptr<ListenerCounts> counts(const CountsKey& key);
+  void take_over_counts(const Service& service, const ListenerId& id);
 
   const size_t workers_;
   const std::string zone_;
@@ -81,8 +82,8 @@ class ListenerPlanner {
   // By key of the service.
   std::map<std::string, std::vector<ListenerId>> listeners_;
   std::map<std::string, std::vector<Failure>> refused_;  // only where something is
-  std::vector<std::shared_ptr<const ListenerConfig>>
-      former_;                             // until what they share is taken over
+  // Until what they share is taken over.
+  std::map<std::string, std::vector<std::shared_ptr<const ListenerConfig>>> former_;
   std::map<std::string, uint64_t> plans_;  // how often each service was planned
   uint64_t now_ms_ = 0;
   bool contested_ = false;  // some listener is wanted twice, or what is planned is uncertain

@@ -22,6 +22,11 @@ void post_to(Worker& worker, Protocol protocol, Task task) {
   }
 }
 
+inline void remove(RelayEngine& engine, const ListenerId& id) {
+  engine.remove_listener(id.at, id.match);
+}
+inline void remove(UdpRelay& relay, const ListenerId& id) { relay.remove_listener(id.at); }
+
 // Listeners leave the last descriptors alone, as traffic does: see descriptor_line.hpp.
 inline Result<net::Fd> open_socket(const ListenerId& id, const SocketTuning& tuning,
                                    const DataPathOptions& options) {

@@ -18,44 +18,44 @@ bool accept_may_fail_again(int error) {
 }  // namespace
 
 // Level-triggered, unlike sessions: what one turn leaves in the queue comes up again.
-void RelayEngine::watch_listener(const LiveListener& listener) {
-  if (!listener.fd.valid()) return;
-  watch(listener.fd.get(), reinterpret_cast<uint64_t>(&listener) | kListenerBit, EPOLLIN);
-  for (const auto& other : listener.others) {
-    watch(other.get(), reinterpret_cast<uint64_t>(&listener) | kListenerBit, EPOLLIN);
+void RelayEngine::watch_door(const Door& door) {
+  if (!door.fd.valid()) return;
+  watch(door.fd.get(), reinterpret_cast<uint64_t>(&door) | kListenerBit, EPOLLIN);
+  for (const auto& other : door.others) {
+    watch(other.get(), reinterpret_cast<uint64_t>(&door) | kListenerBit, EPOLLIN);
   }
 }
 
 // Closing is not enough where another process has the socket too: it would stay in the set.
-void RelayEngine::unwatch_listener(const LiveListener& listener) {
-  if (!listener.fd.valid()) return;
-  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener.fd.get(), nullptr);
-  for (const auto& other : listener.others) {
+void RelayEngine::unwatch_door(const Door& door) {
+  if (!door.fd.valid()) return;
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, door.fd.get(), nullptr);
+  for (const auto& other : door.others) {
     epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, other.get(), nullptr);
   }
 }
 
 // True when the turn is used up and more may be waiting.
-bool RelayEngine::accept_from(const Listener& listener) {
-  if (!listener->fd.valid()) return false;
-  bool more = accept_from(listener, listener->fd.get());
-  for (const auto& other : listener->others) more |= accept_from(listener, other.get());
+bool RelayEngine::accept_from(const DoorPtr& door) {
+  if (!door->fd.valid()) return false;
+  bool more = accept_from(door, door->fd.get());
+  for (const auto& other : door->others) more |= accept_from(door, other.get());
   return more;
 }
 
-bool RelayEngine::accept_from(const Listener& listener, int socket) {
+bool RelayEngine::accept_from(const DoorPtr& door, int socket) {
   for (int i = 0; i < kAcceptsPerTurn; ++i) {
     if (line_.lacking(now_)) {
-      pause(listener);
+      pause(door);
       return false;
     }
     const int fd = accept4(socket, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
       // What is handed on dials later: a turn's worth of descriptors is left for that.
-      line_.note(listener->one_socket ? fd + kAcceptsPerTurn : fd);
-      accepted(listener, fd);
+      line_.note(door->one_socket ? fd + kAcceptsPerTurn : fd);
+      accepted(door, fd);
     } else if (accept_may_fail_again(errno)) {
-      pause(listener);
+      pause(door);
       return false;
     } else if (errno != ECONNABORTED && errno != EINTR) {
       return false;
@@ -64,36 +64,39 @@ bool RelayEngine::accept_from(const Listener& listener, int socket) {
   return true;
 }
 
-// The last connections of a listener that closes stay here: elsewhere it may be closed already.
-void RelayEngine::accepted(const Listener& listener, int client) {
-  const bool open = by_pointer_.contains(listener.get());
-  if (listener->one_socket && open && hooks_.pass_on &&
-      hooks_.pass_on(listener->config->address, client)) {
-    return;
-  }
-  welcome(listener, client);
+// The last connections of a door that closes stay here: elsewhere it may be closed already.
+void RelayEngine::accepted(const DoorPtr& door, int client) {
+  const bool open = by_pointer_.contains(door.get());
+  if (door->one_socket && open && hooks_.pass_on && hooks_.pass_on(door->address, client)) return;
+  welcome(Listener(entrance(*door)), client);
 }
 
 void RelayEngine::adopt(const Endpoint& address, net::Fd client) {
   refresh_clock();
-  const auto found = listeners_.find(address);
-  if (found != listeners_.end()) {
-    welcome(Listener(found->second), client.release());
+  const auto found = doors_.find(address);
+  if (found != doors_.end()) {
+    welcome(Listener(entrance(*found->second)), client.release());
   } else {
     adopt_late(address, std::move(client));
   }
   bury();
 }
 
-// It was accepted before its listener closed, and has what time the others there have.
+// It was accepted before its door closed, and has what time the others there have.
 void RelayEngine::adopt_late(const Endpoint& address, net::Fd client) {
-  const auto found = std::find_if(closed_.begin(), closed_.end(), [&](const Listener& each) {
-    return each->config->address == address;
-  });
-  if (found == closed_.end()) return reset_on_close(client.get());
-  const Listener listener = *found;
-  welcome(listener, client.release());
-  limit_sessions(*listener, uint64_t{listener->config->policy.delete_drain_s} * 1000);
+  Listener entered;  // that of the door that closed last; its lobby went last of all
+  for (const auto& each : closed_) {
+    if (each->config->address == address) entered = each;
+  }
+  if (!entered || entered->behind_lobby) return reset_on_close(client.get());
+  welcome(entered, client.release());
+  uint32_t grace_s = entered->config->policy.delete_drain_s;
+  if (entered->routes) {
+    for (const auto& each : entered->routes->listeners) {
+      grace_s = std::max(grace_s, each->config->policy.delete_drain_s);
+    }
+  }
+  limit_sessions(*entered, uint64_t{grace_s} * 1000);
 }
 
 }  // namespace lb::proxy

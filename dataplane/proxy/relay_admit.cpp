@@ -5,6 +5,7 @@
 #include <array>
 #include <cerrno>
 
+#include "common/model/client_access.hpp"
 #include "dataplane/proxy/proxy_header.hpp"
 #include "dataplane/proxy/relay_engine.hpp"
 #include "dataplane/proxy/sockets.hpp"
@@ -21,14 +22,7 @@ bool contains(const std::vector<Cidr>& ranges, const std::optional<Endpoint>& cl
 
 // Whether the connection's course depends on who the client is.
 bool needs_client(const ListenerConfig& config) {
-  return config.limits || config.affinity || config.policy.proxy_protocol != ProxyProtocol::kOff ||
-         !config.policy.source_ranges.empty() || !config.policy.accept_proxy_from.empty();
-}
-
-// Whether anything of it is needed later than at the door.
-bool keeps_client(const ListenerConfig& config) {
-  return config.limits || config.affinity || config.policy.proxy_protocol != ProxyProtocol::kOff ||
-         !config.policy.accept_proxy_from.empty();
+  return config.keeps_client() || has_access_list(config.policy);
 }
 
 }  // namespace
@@ -37,7 +31,7 @@ bool keeps_client(const ListenerConfig& config) {
 void RelayEngine::welcome(const Listener& listener, int client) {
   net::Fd held(client);
   try {
-    let_in(listener, held);
+    listener->is_lobby ? let_into_lobby(listener, held) : let_in(listener, held);
   } catch (const std::bad_alloc&) {
     add(counters_.no_memory);
     turn_away(held);
@@ -58,7 +52,7 @@ void RelayEngine::let_in(const Listener& listener, net::Fd& client) {
     const auto refusal = admit(config, *details);
     if (refusal) return refuse(*listener, client, *refusal);
   }
-  if (!keeps_client(config)) details.reset();
+  if (!config.keeps_client()) details.reset();
   begin(listener, client, place, std::move(details), speaks_for_others);
 }
 
@@ -74,19 +68,34 @@ void RelayEngine::refuse(const LiveListener& listener, net::Fd& client, Refusal 
   turn_away(client);
 }
 
+std::atomic<uint64_t>& RelayEngine::counter_of(Refusal rule) {
+  switch (rule) {
+    case Refusal::kSourceRange:
+      return counters_.source_refused;
+    case Refusal::kProxyHeader:
+      return counters_.proxy_headers_refused;
+    case Refusal::kClientHello:
+      return counters_.client_hellos_refused;
+    case Refusal::kRoute:
+      return counters_.unrouted;
+    case Refusal::kConnections:
+    case Refusal::kSource:
+    case Refusal::kRate:
+      break;
+  }
+  return counters_.limit_refused;
+}
+
 void RelayEngine::count_refusal(PortStats& port, Refusal rule) {
-  const bool range = rule == Refusal::kSourceRange, header = rule == Refusal::kProxyHeader;
-  add(range    ? counters_.source_refused
-      : header ? counters_.proxy_headers_refused
-               : counters_.limit_refused);
+  add(counter_of(rule));
   port.count(rule);
 }
 
 // Which rule forbids it; none: it is let in, and where there are limits, leave() must follow.
 std::optional<Refusal> RelayEngine::admit(const ListenerConfig& config,
                                           SessionDetails& details) const {
-  const auto& ranges = config.policy.source_ranges;
-  if (!ranges.empty() && !contains(ranges, details.client)) return Refusal::kSourceRange;
+  const auto from = details.client ? std::optional(details.client->address) : std::nullopt;
+  if (!lets_in(config.policy, from)) return Refusal::kSourceRange;
   if (!config.limits || !details.client) return std::nullopt;
   const SourceLimits::Limits limits{config.policy.max_connections_per_source,
                                     config.policy.max_rate_per_source};
@@ -142,6 +151,7 @@ void RelayEngine::log_session(Session& session) {
 
 // Looks at what has come without taking it, until the header is whole. Each arrival is a new edge.
 void RelayEngine::continue_greeting(Session& session) {
+  if (session.listener->is_lobby) return continue_choosing(session);
   std::array<uint8_t, kMaxProxyV2> bytes;
   const int client = session.side[kClient].get();
   const ssize_t got = ::recv(client, bytes.data(), bytes.size(), MSG_PEEK);
@@ -169,7 +179,10 @@ void RelayEngine::continue_greeting(Session& session) {
   dial_next(session);
 }
 
-void RelayEngine::greeting_failed(Session& session) { refuse(session, Refusal::kProxyHeader); }
+void RelayEngine::greeting_failed(Session& session) {
+  if (session.listener->is_lobby) return said_too_little(session);
+  refuse(session, Refusal::kProxyHeader);
+}
 
 void RelayEngine::refuse(Session& session, Refusal rule) {
   count_refusal(*session.listener->stats, rule);

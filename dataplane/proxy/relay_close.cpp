@@ -105,6 +105,14 @@ void RelayEngine::reset_both(Session& session) {
   finish(session);
 }
 
+// Of the listener's sessions.
+void RelayEngine::leave_list(Session& session) {
+  auto& sessions = session.listener->sessions;
+  sessions[session.index] = sessions.back();
+  sessions[session.index]->index = session.index;
+  sessions.pop_back();
+}
+
 void RelayEngine::finish(Session& session) {
   if (session.phase == Phase::kDead) return;
   const bool lingered = session.phase == Phase::kLingering;
@@ -122,10 +130,7 @@ void RelayEngine::finish(Session& session) {
   // Last: whoever counts may take the address away, and no reset leaves after that.
   release_counts(session);
   if (lingered) session.listener->counts->lingering.fetch_sub(1, std::memory_order_release);
-  auto& sessions = session.listener->sessions;
-  sessions[session.index] = sessions.back();
-  sessions[session.index]->index = session.index;
-  sessions.pop_back();
+  leave_list(session);
   --live_;
   add(counters_.closed);
   // The wheel has let go of it.

@@ -115,7 +115,11 @@ bool RelayEngine::has_another(const Session& session) {
 
 void RelayEngine::move_dials(const std::shared_ptr<BackendRecord>& backend) {
   refresh_clock();
-  for (const auto& [address, listener] : std::map<Endpoint, Listener>(listeners_)) {
+  std::vector<Listener> open;
+  for (const auto& [address, door] : doors_) {
+    for (const auto& [match, listener] : door->listeners) open.push_back(listener);
+  }
+  for (const auto& listener : open) {
     for (Session* session : std::vector<Session*>(listener->sessions)) {
       // Whoever has a second dial under way does not wait for this one.
       const bool waits =

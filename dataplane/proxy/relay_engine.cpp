@@ -31,17 +31,19 @@ RelayEngine::~RelayEngine() { reset_everything(); }
 void RelayEngine::refresh_clock() { now_ = monotonic_ms(); }
 
 void RelayEngine::update_listener(std::shared_ptr<const ListenerConfig> config) {
-  const auto found = listeners_.find(config->address);
-  if (found == listeners_.end()) return;
+  const auto found = doors_.find(config->address);
+  if (found == doors_.end()) return;
+  Door& door = *found->second;
+  const Listener known = listener_at(door, config->match);
+  if (!known) return;
   refresh_clock();
-  LiveListener& listener = *found->second;
+  LiveListener& listener = *known;
   if (!config->picks_like(*listener.config)) listener.picker = config->make_picker(worker_index_);
-  const bool retune = listener.fd.valid() && config->tuning != listener.config->tuning;
+  const bool trusts_others =
+      config->policy.accept_proxy_from != listener.config->policy.accept_proxy_from;
+  if (door.lobby && trusts_others) door.lobby->routes = nullptr;
   listener.config = std::move(config);
-  if (retune && !tune_again(listener.fd.get(), listener.config->tuning,
-                            listener.config->address.address.family(), Protocol::kTcp)) {
-    add(counters_.untuned);
-  }
+  tune(door);
   for (Session* session : listener.sessions) {
     reckon_drain(*session);
     if (timed_by_policy(session->phase)) rearm(*session);
@@ -52,10 +54,20 @@ void RelayEngine::update_listener(std::shared_ptr<const ListenerConfig> config) 
   }
 }
 
+// The first of a door says how its sockets are tuned.
+void RelayEngine::tune(Door& door) {
+  const ListenerConfig& first = *door.listeners.begin()->second->config;
+  const SocketTuning before = std::exchange(door.tuning, first.tuning);
+  if (!door.fd.valid() || before == first.tuning) return;
+  if (!tune_again(door.fd.get(), first.tuning, door.address.address.family(), Protocol::kTcp)) {
+    add(counters_.untuned);
+  }
+}
+
 // Whoever is with a backend that has left the configuration has drain_s from then on. A listener
 // that is closed has set its own time.
 void RelayEngine::reckon_drain(Session& session) {
-  if (!by_pointer_.contains(session.listener.get())) return;
+  if (session.listener->closed) return;
   const auto& records = session.listener->config->records;
   const bool kept = !session.backend ||
                     std::find(records.begin(), records.end(), session.backend) != records.end();
@@ -66,26 +78,65 @@ void RelayEngine::reckon_drain(Session& session) {
   }
 }
 
-// Closing a listening socket resets what its queue holds, so the queue is emptied first.
-void RelayEngine::remove_listener(const Endpoint& address) {
-  const auto found = listeners_.find(address);
-  if (found == listeners_.end()) return;
-  const Listener listener = found->second;
-  listeners_.erase(found);
-  close_listener(listener, uint64_t{listener->config->policy.delete_drain_s} * 1000);
+void RelayEngine::remove_listener(const Endpoint& address, const Match& match) {
+  const auto found = doors_.find(address);
+  if (found == doors_.end()) return;
+  const DoorPtr door = found->second;
+  const Listener listener = listener_at(*door, match);
+  if (!listener) return;
+  const uint64_t grace_ms = uint64_t{listener->config->policy.delete_drain_s} * 1000;
+  if (door->listeners.size() == 1) {
+    doors_.erase(found);
+    close_door(door, grace_ms);
+  } else {
+    leave_door(*door, listener, grace_ms);
+  }
   bury();
 }
 
-void RelayEngine::close_listener(const Listener& listener, uint64_t grace_ms) {
+void RelayEngine::leave_door(Door& door, const Listener& listener, uint64_t grace_ms) {
   refresh_clock();
-  by_pointer_.erase(listener.get());
-  while (accept_from(listener)) {
+  door.listeners.erase(listener->config->match);
+  door.lobby->routes = nullptr;
+  if (!needs_lobby(door)) retire_lobby(door, UINT64_MAX);
+  retire(listener, grace_ms);
+  tune(door);
+}
+
+// Closing a listening socket resets what its queue holds, so the queue is emptied first.
+void RelayEngine::close_door(const DoorPtr& door, uint64_t grace_ms) {
+  refresh_clock();
+  by_pointer_.erase(door.get());
+  while (accept_from(door)) {
   }
-  unwatch_listener(*listener);
-  close_sockets(*listener);
+  unwatch_door(*door);
+  close_sockets(*door);
+  for (const auto& [match, listener] : door->listeners) {
+    listener->behind_lobby = door->lobby != nullptr;
+    retire(listener, grace_ms);
+  }
+  if (door->lobby) retire_lobby(*door, grace_ms);
+}
+
+// Without memory for the routes its sessions are refused.
+void RelayEngine::retire_lobby(Door& door, uint64_t grace_ms) {
+  const Listener lobby = std::move(door.lobby);
+  try {
+    (void)routes_of(*lobby);
+  } catch (const std::bad_alloc&) {
+    add(counters_.no_memory);
+  }
+  lobby->door = nullptr;
+  retire(lobby, grace_ms);
+}
+
+// `grace_ms` UINT64_MAX: as long as they would have had.
+void RelayEngine::retire(const Listener& listener, uint64_t grace_ms) {
+  listener->closed = true;
+  --open_;
   std::erase_if(closed_, [](const Listener& each) { return each->sessions.empty(); });
   closed_.push_back(listener);
-  limit_sessions(*listener, grace_ms);
+  if (grace_ms != UINT64_MAX) limit_sessions(*listener, grace_ms);
 }
 
 // Never grants more time than a session had before.
@@ -107,10 +158,10 @@ void RelayEngine::limit_sessions(const LiveListener& listener, uint64_t grace_ms
 void RelayEngine::drain(uint64_t grace_ms) {
   refresh_clock();
   for (const auto& listener : closed_) limit_sessions(*listener, grace_ms);
-  while (!listeners_.empty()) {
-    const Listener listener = listeners_.begin()->second;
-    listeners_.erase(listeners_.begin());
-    close_listener(listener, grace_ms);
+  while (!doors_.empty()) {
+    const DoorPtr door = doors_.begin()->second;
+    doors_.erase(doors_.begin());
+    close_door(door, grace_ms);
   }
   bury();
 }
@@ -132,8 +183,8 @@ void RelayEngine::on_listener_event(uint64_t tag) {
     roused_ |= uint32_t{1} << (tag >> kOtherShift);
     return;
   }
-  const auto found = by_pointer_.find(reinterpret_cast<LiveListener*>(tag & ~uint64_t{3}));
-  if (found != by_pointer_.end()) accept_from(Listener(found->second));
+  const auto found = by_pointer_.find(reinterpret_cast<Door*>(tag & ~uint64_t{3}));
+  if (found != by_pointer_.end()) accept_from(DoorPtr(found->second));
 }
 
 bool RelayEngine::poll(int wait_ms) {
@@ -175,7 +226,7 @@ void RelayEngine::tick() {
   if (trim_.due(now_)) give_memory_back();
   auto due = std::partition(paused_.begin(), paused_.end(),
                             [&](const auto& paused) { return paused.first > now_; });
-  for (auto it = due; it != paused_.end(); ++it) watch_listener(*it->second);
+  for (auto it = due; it != paused_.end(); ++it) watch_door(*it->second);
   paused_.erase(due, paused_.end());
   bury();
 }

@@ -15,10 +15,12 @@
 #include <memory>
 #include <new>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "dataplane/proxy/descriptor_line.hpp"
 #include "dataplane/proxy/dial_ports.hpp"
+#include "dataplane/proxy/door.hpp"
 #include "dataplane/proxy/memory_trim.hpp"
 #include "dataplane/proxy/pick_inputs.hpp"
 #include "dataplane/proxy/session.hpp"
@@ -31,9 +33,9 @@ struct EngineCounters {
       connect_timeouts{0}, connect_errors{0}, retries{0}, no_backend{0}, resets_from_client{0},
       resets_from_backend{0}, drain_resets{0}, idle_timeouts{0}, accept_paused{0}, client_gone{0},
       copied{0}, spliced{0}, pipe_fallbacks{0}, ejections{0}, dead_peers{0}, source_refused{0},
-      killed{0}, limit_refused{0}, proxy_headers_refused{0}, instant_resets{0}, replays{0},
-      keep_overflows{0}, hedges{0}, hedges_won{0}, waits{0}, wait_timeouts{0}, wait_overflows{0},
-      wait_gone{0}, untuned{0}, stalls{0};
+      killed{0}, limit_refused{0}, proxy_headers_refused{0}, client_hellos_refused{0}, unrouted{0},
+      instant_resets{0}, replays{0}, keep_overflows{0}, hedges{0}, hedges_won{0}, waits{0},
+      wait_timeouts{0}, wait_overflows{0}, wait_gone{0}, untuned{0}, stalls{0};
   // Wants of ours, nobody's fault.
   std::atomic<uint64_t> no_port{0}, no_descriptor{0}, no_memory{0}, spare_source_dials{0};
   std::atomic<uint64_t> pipes{0};  // now
@@ -56,7 +58,7 @@ struct EngineHooks {
   std::shared_ptr<const SpareSources> spare_sources = {};  // null: none
 };
 
-// Whether every worker has a socket of a listener, or only one of them.
+// Whether every worker has a socket of a door, or only one of them.
 enum class Sharing : uint8_t { kOwnSocket, kOneSocket };
 
 class RelayEngine {
@@ -67,10 +69,11 @@ class RelayEngine {
   int descriptor() const { return epoll_.get(); }
   const EngineCounters& counters() const { return counters_; }
 
-  // Serves as `config` says: a listener that is known goes on, with `sockets` too where there are
-  // any; one that is not begins with them, or without any on a worker that is only handed
-  // connections. Throws std::bad_alloc, as update_listener() does: then nothing has changed, the
-  // sockets are the caller's still, and the same call may be made again.
+  // Serves as `config` says: a listener that is known goes on; one that is not comes to the door of
+  // its address. `sockets` are the door's, new ones of one that is open already; a door may begin
+  // without any on a worker that is only handed connections. Throws std::bad_alloc, as
+  // update_listener() does: then nothing has changed, the sockets are the caller's still, and the
+  // same call may be made again.
   void put_listener(std::vector<net::Fd>& sockets, std::shared_ptr<const ListenerConfig> config,
                     Sharing sharing, Begins begins);
   void add_listener(net::Fd fd, std::shared_ptr<const ListenerConfig> config,
@@ -82,10 +85,10 @@ class RelayEngine {
   // Leaves every listening socket, and what is queued on it, to another process that has it too.
   void release_sockets();
   // Serves a connection that another worker has accepted.
-  void adopt(const Endpoint& listener, net::Fd client);
+  void adopt(const Endpoint& door, net::Fd client);
   void update_listener(std::shared_ptr<const ListenerConfig> config);
-  // Wants no memory, as the ends below do not.
-  void remove_listener(const Endpoint& address);
+  // With the last one its door closes. Wants no memory, as the ends below do not.
+  void remove_listener(const Endpoint& address, const Match& match = {});
   // Takes what has connected, nothing new; what is open has `grace_ms` at most.
   void drain(uint64_t grace_ms);
   // Dials that wait for this backend go to another one, where there is another.
@@ -119,22 +122,57 @@ class RelayEngine {
   void note_lack_of_memory() { add(counters_.no_memory); }
 
  private:
-  using Listener = std::shared_ptr<LiveListener>;
+  using DoorPtr = std::shared_ptr<Door>;
 
-  void watch_listener(const LiveListener& listener);
-  void unwatch_listener(const LiveListener& listener);
-  static void close_sockets(LiveListener& listener);
-  Listener make_listener(std::shared_ptr<const ListenerConfig> config, Sharing sharing) const;
-  void take_sockets(const Listener& listener, std::vector<net::Fd>& sockets, Begins begins);
-  bool accept_from(const Listener& listener);
-  bool accept_from(const Listener& listener, int socket);
-  void accepted(const Listener& listener, int client);
+  void watch_door(const Door& door);
+  void unwatch_door(const Door& door);
+  static void close_sockets(Door& door);
+  Listener make_listener(std::shared_ptr<const ListenerConfig> config) const;
+  void open_door(std::vector<net::Fd>& sockets, std::shared_ptr<const ListenerConfig> config,
+                 Sharing sharing, Begins begins);
+  void put_at(Door& door, std::shared_ptr<const ListenerConfig> config);
+  void rename(Door& door, const Match& from, const ListenerConfig& to);
+  void join_door(Door& door, std::shared_ptr<const ListenerConfig> config);
+  void set_lobby(Door& door, Listener lobby);
+  static bool needs_lobby(const Door& door);
+  void tune(Door& door);
+  Listener make_lobby(const Door& door, const ListenerConfig& first) const;
+  Listener listener_at(const Door& door, const Match& match) const;
+  void take_sockets(const DoorPtr& door, std::vector<net::Fd>& sockets, Begins begins);
+  bool accept_from(const DoorPtr& door);
+  bool accept_from(const DoorPtr& door, int socket);
+  void accepted(const DoorPtr& door, int client);
   void adopt_late(const Endpoint& address, net::Fd client);
   void welcome(const Listener& listener, int client);
   void let_in(const Listener& listener, net::Fd& client);
+  static const Listener& entrance(const Door& door) {
+    return door.lobby ? door.lobby : door.listeners.begin()->second;
+  }
+  // All of a door, open or closed.
+  template <typename Look>
+  void each_listener(const Look& look) const {
+    for (const auto& [address, door] : doors_) {
+      for (const auto& [match, listener] : door->listeners) look(listener);
+      if (door->lobby) look(door->lobby);
+    }
+    for (const auto& listener : closed_) look(listener);
+  }
+
+  static const Routes& routes_of(LiveListener& lobby);
+  void let_into_lobby(const Listener& lobby, net::Fd& client);
+  void continue_choosing(Session& session);
+  void take_proxy_header(Session& session, std::span<const uint8_t> bytes);
+  void choose_by_hello(Session& session, std::span<const uint8_t> bytes);
+  void said_too_little(Session& session);
+  void left_early(Session& session);
+  void choose(Session& session, const std::string& name, bool tls);
+  void hand_to(Session& session, const Listener& listener);
+  static void move_to(Session& session, const Listener& listener);
+  void refuse_route(Session& session, bool tls);
   static void turn_away(net::Fd& client);
   void refuse(const LiveListener& listener, net::Fd& client, Refusal rule);
   void refuse(Session& session, Refusal rule);
+  std::atomic<uint64_t>& counter_of(Refusal rule);
   void count_refusal(PortStats& port, Refusal rule);
   std::optional<Refusal> admit(const ListenerConfig& config, SessionDetails& details) const;
   void begin(const Listener& listener, net::Fd& client, EnteredPlace& place,
@@ -216,7 +254,7 @@ class RelayEngine {
   static void note_readable(Direction& from, uint32_t events);
   std::atomic<uint64_t>* own_want(int error);
   bool another_may_do(int error);
-  void pause(const Listener& listener);
+  void pause(const DoorPtr& door);
   void resume_early();
   void lack(Session& session);
   void lack_memory(Session& session);
@@ -263,11 +301,15 @@ class RelayEngine {
   void look_after(Session& session);
   bool is_quiet(Session& session, uint64_t limit_ms) const;
   void refresh_clock();
-  void close_listener(const Listener& listener, uint64_t grace_ms);
+  void close_door(const DoorPtr& door, uint64_t grace_ms);
+  void leave_door(Door& door, const Listener& listener, uint64_t grace_ms);
+  void retire(const Listener& listener, uint64_t grace_ms);
+  void retire_lobby(Door& door, uint64_t grace_ms);
   void limit_sessions(const LiveListener& listener, uint64_t grace_ms);
   void reckon_drain(Session& session);
   void rearm(Session& session);
   void reset_both(Session& session);
+  static void leave_list(Session& session);
   void finish(Session& session);
   void release_backend(Session& session);
   void run_queued();
@@ -284,11 +326,12 @@ class RelayEngine {
   DescriptorLine line_;
   DialPorts ports_;
   MemoryTrim trim_;
-  std::map<Endpoint, Listener> listeners_;
-  std::map<LiveListener*, Listener> by_pointer_;
+  std::map<Endpoint, DoorPtr> doors_;
+  std::map<Door*, DoorPtr> by_pointer_;
   std::vector<Listener> closed_;  // with connections that still drain
-  std::vector<std::pair<uint64_t, Listener>> paused_;
-  std::vector<Listener> held_;  // not accepted from yet
+  std::vector<std::pair<uint64_t, DoorPtr>> paused_;
+  std::vector<DoorPtr> held_;  // not accepted from yet
+  size_t open_ = 0;            // listeners, lobbies too
   std::vector<Session*> queue_;
   Session* dead_ = nullptr;  // linked by TimerEntry::next: dying must not need memory
   size_t live_ = 0;

@@ -64,36 +64,27 @@ Flow RelayEngine::describe(const Session& session) const {
 void RelayEngine::list_flows(const FlowFilter& filter, std::vector<Flow>& out) {
   refresh_clock();
   Newest<Session> newest(filter.limit);
-  const auto look = [&](const LiveListener& listener) {
-    if (!matches_service(filter, listener.config->key)) return;
-    for (const Session* session : listener.sessions) {
+  each_listener([&](const Listener& listener) {
+    if (!matches_service(filter, listener->config->key)) return;
+    for (const Session* session : listener->sessions) {
       const auto client = [session] { return client_of(*session); };
       if (newest.wants(*session) && matches(filter, backend_of(*session), client)) {
         newest.offer(*session);
       }
     }
-  };
-  for (const auto& [address, listener] : listeners_) look(*listener);
-  for (const auto& listener : closed_) look(*listener);
+  });
   for (const Session* session : newest.all()) out.push_back(describe(*session));
 }
 
 bool RelayEngine::kill(uint64_t id) {
   if (id >> kWorkerShift != worker_index_) return false;
   refresh_clock();
-  const auto find_in = [&](const LiveListener& listener) -> Session* {
-    for (Session* session : listener.sessions) {
-      if (flow_id(*session) == id) return session;
-    }
-    return nullptr;
-  };
   Session* found = nullptr;
-  for (const auto& [address, listener] : listeners_) {
-    if (found == nullptr) found = find_in(*listener);
-  }
-  for (const auto& listener : closed_) {
-    if (found == nullptr) found = find_in(*listener);
-  }
+  each_listener([&](const Listener& listener) {
+    for (Session* session : listener->sessions) {
+      if (flow_id(*session) == id) found = session;
+    }
+  });
   if (found == nullptr) return false;
   add(counters_.killed);
   end_for(*found, EndReason::kKilled);

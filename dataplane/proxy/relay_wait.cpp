@@ -117,8 +117,7 @@ void RelayEngine::dial_waiting(LiveListener& listener) {
 void RelayEngine::backends_changed() {
   if (waiting_ == 0) return;
   refresh_clock();
-  for (const auto& [address, listener] : listeners_) dial_waiting(*listener);
-  for (const auto& listener : closed_) dial_waiting(*listener);
+  each_listener([this](const Listener& listener) { dial_waiting(*listener); });
   bury();
 }
 

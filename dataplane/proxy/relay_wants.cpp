@@ -24,14 +24,14 @@ bool RelayEngine::another_may_do(int error) {
   return error == EADDRNOTAVAIL || own_want(error) == nullptr;
 }
 
-// Clients wait in the listener's queue meanwhile, connected by the kernel (listen(2)).
-void RelayEngine::pause(const Listener& listener) {
+// Clients wait in the socket's queue meanwhile, connected by the kernel (listen(2)).
+void RelayEngine::pause(const DoorPtr& door) {
   const bool is_paused = std::any_of(paused_.begin(), paused_.end(),
-                                     [&](const auto& each) { return each.second == listener; });
+                                     [&](const auto& each) { return each.second == door; });
   if (is_paused) return;  // another socket of it was met first
-  paused_.emplace_back(now_ + kAcceptPauseMs, listener);
+  paused_.emplace_back(now_ + kAcceptPauseMs, door);
   add(counters_.accept_paused);
-  unwatch_listener(*listener);
+  unwatch_door(*door);
   resources_.pipes.release_idle();
 }
 
@@ -70,10 +70,10 @@ bool RelayEngine::watch(int fd, uint64_t tag, uint32_t events) {
 
 // Dead sessions are the memory's; so are the lists of a listener that was busy once.
 void RelayEngine::give_memory_back() {
-  for (const auto& [address, listener] : listeners_) {
+  each_listener([](const Listener& listener) {
     auto& sessions = listener->sessions;
     if (sessions.size() < sessions.capacity() / 4) sessions.shrink_to_fit();
-  }
+  });
   trim_.trim(live_, now_);
 }
 

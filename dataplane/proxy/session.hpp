@@ -4,7 +4,6 @@
 // deletes it at the end of the batch of events in which it died. It lives on one worker's thread.
 #pragma once
 
-#include <list>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -53,9 +52,10 @@ struct SessionDetails {
     limits.reset();
   }
 
-  std::optional<Endpoint> client;        // the one that a trusted proxy names, where there is one
-  std::optional<Endpoint> destination;   // as a trusted proxy names it
-  std::shared_ptr<SourceLimits> limits;  // which count this connection; null: none
+  std::optional<Endpoint> client;         // the one that a trusted proxy names, where there is one
+  std::optional<Endpoint> introduced_by;  // that proxy, where others at the door trust another
+  std::optional<Endpoint> destination;    // as a trusted proxy names it
+  std::shared_ptr<SourceLimits> limits;   // which count this connection; null: none
   bool logged = false;
   std::optional<Refusal> refusal;
   std::optional<Endpoint> backend;  // the last one that was dialled
@@ -138,17 +138,5 @@ inline uint8_t next_dial(const Session& session) {
   const bool taken = session.hedging() && session.rescue->hedge->dial == next;
   return taken ? uint8_t((next + 1) % kDials) : next;
 }
-
-struct LiveListener {
-  net::Fd fd;                   // invalid: another worker accepts
-  std::vector<net::Fd> others;  // of the same address, from a process with more workers
-  bool one_socket = false;
-  std::shared_ptr<const ListenerConfig> config;
-  std::shared_ptr<ListenerCounts> counts;
-  std::shared_ptr<PortStats> stats;  // this worker's
-  std::unique_ptr<balance::Picker> picker;
-  std::vector<Session*> sessions;
-  std::list<Session*> waiting;  // for a backend, the oldest first
-};
 
 }  // namespace lb::proxy

@@ -19,7 +19,7 @@ struct UdpCounters {
 
   // Drops of datagrams from clients that never got a session.
   Count no_backend{0};      // nobody to pick
-  Count source_refused{0};  // outside source_ranges
+  Count source_refused{0};  // outside source_ranges, or in deny_ranges
   Count session_limit{
       0};  // the listener, or the worker, has as many sessions as it may, all answered
   Count limit_refused{0};  // above max_connections or a limit by source

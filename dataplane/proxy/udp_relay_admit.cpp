@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "common/model/client_access.hpp"
 #include "dataplane/proxy/proxy_header.hpp"
 #include "dataplane/proxy/stats.hpp"
 #include "dataplane/proxy/udp_relay.hpp"
@@ -47,11 +48,8 @@ void UdpRelay::make_room(const UdpListener& listener) {
 }
 
 bool UdpRelay::admitted(const UdpListener& listener, const UdpPeer& client) {
-  const auto& ranges = listener.config->policy.source_ranges;
-  if (ranges.empty()) return true;
-  const IpAddress address = address_of(client);
-  return std::any_of(ranges.begin(), ranges.end(),
-                     [&](const Cidr& range) { return range.contains(address); });
+  const Policy& policy = listener.config->policy;
+  return !has_access_list(policy) || lets_in(policy, address_of(client));
 }
 
 // After true, count_out() must follow once.

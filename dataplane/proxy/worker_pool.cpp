@@ -106,17 +106,15 @@ void WorkerPool::finish_apply(const std::set<ListenerId>& touched,
 }
 
 // A listener that goes over to another service is closed too: its connections are the former one's.
+// Where others keep its door open there is no hurry: it leaves once those that come are there.
 bool WorkerPool::close_unwanted(const std::set<ListenerId>& touched) {
-  const auto& wanted = planner_.planned();
   bool any = false;
   for (const auto& id : touched) {
     const auto held = serving_.find(id);
     if (held == serving_.end()) continue;
-    const auto found = wanted.find(id);
-    const bool same = found != wanted.end() && found->second.key == held->second.planned.key;
-    if (same && held->second.whole) continue;
+    if (is_wanted(id, held->second) && held->second.whole) continue;
+    if (door_stays(id.door())) continue;
     // Should it be told to some workers only, it is closed again.
-    if (held->second.grouped && std::exchange(held->second.whole, false)) --groups_;
     held->second.whole = false;
     close(id, held->second);
     forget(held);
@@ -125,21 +123,73 @@ bool WorkerPool::close_unwanted(const std::set<ListenerId>& touched) {
   return any;
 }
 
+bool WorkerPool::is_wanted(const ListenerId& id, const Served& served) const {
+  const auto found = planner_.planned().find(id);
+  return found != planner_.planned().end() && found->second.key == served.planned.key;
+}
+
+// By another match: the planner has it count on. Null: it ends.
+const ListenerId* WorkerPool::goes_on_as(const ListenerId& id, const Served& served) const {
+  const auto& wanted = planner_.planned();
+  for (auto each = wanted.lower_bound(id.door());
+       each != wanted.end() && each->first.door() == id.door(); ++each) {
+    if (each->second.config->counts == served.planned.config->counts) return &each->first;
+  }
+  return nullptr;
+}
+
+bool WorkerPool::door_stays(const ListenerId& door) const {
+  for (auto each = serving_.lower_bound(door); each != serving_.end() && each->first.door() == door;
+       ++each) {
+    const auto& [id, served] = *each;
+    if (served.whole && (is_wanted(id, served) || goes_on_as(id, served))) return true;
+  }
+  return false;
+}
+
+// What was left to be closed after the others have come.
+void WorkerPool::close_left(const std::set<ListenerId>& touched) {
+  for (const auto& id : touched) {
+    const auto held = serving_.find(id);
+    if (held == serving_.end() || is_wanted(id, held->second)) continue;
+    const ListenerId* now = goes_on_as(id, held->second);
+    if (now == nullptr || !serving_.contains(*now)) close(id, held->second);
+    forget(held);
+  }
+}
+
 void WorkerPool::close(const ListenerId& id, const Served& served) {
   note_closing(id, served);
   for (const auto& worker : workers_) {
-    post_to(*worker, id.protocol, [at = id.at](auto& engine) { engine.remove_listener(at); });
+    post_to(*worker, id.protocol, [id](auto& engine) { remove(engine, id); });
   }
 }
 
 void WorkerPool::forget(std::map<ListenerId, Served>::iterator served) {
-  if (served->second.grouped && served->second.whole) --groups_;
+  const ListenerId door = served->first.door();
   serving_.erase(served);
+  if (!serves_at(door)) forget_door(door);
+}
+
+bool WorkerPool::serves_at(const ListenerId& door) const {
+  const auto first = serving_.lower_bound(door);
+  return first != serving_.end() && first->first.door() == door;
+}
+
+void WorkerPool::forget_door(const ListenerId& door) {
+  const auto held = doors_.find(door);
+  if (held == doors_.end()) return;
+  if (held->second.grouped) --groups_;
+  doors_.erase(held);
 }
 
 void WorkerPool::note_closing(const ListenerId& id, const Served& served) {
   std::erase_if(closing_, [](const auto& each) { return !each.second->busy(); });
-  closing_.emplace_back(id, served.planned.config->counts);
+  const auto& config = *served.planned.config;
+  closing_.emplace_back(id.door(), config.counts);
+  const bool known = std::any_of(closing_.begin(), closing_.end(),
+                                 [&](const auto& each) { return each.second == config.lobby; });
+  if (config.lobby && !known) closing_.emplace_back(id.door(), config.lobby);
 }
 
 std::vector<Failure> WorkerPool::open_all(const std::set<ListenerId>& touched) {
@@ -149,6 +199,7 @@ std::vector<Failure> WorkerPool::open_all(const std::set<ListenerId>& touched) {
     if (found == planner_.planned().end()) continue;
     const PlannedListener& planned = found->second;
     if (const auto held = serving_.find(id); held != serving_.end()) {
+      if (!is_wanted(id, held->second)) note_closing(id, held->second);
       if (const auto tuned = update(id, held->second, planned); !tuned) {
         failed.push_back(listener_failure(planned.key, id, tuned.error()));
       }
@@ -157,6 +208,7 @@ std::vector<Failure> WorkerPool::open_all(const std::set<ListenerId>& touched) {
       unopened_.insert(id);
     }
   }
+  close_left(touched);
   return failed;
 }
 
@@ -175,6 +227,7 @@ Status WorkerPool::update(const ListenerId& id, Served& served, const PlannedLis
     served.planned.config = std::move(config);
   }
   tell(id, served);
+  served.whole = true;
   return tuned;
 }
 
@@ -195,11 +248,8 @@ Status WorkerPool::probe(const ListenerId& id) const {
 }
 
 Status WorkerPool::open(const ListenerId& id, const PlannedListener& planned) {
-  if (auto taken = taken_.extract(id)) {
-    Served& served = begin_serving(id, {planned});
-    add_taken(id, served, std::move(taken.mapped()));
-    served.whole = true;
-    if (served.grouped) ++groups_;
+  if (auto taken = taken_.extract(id.door())) {
+    take_door(id, planned, std::move(taken.mapped()));
     return Done{};
   }
   // First: a socket that must be closed again has listened for a moment.
@@ -207,17 +257,22 @@ Status WorkerPool::open(const ListenerId& id, const PlannedListener& planned) {
       !fit) {
     return fit;
   }
-  if (const auto free = probe(id); !free) return explained(free);
-  Served& served =
-      begin_serving(id, {planned, workers_.size() > 1 && groups_ < options_.max_groups});
-  const auto opened = served.grouped ? open_group(id, served) : open_shared(id, served);
-  if (!opened) {
-    serving_.erase(id);
-    return explained(opened);
-  }
+  if (!doors_.contains(id.door())) return open_door(id, planned);
+  Served& served = begin_serving(id, {planned});
+  tell(id, served);
   served.whole = true;
-  if (served.grouped) ++groups_;
   return Done{};
+}
+
+Status WorkerPool::open_door(const ListenerId& id, const PlannedListener& planned) {
+  if (const auto free = probe(id); !free) return explained(free);
+  const bool grouped = workers_.size() > 1 && groups_ < options_.max_groups;
+  const auto [served, door] = begin_door(id, planned, grouped);
+  const auto opened = door.grouped ? open_group(id, served, door) : open_shared(id, served, door);
+  served.whole = opened.ok();
+  if (opened) return Done{};
+  forget(serving_.find(id));
+  return explained(opened);
 }
 
 // Before a worker is told of it: what is not whole then is closed by whoever comes next.
@@ -226,21 +281,35 @@ WorkerPool::Served& WorkerPool::begin_serving(const ListenerId& id, Served serve
   return serving_.insert_or_assign(id, std::move(served)).first->second;
 }
 
-Status WorkerPool::open_group(const ListenerId& id, Served& served) {
+// Whoever is served has a door, and a door somebody who is served there.
+std::pair<WorkerPool::Served&, WorkerPool::OpenDoor&> WorkerPool::begin_door(
+    const ListenerId& id, const PlannedListener& planned, bool grouped) {
+  OpenDoor& door = doors_[id.door()];
+  door.grouped = grouped;
+  if (grouped) ++groups_;
+  try {
+    return {begin_serving(id, {planned}), door};
+  } catch (const std::bad_alloc&) {
+    forget_door(id.door());
+    throw;
+  }
+}
+
+Status WorkerPool::open_group(const ListenerId& id, const Served& served, OpenDoor& door) {
   for (unsigned i = 0; i < workers_.size(); ++i) {
     auto opened = open_socket(id, served.planned.config->tuning, options_);
     if (!opened) return opened.error();
-    give(served, i, std::move(opened).value());
+    give(door, i, std::move(opened).value());
   }
   tell(id, served);
   return Done{};
 }
 
-// The other workers know a TCP listener without a socket of it: connections are handed to them.
-Status WorkerPool::open_shared(const ListenerId& id, Served& served) {
+// The other workers know a TCP door without a socket of it: connections are handed to them.
+Status WorkerPool::open_shared(const ListenerId& id, const Served& served, OpenDoor& door) {
   auto opened = open_socket(id, served.planned.config->tuning, options_);
   if (!opened) return opened.error();
-  give(served, static_cast<unsigned>(id.at.port % workers_.size()), std::move(opened).value());
+  give(door, static_cast<unsigned>(id.at.port % workers_.size()), std::move(opened).value());
   tell(id, served);
   return Done{};
 }

@@ -7,9 +7,10 @@
 // second or by the next apply(); apply(), set_drains() and drain() throw std::bad_alloc where they
 // have not begun, and `done` is dropped uncalled when an apply, or a list of flows, cannot be
 // finished. A listener that some worker has not taken over as it is planned, for want of memory of
-// its own, is in failures() as "OutOfMemory", and that worker is told again each second. Up to
-// `max_groups` listeners have a socket on every worker; those above have one, and its connections
-// go to the least loaded worker.
+// its own, is in failures() as "OutOfMemory", and that worker is told again each second. Listeners
+// of one address and port share its door, which opens with the first of them and closes with the
+// last. Up to `max_groups` doors have a socket on every worker; those above have one, and its
+// connections go to the least loaded worker.
 #pragma once
 
 #include <atomic>
@@ -64,17 +65,19 @@ class WorkerPool : public DataPath, public SocketHandover {
  private:
   struct OpenSocket {
     unsigned worker = 0;
-    int fd = -1;  // of the worker, until it is told to close the listener
+    int fd = -1;  // of the worker, until it is told to close the door
   };
-  struct Served {
-    PlannedListener planned;
+  struct OpenDoor {
     bool grouped = true;  // a socket on every worker
     std::vector<OpenSocket> sockets = {};
     std::vector<unsigned> may_open = {};  // workers that add a socket; see TakenListener
-    bool whole = true;                    // every worker was told of it
     Begins begins = Begins::kNow;
     // By worker: the sockets on their way to it, until it takes them. Null or missing: none.
     std::vector<std::shared_ptr<std::vector<net::Fd>>> given = {};
+  };
+  struct Served {
+    PlannedListener planned;
+    bool whole = true;  // every worker was told of it
     // A worker has not done what it was told; set by that worker.
     std::shared_ptr<std::atomic<bool>> lost = std::make_shared<std::atomic<bool>>(false);
   };
@@ -94,6 +97,10 @@ class WorkerPool : public DataPath, public SocketHandover {
   void finish_apply(const std::set<ListenerId>& touched,
                     const std::function<void(std::vector<Failure>)>& done);
   bool close_unwanted(const std::set<ListenerId>& touched);
+  void close_left(const std::set<ListenerId>& touched);
+  bool is_wanted(const ListenerId& id, const Served& served) const;
+  const ListenerId* goes_on_as(const ListenerId& id, const Served& served) const;
+  bool door_stays(const ListenerId& door) const;
   void close(const ListenerId& id, const Served& served);
   void forget(std::map<ListenerId, Served>::iterator served);
   void note_closing(const ListenerId& id, const Served& served);
@@ -104,17 +111,22 @@ class WorkerPool : public DataPath, public SocketHandover {
   Status probe(const ListenerId& id) const;
   void tell(const ListenerId& id, const Served& served);
   void tell(const ListenerId& id, const Served& served, unsigned worker);
-  void give(Served& served, unsigned worker, net::Fd socket) const;
+  void give(OpenDoor& door, unsigned worker, net::Fd socket) const;
   void note_lost(std::atomic<bool>& lost);
   void update_or_lose(const ListenerId& id, Served& served, const PlannedListener& planned);
   void note_taken(const std::set<ListenerId>& touched);
   void look_for_lacking();
   void tell_lacking();
   bool forget_told();
-  Status open_group(const ListenerId& id, Served& served);
-  Status open_shared(const ListenerId& id, Served& served);
-  void add_taken(const ListenerId& id, Served& served, TakenListener taken);
-  bool add_socket(const ListenerId& id, Served& served, unsigned worker);
+  Status open_door(const ListenerId& id, const PlannedListener& planned);
+  Status open_group(const ListenerId& id, const Served& served, OpenDoor& door);
+  Status open_shared(const ListenerId& id, const Served& served, OpenDoor& door);
+  std::pair<Served&, OpenDoor&> begin_door(const ListenerId& id, const PlannedListener& planned,
+                                           bool grouped);
+  void forget_door(const ListenerId& door);
+  bool serves_at(const ListenerId& door) const;
+  void take_door(const ListenerId& id, const PlannedListener& planned, TakenListener taken);
+  bool add_socket(const ListenerId& id, const Served& served, OpenDoor& door, unsigned worker);
   Status update(const ListenerId& id, Served& served, const PlannedListener& planned);
   Status explained(const Status& status) const;
 
@@ -173,8 +185,9 @@ class WorkerPool : public DataPath, public SocketHandover {
   std::vector<std::pair<ListenerId, std::shared_ptr<ListenerCounts>>> closing_;
   std::shared_ptr<const DesiredState> state_;
   std::map<ListenerId, Served> serving_;
+  std::map<ListenerId, OpenDoor> doors_;
   TakenListeners taken_;           // not in use yet
-  size_t groups_ = 0;              // listeners that serve with a socket on every worker
+  size_t groups_ = 0;              // doors with a socket on every worker
   std::set<ListenerId> unopened_;  // wanted, but not served
   std::vector<Failure> failed_;
   std::atomic<bool> any_lost_{false};  // some Served::lost was set

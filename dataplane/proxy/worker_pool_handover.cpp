@@ -9,10 +9,14 @@ namespace lb::proxy {
 
 std::vector<ListenerSocket> WorkerPool::sockets() const {
   std::vector<ListenerSocket> out;
+  std::set<ListenerId> whole;  // want of memory has left the others with sockets that may be closed
   for (const auto& [id, served] : serving_) {
-    if (!served.whole) continue;  // want of memory has left it with sockets that may be closed
-    for (const auto& socket : served.sockets) {
-      out.push_back({id, socket.worker, !served.grouped, socket.fd});
+    if (served.whole) whole.insert(id.door());
+  }
+  for (const auto& [id, door] : doors_) {
+    if (!whole.contains(id)) continue;
+    for (const auto& socket : door.sockets) {
+      out.push_back({id, socket.worker, !door.grouped, socket.fd});
     }
   }
   return out;
@@ -28,7 +32,7 @@ void WorkerPool::release_sockets(std::function<void()> done) {
 // Engines take it twice; where memory lacks, the pulse begins again.
 void WorkerPool::begin_release() {
   or_counted([this] {
-    for (auto& [id, served] : serving_) served.given.clear();
+    for (auto& [id, door] : doors_) door.given.clear();
     for (const auto& worker : workers_) {
       worker->post([](RelayEngine& engine) { engine.release_sockets(); });
       worker->post_udp([](UdpRelay& relay) { relay.release_sockets(); });
@@ -46,15 +50,17 @@ void WorkerPool::tell_released() {
   awaits_released_ = false;
 }
 
-void WorkerPool::add_taken(const ListenerId& id, Served& served, TakenListener taken) {
-  served.grouped = !taken.shared;
-  served.may_open = std::move(taken.may_open);
-  served.begins = Begins::kWhenStarted;
+void WorkerPool::take_door(const ListenerId& id, const PlannedListener& planned,
+                           TakenListener taken) {
+  const auto [served, door] = begin_door(id, planned, !taken.shared);
+  door.may_open = std::move(taken.may_open);
+  door.begins = Begins::kWhenStarted;
   const size_t owners = std::min(workers_.size(), taken.owned.size());
   for (unsigned i = 0; i < owners; ++i) {
-    for (auto& fd : taken.owned[i]) give(served, i, std::move(fd));
+    for (auto& fd : taken.owned[i]) give(door, i, std::move(fd));
   }
   tell(id, served);
+  served.whole = true;
 }
 
 // A listener may have got another configuration since, or be gone: only what is served counts.
@@ -65,19 +71,21 @@ size_t WorkerPool::start_taken() {
     worker->post_udp([](UdpRelay& relay) { relay.start_held(); });
   }
   size_t missing = 0;
-  for (auto& [id, served] : serving_) {
-    served.begins = Begins::kNow;
-    for (const unsigned worker : std::exchange(served.may_open, {})) {
-      if (!add_socket(id, served, worker)) ++missing;
+  for (auto& [id, door] : doors_) {
+    door.begins = Begins::kNow;
+    const auto& [listener, served] = *serving_.lower_bound(id);
+    for (const unsigned worker : std::exchange(door.may_open, {})) {
+      if (!add_socket(listener, served, door, worker)) ++missing;
     }
   }
   return missing;
 }
 
-bool WorkerPool::add_socket(const ListenerId& id, Served& served, unsigned worker) {
+bool WorkerPool::add_socket(const ListenerId& id, const Served& served, OpenDoor& door,
+                            unsigned worker) {
   auto opened = open_socket(id, served.planned.config->tuning, options_);
   if (!opened) return false;
-  give(served, worker, std::move(opened).value());
+  give(door, worker, std::move(opened).value());
   tell(id, served, worker);
   return true;
 }

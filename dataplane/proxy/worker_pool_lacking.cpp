@@ -24,12 +24,12 @@ void put(UdpRelay& relay, Sockets& sockets, std::shared_ptr<const ListenerConfig
 }  // namespace
 
 // Kept until the worker has it: should it lack memory, nothing that waits on the socket is lost.
-void WorkerPool::give(Served& served, unsigned worker, net::Fd socket) const {
-  served.given.resize(workers_.size());
-  auto& given = served.given[worker];
+void WorkerPool::give(OpenDoor& door, unsigned worker, net::Fd socket) const {
+  door.given.resize(workers_.size());
+  auto& given = door.given[worker];
   if (!given) given = std::make_shared<Sockets>();
   given->reserve(given->size() + 1);
-  served.sockets.push_back({worker, socket.get()});
+  door.sockets.push_back({worker, socket.get()});
   given->push_back(std::move(socket));
 }
 
@@ -51,11 +51,12 @@ void WorkerPool::note_lost(std::atomic<bool>& lost) {
 
 // Told twice, a worker does what is left to be done.
 void WorkerPool::tell(const ListenerId& id, const Served& served, unsigned worker) {
-  const Sharing sharing = served.grouped ? Sharing::kOwnSocket : Sharing::kOneSocket;
-  auto given = worker < served.given.size() ? served.given[worker] : nullptr;
+  const OpenDoor& door = doors_.at(id.door());
+  const Sharing sharing = door.grouped ? Sharing::kOwnSocket : Sharing::kOneSocket;
+  auto given = worker < door.given.size() ? door.given[worker] : nullptr;
   post_to(*workers_[worker], id.protocol,
           [this, given = std::move(given), config = served.planned.config, sharing,
-           begins = served.begins, lost = served.lost](auto& engine) {
+           begins = door.begins, lost = served.lost](auto& engine) {
             try {
               Sockets none;
               put(engine, given ? *given : none, config, sharing, begins);
@@ -71,7 +72,7 @@ void WorkerPool::note_taken(const std::set<ListenerId>& touched) {
   for (const auto& id : touched) {
     const auto held = serving_.find(id);
     if (held == serving_.end() || !held->second.whole || *held->second.lost) continue;
-    held->second.given = {};
+    doors_.at(id.door()).given = {};
   }
 }
 

@@ -42,6 +42,8 @@ constexpr Sum kSums[] = {
     {&DataPathCounters::killed, &EngineCounters::killed},
     {&DataPathCounters::limit_refused, &EngineCounters::limit_refused},
     {&DataPathCounters::proxy_headers_refused, &EngineCounters::proxy_headers_refused},
+    {&DataPathCounters::client_hellos_refused, &EngineCounters::client_hellos_refused},
+    {&DataPathCounters::unrouted, &EngineCounters::unrouted},
     {&DataPathCounters::untuned, &EngineCounters::untuned},
     {&DataPathCounters::instant_resets, &EngineCounters::instant_resets},
     {&DataPathCounters::replays, &EngineCounters::replays},
@@ -153,19 +155,20 @@ ServiceStatus WorkerPool::service_status(const Service& service) const {
   ServiceStatus out{service.key, {}};
   for (const auto& address : service.addresses) {
     for (const auto& port : service.ports) {
-      out.ports.push_back(port_status(service.key, {{address, port.port}, port.protocol}));
+      const ListenerId id{{address, port.port}, port.protocol, port.match};
+      out.ports.push_back(port_status(service.key, id));
     }
   }
   return out;
 }
 
 PortStatus WorkerPool::port_status(const std::string& key, const ListenerId& id) const {
-  PortStatus out{id.at.address, id.at.port, id.protocol, false, "", 0, {}};
+  PortStatus out{id.at.address, id.at.port, id.protocol, false, "", 0, {}, false, id.match};
   const auto held = serving_.find(id);
   out.programmed = held != serving_.end() && held->second.planned.key == key;
   if (!out.programmed) {
     for (const auto& failed : failed_) {
-      const ListenerId where{{failed.address, failed.port}, failed.protocol};
+      const ListenerId where{{failed.address, failed.port}, failed.protocol, failed.match};
       if (failed.key == key && where == id) out.reason = failed.reason;
     }
     return out;
@@ -200,7 +203,7 @@ std::set<IpAddress> WorkerPool::addresses_in_use() const {
 
 std::set<ListenerId> WorkerPool::listening() const {
   std::set<ListenerId> out;
-  for (const auto& [id, served] : serving_) out.insert(id);
+  for (const auto& [id, door] : doors_) out.insert(id);
   return out;
 }
 
@@ -283,15 +286,27 @@ uint64_t usable_in(const ListenerConfig& config, size_t group) {
   return out;
 }
 
-// Of one more address of a port: its groups are those of the others, and so are their backends.
+// Of one more listener of a port: another address's groups and backends are the same, another
+// match's may be others.
 void sum_up(std::vector<GroupTotals>& to, const ListenerConfig& from) {
   const ListenerGroups& groups = from.groups;
-  to.resize(groups.shares.size());
-  for (size_t i = 0; i < to.size(); ++i) {
-    to[i].name = groups.records[i]->name;
-    to[i].weight = groups.shares[i].weight;
-    to[i].usable = std::max(to[i].usable, usable_in(from, i));
-    to[i].connections += groups.records[i]->connections;
+  for (size_t i = 0; i < groups.shares.size(); ++i) {
+    const std::string& name = groups.records[i]->name;
+    const auto known =
+        std::find_if(to.begin(), to.end(), [&](const auto& each) { return each.name == name; });
+    GroupTotals& group = known != to.end() ? *known : to.emplace_back(GroupTotals{name});
+    group.weight = groups.shares[i].weight;
+    group.usable = std::max(group.usable, usable_in(from, i));
+    group.connections += groups.records[i]->connections;
+  }
+}
+
+// Those that another listener of the port has too are there already.
+void add_backends(std::vector<BackendTotals>& to, const ListenerConfig& from) {
+  std::set<Endpoint> known;
+  for (const auto& each : to) known.insert(each.backend);
+  for (const auto& record : from.records) {
+    if (known.empty() || !known.contains(record->endpoint)) to.push_back(totals_of(*record));
   }
 }
 
@@ -302,17 +317,14 @@ std::vector<PortTotals> WorkerPool::totals() const {
   for (const auto& [id, served] : serving_) {
     const ListenerConfig& config = *served.planned.config;
     auto& port = out[{served.planned.key, id.at.port, id.protocol}];
-    const bool first = port.key.empty();
     port.key = served.planned.key;
     port.port = id.at.port;
     port.protocol = id.protocol;
     sum_up(port, *config.counts);
     sum_up(port.groups, config);
     if (in_panic(config)) port.panic = 1;
-    // Backends are the port's, whatever the address.
     port.drains = std::max(port.drains, config.counts->drains);
-    if (!first) continue;
-    for (const auto& record : config.records) port.backends.push_back(totals_of(*record));
+    add_backends(port.backends, config);
   }
   std::vector<PortTotals> list;
   for (auto& [id, port] : out) list.push_back(std::move(port));

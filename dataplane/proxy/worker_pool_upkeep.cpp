@@ -63,7 +63,7 @@ void WorkerPool::retry() {
   std::vector<Failure> still = planner_.failures();
   const auto& wanted = planner_.planned();
   for (const auto& failure : failed_) {
-    const ListenerId id{{failure.address, failure.port}, failure.protocol};
+    const ListenerId id{{failure.address, failure.port}, failure.protocol, failure.match};
     const auto found = wanted.find(id);
     if (!retryable(failure) || found == wanted.end()) continue;
     if (const auto opened = open_again(id, found->second); !opened) {
@@ -99,6 +99,7 @@ void WorkerPool::begin_drain() {
   or_counted([this] {
     for (const auto& [id, served] : serving_) note_closing(id, served);
     serving_.clear();
+    doors_.clear();
     for (const auto& worker : workers_) {
       worker->post([ms = *drain_grace_ms_](RelayEngine& engine) { engine.drain(ms); });
       worker->post_udp([ms = *drain_grace_ms_](UdpRelay& relay) { relay.drain(ms); });

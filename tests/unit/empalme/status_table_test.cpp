@@ -27,6 +27,15 @@ TEST(StatusTable, HasALineForEachListener) {
                         "file/db   192.0.2.2  5432/tcp  0/0       0            PortTakenOnNode\n"));
 }
 
+TEST(StatusTable, SaysForWhomAServiceOfASharedPortIs) {
+  const auto table = status_table(R"({"services":[{"key":"file/shop","ports":[
+      {"address":"192.0.2.1","port":443,"protocol":"tcp","programmed":true,
+       "match":{"names":["a.test","b.test"],"sources":["10.0.0.0/8"]}},
+      {"address":"192.0.2.1","port":443,"protocol":"tcp","match":{"names":[7]}}]}]})");
+  EXPECT_THAT(*table, HasSubstr("443/tcp a.test +1 from 10.0.0.0/8"));
+  EXPECT_THAT(*table, HasSubstr("192.0.2.1  443/tcp  "));
+}
+
 TEST(StatusTable, SaysWhyBelow) {
   EXPECT_THAT(*status_table(kStatus),
               HasSubstr("\nfile/db: 192.0.2.2:5432: PortTakenOnNode: in use\n"));

@@ -51,6 +51,58 @@ TEST(Admission, PassesWhatIsSound) {
   EXPECT_THAT(out.failed, IsEmpty());
 }
 
+ServicePort named(uint16_t number, std::vector<std::string> names, std::vector<Cidr> sources = {}) {
+  ServicePort out = port(number);
+  out.match = {std::move(names), std::move(sources)};
+  return out;
+}
+
+TEST(Admission, ServicesShareAnAddressAndPortByTheirNames) {
+  const auto out = admit_all({service("file/a", {"10.0.0.1"}, {named(443, {"a.test"})}),
+                              service("file/b", {"10.0.0.1"}, {named(443, {"b.test", "*.test"})}),
+                              service("file/rest", {"10.0.0.1"}, {port(443)})});
+  EXPECT_THAT(out.failed, IsEmpty());
+  EXPECT_THAT(out.admitted.services, SizeIs(3));
+}
+
+TEST(Admission, ANameIsTheFirstKeysThatAsksForIt) {
+  const auto out = admit_all({service("file/a", {"10.0.0.1"}, {named(443, {"a.test", "b.test"})}),
+                              service("file/b", {"10.0.0.1"}, {named(443, {"b.test", "c.test"})})});
+  ASSERT_THAT(out.failed, SizeIs(1));
+  EXPECT_EQ(out.failed[0].key, "file/b");
+  EXPECT_EQ(out.failed[0].reason, "Conflict");
+  EXPECT_EQ(out.failed[0].message, "b.test: held by service file/a");
+  EXPECT_EQ(out.failed[0].match.names, (std::vector<std::string>{"b.test", "c.test"}));
+}
+
+TEST(Admission, TheSameNameMayBeServedByWhereItIsAskedFrom) {
+  const Cidr ten = *Cidr::parse("10.0.0.0/8"), wide = *Cidr::parse("0.0.0.0/0");
+  const auto out = admit_all({service("file/a", {"10.0.0.1"}, {named(443, {"a.test"}, {ten})}),
+                              service("file/b", {"10.0.0.1"}, {named(443, {"a.test"}, {wide})}),
+                              service("file/c", {"10.0.0.1"}, {named(443, {"a.test"})})});
+  EXPECT_THAT(out.failed, IsEmpty());
+}
+
+TEST(Admission, AWildcardAddressSharesNoNames) {
+  const auto out = admit_all({service("file/a", {"0.0.0.0"}, {named(443, {"a.test"})}),
+                              service("file/b", {"10.0.0.1"}, {named(443, {"b.test"})})});
+  ASSERT_THAT(out.failed, SizeIs(1));
+  EXPECT_EQ(out.failed[0].key, "file/b");
+}
+
+TEST(Admission, ABackendIsRefusedInTheListenerThatHasItOnly) {
+  auto a = named(443, {"a.test"}), b = named(443, {"b.test"});
+  a.backends.emplace_back().address = ip("169.254.1.1");
+  a.backends.back().port = 1;
+  b.backends.emplace_back().address = ip("10.0.0.9");
+  b.backends.back().port = 1;
+  const auto out = admit_all({service("file/a", {"10.0.0.1"}, {a, b})});
+  ASSERT_THAT(out.failed, SizeIs(1));
+  EXPECT_EQ(out.failed[0].match, a.match);
+  EXPECT_THAT(out.admitted.services[0].ports[0].backends, IsEmpty());
+  EXPECT_THAT(out.admitted.services[0].ports[1].backends, SizeIs(1));
+}
+
 TEST(Admission, RefusesOneAddressAndKeepsTheOther) {
   const auto out = admit_all({service("file/a", {"10.0.0.1", "169.254.1.1"}, {port(80)})});
   ASSERT_THAT(out.failed, SizeIs(1));

@@ -37,7 +37,7 @@ struct Wish : Claim {
   Wish& all() { return every_family = true, *this; }
   Wish& shares(const std::string& key, uint16_t port, Protocol protocol = Protocol::kTcp) {
     share_key = key;
-    ports = {{port, protocol}};
+    ports = {{port, protocol, {}}};
     return *this;
   }
 };

@@ -65,7 +65,7 @@ Claim random_claim(std::mt19937_64& random) {
   if (random() % 3 == 0) out.requested = {IpAddress::v4(0xC0000201 + random() % 10)};
   if (random() % 6 == 0) out.who.pool = "p" + std::to_string(random() % 3);
   if (random() % 2 == 0) out.share_key = random() % 2 == 0 ? "k" : "l";
-  out.ports = {{static_cast<uint16_t>(80 + random() % 3), Protocol::kTcp}};
+  out.ports = {{static_cast<uint16_t>(80 + random() % 3), Protocol::kTcp, {}}};
   return out;
 }
 

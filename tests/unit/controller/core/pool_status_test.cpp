@@ -89,7 +89,7 @@ TEST_F(PoolStatusTest, AnAddressThatTwoShareIsOne) {
     Claim claim;
     claim.requested = {ip("192.0.2.1")};
     claim.share_key = "k";
-    claim.ports = {{port, Protocol::kTcp}};
+    claim.ports = {{port, Protocol::kTcp, {}}};
     ASSERT_FALSE(allocator.allocate(std::to_string(port), claim).problem);
   }
   EXPECT_EQ(of("a").assigned, 1u);

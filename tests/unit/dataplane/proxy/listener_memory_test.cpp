@@ -1,5 +1,6 @@
 // Whichever allocation is refused while an engine is told of a listener: nothing has changed, and
 // the same call may be made again. An end wants no memory.
+#include "tests/support/client_hello.hpp"
 #include "tests/unit/dataplane/proxy/engine_fixture.hpp"
 #include "tests/unit/dataplane/proxy/refused_each.hpp"
 
@@ -32,9 +33,106 @@ class ListenerMemoryTest : public testing::Test {
     return ::poll(&waiting, 1, 1'000) == 1 && server.accept_one().valid();
   }
 
+  // At the door of `first`, for the name.
+  static std::shared_ptr<ListenerConfig> beside(const ListenerConfig& first, const char* name,
+                                                uint16_t backend) {
+    auto out = std::make_shared<ListenerConfig>(first);
+    out->key = std::string("file/") + name;
+    out->match.names = {name};
+    out->counts = std::make_shared<ListenerCounts>();
+    out->lobby = std::make_shared<ListenerCounts>();
+    out->records = {
+        std::make_shared<BackendRecord>(Endpoint{*IpAddress::parse("127.0.0.1"), backend})};
+    return out;
+  }
+  bool serves_name(Server& server, uint16_t port, const char* name) {
+    const Fd client = moved_up(proxy::dial(port));
+    engine_.work();
+    write_all(client.get(), test::records(test::client_hello(name)));
+    engine_.work();
+    pollfd waiting{server.fd.get(), POLLIN, 0};
+    return ::poll(&waiting, 1, 1'000) == 1 && server.accept_one().valid();
+  }
+  void put(std::shared_ptr<const ListenerConfig> config, Sockets sockets = {}) {
+    engine_.engine.put_listener(sockets, std::move(config), Sharing::kOwnSocket, Begins::kNow);
+  }
+
   Engine engine_;
   Server server_;
 };
+
+TEST_F(ListenerMemoryTest, AServiceJoinsADoorOnceThereIsMemoryForIt) {
+  Sockets sockets = opened();
+  const auto first = config_of(sockets, server_.port);
+  put(first, std::move(sockets));
+  Server other;
+  EXPECT_GT(refused_each([&] { put(beside(*first, "a.test", other.port)); }), 3);
+  EXPECT_TRUE(serves_name(other, first->address.port, "a.test"));
+  EXPECT_TRUE(serves_name(server_, first->address.port, "b.test"));
+}
+
+TEST_F(ListenerMemoryTest, AServiceGetsAnotherNameOnceThereIsMemoryForThat) {
+  Sockets sockets = opened();
+  const auto first = config_of(sockets, server_.port);
+  put(first, std::move(sockets));
+  Server other;
+  const auto before = beside(*first, "a.test", other.port);
+  put(before);
+  auto now = std::make_shared<ListenerConfig>(*before);
+  now->match.names = {"c.test"};
+  EXPECT_GT(refused_each([&] { put(now); }), 0);
+  EXPECT_TRUE(serves_name(other, first->address.port, "c.test"));
+  EXPECT_TRUE(serves_name(server_, first->address.port, "a.test"));
+}
+
+TEST_F(ListenerMemoryTest, OneTakesTheNameOfAnotherOnceThereIsMemoryForThat) {
+  Sockets sockets = opened();
+  const auto first = config_of(sockets, server_.port);
+  put(first, std::move(sockets));
+  Server former, next;
+  put(beside(*first, "a.test", former.port));
+  const auto config = beside(*first, "a.test", next.port);
+  EXPECT_GT(refused_each([&] { put(config); }), 3);
+  EXPECT_TRUE(serves_name(next, first->address.port, "a.test"));
+}
+
+TEST_F(ListenerMemoryTest, ServicesLeaveADoorAndItsLobbyWithoutMemory) {
+  Sockets sockets = opened();
+  const auto first = config_of(sockets, server_.port);
+  put(first, std::move(sockets));
+  Server other;
+  put(beside(*first, "a.test", other.port));
+  const Fd undecided = moved_up(proxy::dial(first->address.port));
+  engine_.work();
+  {
+    const Match match{{"a.test"}, {}};
+    const FailingNew failing(FailingNew::kEach);
+    engine_.engine.remove_listener(first->address, match);
+  }
+  EXPECT_TRUE(serves(server_, first->address.port)) << "nothing has to be said any more";
+}
+
+// Two workers share one socket: the connection was taken by the other one.
+TEST_F(ListenerMemoryTest, WhoIsAdoptedLateIsRoutedLikeThoseThatWereThere) {
+  Sockets sockets = opened();
+  auto first = config_of(sockets, server_.port);
+  first->policy.delete_drain_s = 60;
+  put(first, std::move(sockets));
+  Server other;
+  auto named = beside(*first, "a.test", other.port);
+  put(named);
+  const Fd undecided = moved_up(proxy::dial(first->address.port));
+  engine_.work();
+  engine_.engine.drain(60'000);
+  const Server elsewhere;
+  const Fd client = proxy::dial(elsewhere.port);
+  Fd accepted(accept4(elsewhere.fd.get(), nullptr, nullptr, SOCK_NONBLOCK));
+  engine_.engine.adopt(first->address, std::move(accepted));
+  write_all(client.get(), test::records(test::client_hello("a.test")));
+  engine_.work();
+  pollfd waiting{other.fd.get(), POLLIN, 0};
+  EXPECT_EQ(::poll(&waiting, 1, 1'000), 1);
+}
 
 TEST_F(ListenerMemoryTest, ANewListenerIsServedOnceThereIsMemoryForIt) {
   Sockets sockets = opened();

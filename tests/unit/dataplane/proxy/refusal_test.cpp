@@ -33,6 +33,23 @@ TEST_F(RefusalTest, OutsideTheSourceRanges) {
   expect_told(Refusal::kSourceRange);
 }
 
+TEST_F(RefusalTest, WithinTheDeniedRanges) {
+  Server server;
+  policy_.deny_ranges = {range("127.0.0.0/8")};
+  serve({server.port});
+  EXPECT_TRUE(is_reset(dial(port_)));
+  expect_refused(Refusal::kSourceRange);
+  expect_told(Refusal::kSourceRange);
+}
+
+TEST_F(RefusalTest, DatagramsFromTheDeniedRanges) {
+  UdpSocket client, backend;
+  policy_.deny_ranges = {range("127.0.0.0/8")};
+  serve_udp(backend.port);
+  client.send_to(port_, "x");
+  expect_refused(Refusal::kSourceRange);
+}
+
 TEST_F(RefusalTest, AboveTheServicesConnections) {
   Server server;
   policy_.max_connections = 1;
@@ -130,7 +147,7 @@ TEST_F(RefusalTest, EveryRuleHasANameOfItsOwn) {
   std::set<std::string> names;
   for (size_t i = 0; i < kRefusals; ++i) names.insert(to_string(static_cast<Refusal>(i)));
   EXPECT_EQ(names, (std::set<std::string>{"source_range", "connections", "source", "rate",
-                                          "proxy_header"}));
+                                          "proxy_header", "client_hello", "route"}));
 }
 
 TEST_F(RefusalTest, DatagramsOutsideTheSourceRanges) {
