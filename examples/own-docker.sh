@@ -22,6 +22,8 @@ cleanup() {
   ip netns del "$ns" 2>/dev/null
   # A daemon whose containers may outlive it keeps its folder mounted.
   umount "$work/data" 2>/dev/null
+  # Containers of its own network leave that mounted.
+  umount "$work/exec/netns/default" 2>/dev/null
   # The containers' mounts end with them; what is left over stays rather than being deleted through.
   grep -q " $work/" /proc/mounts || rm -rf "$work"
 }
