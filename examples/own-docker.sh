@@ -22,6 +22,8 @@ cleanup() {
   ip netns del "$ns" 2>/dev/null
   # A daemon whose containers may outlive it keeps its folder mounted.
   umount "$work/data" 2>/dev/null
+  # Containers of its own network leave that mounted.
+  umount "$work/exec/netns/default" 2>/dev/null
   # The containers' mounts end with them; what is left over stays rather than being deleted through.
   grep -q " $work/" /proc/mounts || rm -rf "$work"
 }
@@ -31,11 +33,12 @@ until_true() { for _ in $(seq 300); do "$@" >/dev/null 2>&1 && return 0; sleep 0
 now() { date +%s%3N; }
 
 ip netns add "$ns" && ip -n "$ns" link set lo up || { echo "skipped: no network namespace"; exit 77; }
-# No rules of its own: nobody beyond the namespace is to be reached. Containers outlive the daemon.
+# No rules of its own, since nobody beyond the namespace is to be reached, unless `docker_rules` is true: published ports
+# go through its proxy without them. Containers outlive the daemon.
 start_docker() {
   "${within[@]}" dockerd -H "$DOCKER_HOST" --data-root "$work/data" --exec-root "$work/exec" \
-    --pidfile "$work/docker.pid" --bridge=none --iptables=false --ip6tables=false --live-restore \
-    >>"$work/docker.log" 2>&1 &
+    --pidfile "$work/docker.pid" --bridge=none "--iptables=${docker_rules:-false}" --ip6tables=false \
+    --live-restore >>"$work/docker.log" 2>&1 &
   docker=$!
   pids+=($docker)
 }
