@@ -50,6 +50,18 @@ TEST_F(NamesPathTest, WhoAsksForNoNameGetsTheRest) {
   EXPECT_TRUE(works(plain, second));
 }
 
+// As with a server that speaks first; the lobby waits five seconds.
+TEST_F(NamesPathTest, WhoSaysNothingGoesAfterAWhileToWhoAsksForNoName) {
+  serve_all({{"file/a", named({"a.test"}), {a_.port}}, {"file/rest", {}, {rest_.port}}});
+  const timeval limit{20, 0};
+  setsockopt(rest_.fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  const Fd silent = dial(port_);
+  const Fd peer = rest_.accept_one();
+  ASSERT_TRUE(peer.valid());
+  EXPECT_TRUE(works(silent, peer));
+  EXPECT_EQ(counters().client_hellos_refused, 0u);
+}
+
 TEST_F(NamesPathTest, WhatIsNotTlsIsRefusedWhereAllAskForNames) {
   serve_all({{"file/a", named({"a.test"}), {a_.port}}});
   const Fd client = dial(port_);
