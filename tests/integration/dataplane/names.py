@@ -5,6 +5,7 @@ Each name must get the server that has its certificate, wherever its first messa
 however slowly it comes; who is unknown must be told so in TLS; and while names come, move and go in
 the file, no handshake may fail for a name that is there all the time. Prints what it found."""
 import collections
+import concurrent.futures
 import os
 import pathlib
 import re
@@ -198,7 +199,7 @@ def check_changes(clients, file, port, servers):
     shop, blog, moved, other = servers
     both = [("blog", "blog.test", blog.at), ("shop", "shop.test", shop.at)]
     load = Load(clients, ("shop.test", "blog.test"))
-    for turn in range(10):
+    for turn in range(4):
         write(file, port, both + [("moved", "moved.test", moved.at)])
         until(lambda: clients.ask("moved.test") == "moved.test", f"a name that comes, turn {turn}")
         write(file, port, both + [("other", "moved.test", other.at)])
@@ -206,8 +207,8 @@ def check_changes(clients, file, port, servers):
         write(file, port, both)
         until(lambda: told_unknown(clients, "moved.test"), f"a name that goes, turn {turn}")
     counts = load.stop()
-    print(f"30 changes under load: {dict(counts)}")
-    expect(set(counts) == {"right"} and counts["right"] > 100, "no handshake of another name may fail")
+    print(f"12 changes under load: {dict(counts)}")
+    expect(set(counts) == {"right"} and counts["right"] > 20, "no handshake of another name may fail")
 
 
 def main(build, work):
@@ -225,8 +226,10 @@ def main(build, work):
                               stdout=log, stderr=log)
     try:
         until(lambda: clients.ask("shop.test") == "shop.test", "the names are served")
-        check_names(clients)
-        check_slow(clients)
+        with concurrent.futures.ThreadPoolExecutor() as beside:
+            slow = beside.submit(check_slow, clients)
+            check_names(clients)
+            slow.result()
         check_changes(clients, file, port, servers)
         metrics = subprocess.run(["curl", "-s", f"http://{LOCAL}:{observe}/metrics"], check=True,
                                  capture_output=True, text=True).stdout
