@@ -4,10 +4,14 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include "common/model/state.hpp"
 
 namespace lb {
+
+// Nobody whose address is not known.
+bool contains(const std::vector<Cidr>& ranges, const std::optional<IpAddress>& client);
 
 // Whether it makes a difference where a client comes from.
 inline bool has_access_list(const Policy& policy) {

@@ -15,9 +15,8 @@ namespace {
 
 constexpr uint64_t kGreetingMs = 5000;  // for a trusted proxy to say for whom it speaks
 
-bool contains(const std::vector<Cidr>& ranges, const std::optional<Endpoint>& client) {
-  return client && std::any_of(ranges.begin(), ranges.end(),
-                               [&](const Cidr& range) { return range.contains(client->address); });
+std::optional<IpAddress> address_of(const std::optional<Endpoint>& client) {
+  return client ? std::optional(client->address) : std::nullopt;
 }
 
 // Whether the connection's course depends on who the client is.
@@ -47,7 +46,8 @@ void RelayEngine::let_in(const Listener& listener, net::Fd& client) {
   if (!needs_client(config)) return begin(listener, client, place, nullptr);
   auto details = std::make_unique<SessionDetails>();
   details->client = peer_endpoint(client.get());
-  const bool speaks_for_others = contains(config.policy.accept_proxy_from, details->client);
+  const bool speaks_for_others =
+      contains(config.policy.accept_proxy_from, address_of(details->client));
   if (!speaks_for_others) {
     const auto refusal = admit(config, *details);
     if (refusal) return refuse(*listener, client, *refusal);
@@ -94,8 +94,7 @@ void RelayEngine::count_refusal(PortStats& port, Refusal rule) {
 // Which rule forbids it; none: it is let in, and where there are limits, leave() must follow.
 std::optional<Refusal> RelayEngine::admit(const ListenerConfig& config,
                                           SessionDetails& details) const {
-  const auto from = details.client ? std::optional(details.client->address) : std::nullopt;
-  if (!lets_in(config.policy, from)) return Refusal::kSourceRange;
+  if (!lets_in(config.policy, address_of(details.client))) return Refusal::kSourceRange;
   if (!config.limits || !details.client) return std::nullopt;
   const SourceLimits::Limits limits{config.policy.max_connections_per_source,
                                     config.policy.max_rate_per_source};

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <set>
 
+#include "common/model/client_access.hpp"
 #include "dataplane/proxy/client_hello.hpp"
 #include "dataplane/proxy/proxy_header.hpp"
 #include "dataplane/proxy/relay_engine.hpp"
@@ -12,11 +13,6 @@
 
 namespace lb::proxy {
 namespace {
-
-bool holds(const std::vector<Cidr>& ranges, const std::optional<Endpoint>& client) {
-  return client && std::any_of(ranges.begin(), ranges.end(),
-                               [&](const Cidr& range) { return range.contains(client->address); });
-}
 
 std::optional<IpAddress> address_of(const std::optional<Endpoint>& client) {
   return client ? std::optional(client->address) : std::nullopt;
@@ -53,7 +49,7 @@ void RelayEngine::let_into_lobby(const Listener& lobby, net::Fd& client) {
   const Routes& routes = routes_of(*lobby);
   auto details = std::make_unique<SessionDetails>();
   details->client = peer_endpoint(client.get());
-  const bool may_speak_for_others = holds(routes.proxies, details->client);
+  const bool may_speak_for_others = contains(routes.proxies, address_of(details->client));
   if (!routes.table.by_name() && !may_speak_for_others) {
     const auto route = routes.table.find("", address_of(details->client));
     if (!route) return refuse(*lobby, client, Refusal::kRoute);
@@ -73,8 +69,8 @@ void RelayEngine::continue_choosing(Session& session) {
   if (got == 0) return said_too_little(session);
   const std::span<const uint8_t> seen{bytes.data(), static_cast<size_t>(got)};
   const Routes& routes = routes_of(*session.listener);
-  const bool may_speak_for_others =
-      !session.details->introduced_by && holds(routes.proxies, session.details->client);
+  const bool may_speak_for_others = !session.details->introduced_by &&
+                                    contains(routes.proxies, address_of(session.details->client));
   if (may_speak_for_others) return take_proxy_header(session, seen);
   if (!routes.table.by_name()) return choose(session, "", false);
   choose_by_hello(session, seen);
@@ -158,7 +154,8 @@ void RelayEngine::hand_to(Session& session, const Listener& listener) {
   const ListenerConfig& config = *listener->config;
   SessionDetails& details = *session.details;
   const auto& by = details.introduced_by;
-  const bool trusted = holds(config.policy.accept_proxy_from, by ? by : details.client);
+  const bool trusted =
+      contains(config.policy.accept_proxy_from, address_of(by ? by : details.client));
   if (trusted != by.has_value()) return refuse(session, Refusal::kProxyHeader);
   if (!session.counted) return refuse(session, Refusal::kConnections);
   if (const auto refusal = admit(config, details)) return refuse(session, *refusal);
