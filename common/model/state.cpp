@@ -18,11 +18,18 @@ void normalise(Policy& policy) {
   std::sort(policy.accept_proxy_from.begin(), policy.accept_proxy_from.end());
 }
 
+// The order of `alpn` is a preference.
+void normalise(TlsPolicy& tls) {
+  std::sort(tls.certificates.begin(), tls.certificates.end());
+  std::sort(tls.client_authorities.begin(), tls.client_authorities.end());
+  if (tls.backend) std::sort(tls.backend->authorities.begin(), tls.backend->authorities.end());
+}
+
 void normalise(ServicePort& port) {
   normalise(port.policy);
   std::sort(port.match.names.begin(), port.match.names.end());
   std::sort(port.match.sources.begin(), port.match.sources.end());
-  std::sort(port.tls.certificates.begin(), port.tls.certificates.end());
+  normalise(port.tls);
   for (auto& group : port.groups) std::sort(group.sources.begin(), group.sources.end());
   sort_by(port.groups, [](const BackendGroup& g) -> const std::string& { return g.name; });
   sort_by(port.backends, [](const Backend& b) { return b.endpoint(); });
@@ -56,11 +63,6 @@ const char* to_string(HealthType value) {
 }
 
 const char* to_string(Mode value) { return value == Mode::kProxy ? "proxy" : "kernel"; }
-
-const char* to_string(TlsMode value) {
-  static constexpr const char* kNames[] = {"none", "terminate", "passthrough"};
-  return kNames[static_cast<size_t>(value)];
-}
 
 void normalise(Service& service) {
   normalise(service.policy);

@@ -13,6 +13,7 @@
 
 #include "common/model/address.hpp"
 #include "common/model/shared_list.hpp"
+#include "common/model/tls_policy.hpp"
 
 namespace lb {
 
@@ -129,17 +130,6 @@ struct BackendGroup {
   std::vector<Cidr> sources;  // clients from there go to this group, whatever the weights
 
   bool operator==(const BackendGroup&) const = default;
-};
-
-enum class TlsMode : uint8_t { kNone, kTerminate, kPassthrough };
-
-const char* to_string(TlsMode value);
-
-struct TlsPolicy {
-  TlsMode mode = TlsMode::kNone;
-  std::vector<std::string> certificates;
-
-  bool operator==(const TlsPolicy&) const = default;
 };
 
 struct ServicePort {

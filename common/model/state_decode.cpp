@@ -18,6 +18,7 @@ using wire::ObjectReader;
 using wire::read_cidrs;
 using wire::read_policy;
 using wire::read_policy_fields;
+using wire::read_tls;
 using wire::refuse;
 using Json = nlohmann::json;
 
@@ -81,16 +82,6 @@ void read_match(ObjectReader& parent, Match& out) {
   const auto same = [](const auto& each) { return each; };
   refuse_twice(out.names, same, reader.at("names"), "name");
   refuse_twice(out.sources, same, reader.at("sources"), "range");
-}
-
-void read_tls(ObjectReader& parent, TlsPolicy& out) {
-  const auto* value = parent.find("tls");
-  if (value == nullptr) return;
-  ObjectReader reader(*value, parent.at("tls"));
-  reader.require("mode");
-  reader.choice("mode", out.mode, {TlsMode::kTerminate, TlsMode::kPassthrough});
-  read_strings(reader, "certificates", out.certificates);
-  reader.finish();
 }
 
 BackendGroup read_group(const Json& value, const std::string& pointer, PassedOver* lenient) {

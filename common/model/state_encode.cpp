@@ -153,14 +153,6 @@ void put_groups(JsonWriter& out, const std::vector<BackendGroup>& groups) {
   out.end_array();
 }
 
-void put_tls(JsonWriter& out, const TlsPolicy& tls) {
-  if (tls.mode == TlsMode::kNone) return;
-  put_object(out, "tls", [&] {
-    member(out, "mode", std::string(to_string(tls.mode)));
-    if (!tls.certificates.empty()) list(out, "certificates", tls.certificates);
-  });
-}
-
 void write_port(JsonWriter& out, const ServicePort& port, const Policy& service) {
   out.begin_object();
   put_text(out, "name", port.name);
@@ -173,7 +165,7 @@ void write_port(JsonWriter& out, const ServicePort& port, const Policy& service)
   put_policy(out, port.policy, service);
   wire::put_match(out, port.match);
   put_groups(out, port.groups);
-  put_tls(out, port.tls);
+  wire::put_tls(out, port.tls);
   out.end_object();
 }
 

@@ -1,57 +1,34 @@
 #include "common/net/certificates.hpp"
 
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/rand.h>
-#include <openssl/x509v3.h>
 
 #include <array>
-#include <ctime>
 #include <memory>
+
+#include "common/net/openssl_types.hpp"
 
 namespace lb::net {
 namespace {
 
-template <class T, void (*kFree)(T*)>
-struct Free {
-  void operator()(T* it) const { kFree(it); }
-};
-using Key = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY, EVP_PKEY_free>>;
-using Certificate = std::unique_ptr<X509, Free<X509, X509_free>>;
+using openssl::Bio;
+using openssl::Certificate;
+using openssl::Free;
+using openssl::Key;
+using openssl::read_certificate;
+using openssl::read_key;
+using openssl::seconds_of;
 using Extension = std::unique_ptr<X509_EXTENSION, Free<X509_EXTENSION, X509_EXTENSION_free>>;
-using Bio = std::unique_ptr<BIO, Free<BIO, BIO_free_all>>;
 
 constexpr size_t kSerialBytes = 16;
 
 Error failure(const char* what) {
-  std::array<char, 256> reason{};
-  ERR_error_string_n(ERR_get_error(), reason.data(), reason.size());
-  ERR_clear_error();
-  return {"Certificate", std::string(what) + ": " + reason.data()};
-}
-
-Bio reader(std::string_view text) {
-  return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+  return {"Certificate", std::string(what) + ": " + openssl::reason()};
 }
 
 std::string text_of(BIO* bio) {
   char* data = nullptr;
   const auto size = BIO_get_mem_data(bio, &data);
   return {data, static_cast<size_t>(size)};
-}
-
-Certificate read_certificate(std::string_view text) {
-  const Bio bio = reader(text);
-  return Certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
-}
-
-// Never asks a terminal for a passphrase.
-int no_passphrase(char*, int, int, void*) { return 0; }
-
-Key read_key(std::string_view text) {
-  const Bio bio = reader(text);
-  return Key(PEM_read_bio_PrivateKey(bio.get(), nullptr, no_passphrase, nullptr));
 }
 
 bool add_extension(X509* to, X509* issuer, int id, const std::string& value) {
@@ -97,11 +74,6 @@ Result<SignedKey> to_text(X509* certificate, EVP_PKEY* key) {
     return failure("cannot write a certificate");
   }
   return SignedKey{text_of(first.get()), text_of(second.get())};
-}
-
-int64_t seconds_of(const ASN1_TIME* time) {
-  std::tm parts{};
-  return ASN1_TIME_to_tm(time, &parts) == 1 ? timegm(&parts) : 0;
 }
 
 }  // namespace
