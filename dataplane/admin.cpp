@@ -9,6 +9,7 @@
 
 #include "common/model/diff.hpp"
 #include "common/model/state_json.hpp"
+#include "dataplane/certificates_json.hpp"
 #include "dataplane/flows_json.hpp"
 #include "dataplane/status_json.hpp"
 
@@ -92,6 +93,7 @@ Admin::Admin(AdminParts parts)
 
 size_t Admin::body_limit(const std::string& method, const std::string& target) {
   const bool state = split(target, '?').first == "/v1/state";
+  if (method == "PUT" && Certificates::owns(target)) return kMaxCertificateBytes;
   return state && (method == "PUT" || method == "PATCH") ? kMaxStateBytes : kSmallBody;
 }
 
@@ -102,7 +104,8 @@ void Admin::handle(const net::HttpRequest& request, Respond respond) {
     return respond(
         net::json_response(503, encode_error({"Stopping", "this data plane is ending"})));
   }
-  const bool changes = !reads(request) && (path == "/v1/state" || path == "/v1/drain");
+  const bool changes =
+      !reads(request) && (path == "/v1/state" || path == "/v1/drain" || Certificates::owns(path));
   if (changes && parts_.handing_over && parts_.handing_over()) {
     return respond(net::json_response(
         503, encode_error({"HandingOver", "another process takes over; ask again"})));
@@ -123,6 +126,9 @@ void Admin::handle(const net::HttpRequest& request, Respond respond) {
     return kill(path.substr(kFlowPath.size()), std::move(respond));
   }
   if (path == "/v1/drain") return drain(request, std::move(respond));
+  if (Certificates::owns(path)) {
+    return parts_.certificates.handle(request, path, parts_.coordinator, std::move(respond));
+  }
   observe(request, std::move(respond));
 }
 

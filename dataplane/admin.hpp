@@ -18,6 +18,7 @@
 
 #include "common/net/asio.hpp"
 #include "common/net/http_server.hpp"
+#include "dataplane/certificates.hpp"
 #include "dataplane/coordinator.hpp"
 #include "dataplane/drains.hpp"
 #include "dataplane/proxy/data_path.hpp"
@@ -33,6 +34,7 @@ struct AdminParts {
   std::vector<std::string> features;
   std::string instance;
   Drains& drains;
+  Certificates& certificates;
   // Whether what is held is being told to another process: a change now would be lost.
   std::function<bool()> handing_over = {};
 };

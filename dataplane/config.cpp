@@ -87,6 +87,13 @@ void add_state_flags(CLI::App& app, Typed& typed) {
       ->envname("EMPALME_STATE_DIR");
   app.add_option("--state", config.state_file, "Load this document at start, not the saved one")
       ->envname("EMPALME_STATE");
+  app.add_option("--keys-dir", config.keys_dir,
+                 "Folder, in memory, that keeps certificates and keys over restarts; by default "
+                 "beside a unix --admin socket")
+      ->envname("EMPALME_KEYS_DIR");
+  app.add_flag("--persist-keys", config.persist_keys,
+               "Keep them on a disk too, by default in the state folder")
+      ->envname("EMPALME_PERSIST_KEYS");
   app.add_option("--drain", config.drain_s,
                  "Seconds that open connections may go on after SIGTERM before they are reset")
       ->envname("EMPALME_DRAIN")
@@ -194,6 +201,10 @@ Status judge(Typed& typed) {
   const auto observe = net::parse_observe(typed.observe);
   if (!observe) return observe.error();
   typed.config.observe = *observe;
+  if (typed.config.persist_keys && typed.config.keys_dir.empty() &&
+      typed.config.state_dir.empty()) {
+    return Error{"Flag", "--persist-keys needs --keys-dir or --state-dir"};
+  }
   if (typed.config.handoff.starts_with("unix:")) typed.config.handoff.erase(0, 5);
   if (typed.config.handoff.size() > kMaxSocketPath) {
     return Error{"Flag", "--handoff: a unix socket's path has at most 107 characters"};

@@ -26,7 +26,9 @@ struct Config {
   net::TlsFiles tls;                                   // of a TCP admin address
   std::string tls_client_name = net::kControllerName;  // empty: any that the authority signed
   std::string state_dir;                               // empty: nothing is saved
-  std::string state_file;                              // empty: the saved state is loaded
+  std::string keys_dir;       // empty: beside the admin socket, or in the state folder
+  bool persist_keys = false;  // on a disk too
+  std::string state_file;     // empty: the saved state is loaded
   unsigned workers = 1;
   Announce announce = Announce::kNone;
   std::string interface;            // for kInterface

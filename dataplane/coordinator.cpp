@@ -55,6 +55,8 @@ void Coordinator::addresses_changed() {
   enqueue({SameState{}, [](const auto&) {}});
 }
 
+void Coordinator::apply_again(Answer answer) { enqueue({SameState{true}, std::move(answer)}); }
+
 void Coordinator::enqueue(Change change) {
   queue_.push_back(std::move(change));
   pump();
@@ -92,16 +94,20 @@ void Coordinator::begin(Change change) {
 }
 
 void Coordinator::attempt(Change& change) {
-  if (std::holds_alternative<SameState>(change.offered)) {
-    if (look_at_addresses()) apply(held_, change);
-    return;
-  }
+  if (const auto* same = std::get_if<SameState>(&change.offered))
+    return attempt_same(*same, change);
   note_wildcards(change);
   auto judged = judge(change);
   if (!judged.ok()) return change.answer(judged.error());
   auto next = std::make_shared<const DesiredState>(std::move(judged).value());
   look_at_addresses();
   apply(std::move(next), change);
+}
+
+void Coordinator::attempt_same(const SameState& same, Change& change) {
+  const bool others = look_at_addresses();
+  if (others || (same.surely && applied_)) return apply(held_, change);
+  change.answer(ApplyResult{held_->version, failed()});
 }
 
 // What a change brings is looked at, not what is held: a wildcard that has gone is remembered, and

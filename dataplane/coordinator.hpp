@@ -45,6 +45,10 @@ class Coordinator {
   // that makes a difference. Cheap where it does not.
   void addresses_changed();
 
+  // Something that listeners need beside the state is another than before: what is held is applied
+  // again, if it ever was.
+  void apply_again(Answer answer);
+
   // What was accepted last, whether or not it is applied yet; never null.
   const Held& held() const { return held_; }
   // Listeners and backends of the last applied state that are not served now.
@@ -59,7 +63,9 @@ class Coordinator {
 
  private:
   class Applying;
-  struct SameState {};  // by other addresses of this host
+  struct SameState {
+    bool surely = false;  // otherwise only where this host has other addresses
+  };
   struct Change {
     std::variant<DesiredState, StatePatch, SameState> offered;
     Answer answer;
@@ -70,6 +76,7 @@ class Coordinator {
   void begin(Change change);
   void attempt(Change& change);
   void apply(std::shared_ptr<const DesiredState> next, Change& change);
+  void attempt_same(const SameState& same, Change& change);
   void note_wildcards(const Change& change);
   bool look_at_addresses();
   void tell_held();

@@ -112,6 +112,9 @@ void Program::run_handlers() {
 Status Program::prepare() {
   if (const auto taken = take_over(); !taken) return taken;
   if (const auto opened = open_store(); !opened) return opened;
+  auto certificates = open_certificates(config_, book_, ops::log_error);
+  if (!certificates) return certificates.error();
+  certificates_ = std::move(certificates).value();
   if (const auto opened = open_path(); !opened) return opened;
   drains_ = std::make_unique<Drains>(config_.state_dir, ops::log_error);
   use_taken_drains();
@@ -126,7 +129,7 @@ Status Program::prepare() {
   watch_addresses();
   admin_ = std::make_unique<Admin>(AdminParts{
       io_, *coordinator_, *path_, [this] { return metrics_text_.get(); }, served_features(),
-      new_instance(), *drains_, [this] { return handoff_ && handoff_->busy(); }});
+      new_instance(), *drains_, *certificates_, [this] { return handoff_ && handoff_->busy(); }});
   if (config_.tls.all()) {
     auto loaded =
         net::TlsIdentity::load(config_.tls, net::TlsRole::kServer, config_.tls_client_name);
@@ -165,6 +168,7 @@ Status Program::open_path() {
        .descriptors = descriptors_,
        .spare_sources = config_.spare_sources,
        .post = [this](std::function<void()> task) { asio::post(io_, std::move(task)); },
+       .certificates = book_,
        .on_close = [this](const proxy::FlowRecord& record) { log_flow(record); },
        .log_each = config_.log_connections,
        .on_ejection = log_ejection,

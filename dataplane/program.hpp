@@ -20,6 +20,7 @@
 #include "dataplane/announce/vrrp_announcer.hpp"
 #include "dataplane/announced_path.hpp"
 #include "dataplane/carried_counts.hpp"
+#include "dataplane/certificates.hpp"
 #include "dataplane/checked_path.hpp"
 #include "dataplane/config.hpp"
 #include "dataplane/coordinator.hpp"
@@ -104,6 +105,8 @@ class Program {
   ops::CostlyText metrics_text_{[this] { return metrics(); }};
   asio::io_context io_{1};
   std::unique_ptr<StateStore> store_;
+  std::shared_ptr<tls::CertificateBook> book_ = std::make_shared<tls::CertificateBook>();
+  std::unique_ptr<Certificates> certificates_;
   std::unique_ptr<announce::PacketFilter> filter_;
   std::unique_ptr<proxy::DataPath> path_;
   proxy::SocketHandover* handover_ = nullptr;          // inside path_

@@ -49,7 +49,10 @@ std::optional<std::string> unsupported(const ServicePort& port) {
   if (port.protocol == Protocol::kUdp && !port.match.empty()) {
     return "match is not served for udp yet";
   }
-  if (port.tls.mode == TlsMode::kTerminate) field = "tls.mode=terminate";
+  if (port.protocol == Protocol::kUdp && port.tls.mode != TlsMode::kNone) {
+    return "tls is not served for udp";
+  }
+  if (port.tls.backend) field = "tls.backend";
   if (field == nullptr) return std::nullopt;
   return std::string(field) + " is not served by this data plane yet";
 }
@@ -97,7 +100,10 @@ std::vector<std::string> served_features() {
           "policy.when_empty=wait",
           "ports.groups",
           "ports.match",
+          "ports.tls.alpn",
+          "ports.tls.client_authorities",
           "ports.tls.mode=passthrough",
+          "ports.tls.mode=terminate",
           "protocol=tcp",
           "protocol=udp"};
 }

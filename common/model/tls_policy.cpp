@@ -30,7 +30,7 @@ const char* to_string(TlsMode value) {
 
 Status check_certificate_name(std::string_view name) {
   const Error refused{"InvalidName",
-                      "a certificate's name is at most 255 letters, digits, '.', '_' and '-', in "
+                      "a certificate's name is at most 240 letters, digits, '.', '_' and '-', in "
                       "parts that '/' joins"};
   if (name.size() > kMaxCertificateName) return refused;
   for (;;) {

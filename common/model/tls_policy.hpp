@@ -45,7 +45,7 @@ struct TlsPolicy {
 inline constexpr size_t kMaxCertificates = 4096;  // of one port
 inline constexpr size_t kMaxAuthorities = 16;
 inline constexpr size_t kMaxAlpn = 16;
-inline constexpr size_t kMaxCertificateName = 255;
+inline constexpr size_t kMaxCertificateName = 240;  // and so fits a file name
 
 // Parts of letters, digits, '.', '_' and '-', joined by '/'; none is empty or only dots.
 // "InvalidName" otherwise.

@@ -76,14 +76,6 @@ std::string fingerprint_of(const std::vector<X509*>& certificates) {
   return "sha256:" + hex(digest.data(), size);
 }
 
-std::string utc_text(int64_t seconds) {
-  const auto time = static_cast<std::time_t>(seconds);
-  std::tm parts{};
-  gmtime_r(&time, &parts);
-  std::array<char, 32> text{};
-  return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts)};
-}
-
 // What handshakes would stumble over.
 Status try_in_server(const ServerCertificate& certificate) {
   const Context context(SSL_CTX_new(TLS_server_method()));
@@ -100,6 +92,14 @@ Status try_in_server(const ServerCertificate& certificate) {
 }
 
 }  // namespace
+
+std::string utc_text(int64_t seconds) {
+  const auto time = static_cast<std::time_t>(seconds);
+  std::tm parts{};
+  gmtime_r(&time, &parts);
+  std::array<char, 32> text{};
+  return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts)};
+}
 
 ServerCertificate::~ServerCertificate() {
   for (X509* each : certificates_) X509_free(each);

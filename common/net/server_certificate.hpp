@@ -18,6 +18,9 @@ struct stack_st_X509;
 
 namespace lb::net {
 
+// RFC 3339: "2026-01-31T12:00:00Z".
+std::string utc_text(int64_t seconds);
+
 class ServerCertificate {
  public:
   using Pointer = std::shared_ptr<const ServerCertificate>;

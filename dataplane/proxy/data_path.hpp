@@ -17,6 +17,7 @@
 #include "dataplane/proxy/descriptor_line.hpp"
 #include "dataplane/proxy/flow.hpp"
 #include "dataplane/proxy/listener_config.hpp"
+#include "dataplane/tls/certificate_book.hpp"
 
 namespace lb::proxy {
 
@@ -58,7 +59,8 @@ struct DataPathOptions {
   DescriptorShares descriptors = {};          // see descriptor_line.hpp
   std::vector<IpAddress> spare_sources = {};  // see dial_ports.hpp
   unsigned max_groups = 256;  // listeners with a socket on every worker (descriptors are finite)
-  std::function<void(std::function<void()>)> post;  // runs a function on the control thread
+  std::function<void(std::function<void()>)> post;          // runs a function on the control thread
+  std::shared_ptr<tls::CertificateBook> certificates = {};  // null: TLS ends nowhere
   // Connections that are over, from any worker's thread; every `log_each`-th one, 0 for none.
   std::function<void(const FlowRecord&)> on_close = {};
   uint32_t log_each = 0;
@@ -114,6 +116,10 @@ struct DataPathCounters {
   uint64_t killed = 0;     // by an operator
   uint64_t limit_refused = 0, proxy_headers_refused = 0;
   uint64_t client_hellos_refused = 0, unrouted = 0;
+  // TLS that ends here.
+  uint64_t tls_handshakes = 0, tls_resumed = 0, tls_refused = 0, tls_unknown_names = 0;
+  uint64_t tls_no_protocol = 0, tls_client_certificates_refused = 0, tls_timeouts = 0;
+  uint64_t tls_cut_off = 0;
   uint64_t untuned = 0;  // sockets that the kernel would not tune as the policy asks
   uint64_t instant_resets = 0, replays = 0, keep_overflows = 0, hedges = 0, hedges_won = 0;
   uint64_t waits = 0, wait_timeouts = 0, wait_overflows = 0, clients_gone_while_waiting = 0;

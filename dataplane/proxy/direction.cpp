@@ -18,9 +18,9 @@ constexpr unsigned kSpliceFlags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;  // MORE wo
 
 }  // namespace
 
-PumpResult Direction::pump(int source, int sink, RelayResources& resources) {
+PumpResult Direction::pump(Peer source, Peer sink, RelayResources& resources) {
   for (int turn = 0; turn < kTurn; ++turn) {
-    Step step = drain(sink, resources);
+    Step step = drain(sink.fd, resources);
     if (step == Step::kGoOn && ended_) return PumpResult::kEnded;
     if (step == Step::kGoOn && !readable_) step = Step::kStop;
     if (step == Step::kGoOn) step = fill(source, sink, resources);
@@ -60,24 +60,72 @@ Direction::Step Direction::drain(int sink, RelayResources& resources) {
   return Step::kGoOn;
 }
 
-Direction::Step Direction::fill(int source, int sink, RelayResources& resources) {
-  return splicing_ ? fill_by_splice(source, sink, resources)
-                   : fill_by_copy(source, sink, resources);
+void Direction::owe(const std::string& wire) {
+  if (wire.empty()) return;
+  if (!pending_) pending_ = std::make_unique<std::string>();
+  pending_->append(wire);
 }
 
-Direction::Step Direction::fill_by_copy(int source, int sink, RelayResources& resources) {
+bool Direction::flush(int sink, RelayResources& resources) {
+  return drain(sink, resources) != Step::kSinkFailed;
+}
+
+Direction::Step Direction::fill(Peer source, Peer sink, RelayResources& resources) {
+  if (source.tls != nullptr) return fill_by_tls(source, sink, resources);
+  return splicing_ && sink.tls == nullptr ? fill_by_splice(source.fd, sink.fd, resources)
+                                          : fill_by_copy(source.fd, sink, resources);
+}
+
+Direction::Step Direction::fill_by_copy(int source, Peer sink, RelayResources& resources) {
   const ssize_t got = ::recv(source, resources.scratch.data(), resources.scratch.size(), 0);
   if (got < 0) return on_read_error();
-  if (got == 0) {
-    ended_ = true;
-    return Step::kGoOn;
-  }
+  if (got == 0) return end(sink, resources);
   const auto size = static_cast<size_t>(got);
+  note_copy(size, resources.scratch.size());
+  return pass_on(sink, size, resources);
+}
+
+// Records are taken until the scratch buffer is full, so that the sink gets them in one call.
+Direction::Step Direction::fill_by_tls(Peer source, Peer sink, RelayResources& resources) {
+  using tls::Outcome;
+  if (std::exchange(fresh_, false)) source.tls->wake(end_in_sight_);
+  auto& scratch = resources.scratch;
+  size_t size = 0;
+  Outcome outcome = Outcome::kDone;
+  while (outcome == Outcome::kDone && size < scratch.size()) {
+    size_t got = 0;
+    outcome = source.tls->read(scratch.data() + size, scratch.size() - size, &got);
+    size += got;
+  }
+  if (outcome == Outcome::kWaiting) readable_ = false;
+  const Step passed = size == 0 ? Step::kGoOn : pass_on(sink, size, resources);
+  if (passed == Step::kSinkFailed) return passed;
+  if (outcome == Outcome::kFailed) return Step::kSourceFailed;
+  if (outcome != Outcome::kEnded && outcome != Outcome::kCutOff) return passed;
+  if (outcome == Outcome::kCutOff) ++resources.cut_off;
+  return end(sink, resources);
+}
+
+// What is in the scratch buffer.
+Direction::Step Direction::pass_on(Peer sink, size_t size, RelayResources& resources) {
+  const char* data = resources.scratch.data();
   resources.copied += size;
   bytes_ += size;
-  note_copy(size, resources.scratch.size());
-  if (resources.kept != nullptr) resources.kept->add(resources.scratch.data(), size);
-  return send_now(sink, resources.scratch.data(), size);
+  if (resources.kept != nullptr) resources.kept->add(data, size);
+  if (sink.tls == nullptr) return send_now(sink.fd, data, size);
+  resources.wire.clear();
+  if (!sink.tls->write(data, size, resources.wire)) return Step::kSinkFailed;
+  return send_now(sink.fd, resources.wire.data(), resources.wire.size());
+}
+
+// Behind all that has come: a sink that speaks TLS is told in it.
+Direction::Step Direction::end(Peer sink, RelayResources& resources) {
+  ended_ = true;
+  if (sink.tls == nullptr || broken_) return Step::kGoOn;
+  resources.wire.clear();
+  sink.tls->finish(resources.wire);
+  owe(resources.wire);
+  return Step::kGoOn;
 }
 
 // EAGAIN says the same for an empty socket and for a full pipe, but the pipe is empty here.

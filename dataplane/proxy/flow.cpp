@@ -14,13 +14,13 @@ const char* to_string(EndReason value) {
 
 const char* to_string(Refusal value) {
   constexpr const char* kNames[] = {"source_range", "connections",  "source", "rate",
-                                    "proxy_header", "client_hello", "route"};
+                                    "proxy_header", "client_hello", "route",  "handshake"};
   static_assert(std::size(kNames) == kRefusals);
   return kNames[static_cast<size_t>(value)];
 }
 
 const char* to_string(FlowPhase value) {
-  constexpr const char* kNames[] = {"greeting", "waiting",   "dialling",
+  constexpr const char* kNames[] = {"greeting", "securing",  "waiting",  "dialling",
                                     "relaying", "resetting", "lingering"};
   return kNames[static_cast<size_t>(value)];
 }

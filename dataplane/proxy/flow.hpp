@@ -41,13 +41,15 @@ enum class Refusal : uint8_t {
   kProxyHeader,  // accept_proxy_from: it did not say, or not well, for whom it speaks
   kClientHello,  // match: it did not say in time, or not as TLS does, which name it wants
   kRoute,        // match: nobody is there for its name, or for where it comes from
+  kHandshake,    // tls: no handshake, within the time for it, by which it could be served
 };
-inline constexpr size_t kRefusals = 7;
+inline constexpr size_t kRefusals = 8;
 const char* to_string(Refusal value);  // "source_range", ...
 
 // Where a connection is; see STATES.md.
 enum class FlowPhase : uint8_t {
   kGreeting,
+  kSecuring,
   kWaiting,
   kDialling,
   kRelaying,

@@ -21,6 +21,7 @@
 #include "dataplane/proxy/socket_tuning.hpp"
 #include "dataplane/proxy/source_limits.hpp"
 #include "dataplane/proxy/stats.hpp"
+#include "dataplane/tls/server_tls.hpp"
 
 namespace lb::proxy {
 
@@ -172,13 +173,14 @@ struct ListenerConfig {
   std::vector<uint32_t> nodes;
   ListenerGroups groups;  // empty: all backends are one
   std::shared_ptr<ListenerCounts> counts = std::make_shared<ListenerCounts>();
-  std::shared_ptr<ListenerCounts> lobby;    // of the door; null: this one asks for no match
-  std::shared_ptr<SourceLimits> limits;     // null: no limit by source
-  std::shared_ptr<AffinityTable> affinity;  // null: none
+  std::shared_ptr<ListenerCounts> lobby;      // of the door; null: this one asks for no match
+  std::shared_ptr<SourceLimits> limits;       // null: no limit by source
+  std::shared_ptr<AffinityTable> affinity;    // null: none
+  std::shared_ptr<const tls::ServerTls> tls;  // null: TLS does not end here
 
   // Whether who the client is matters later than at the door.
   bool keeps_client() const {
-    return limits || affinity || policy.proxy_protocol != ProxyProtocol::kOff ||
+    return limits || affinity || tls || policy.proxy_protocol != ProxyProtocol::kOff ||
            !policy.accept_proxy_from.empty();
   }
   std::unique_ptr<balance::Picker> make_picker(size_t worker_index) const {

@@ -120,6 +120,7 @@ uint16_t group_index(const std::vector<BackendGroup>& groups, const std::string&
 std::set<ListenerId> ListenerPlanner::plan(std::shared_ptr<const DesiredState> state,
                                            uint64_t now_ms) {
   now_ms_ = now_ms;
+  if (certificates_) other_certificates_.merge(certificates_->take_changed());
   std::set<ListenerId> touched;
   try {
     touched = plan_what_differs(*state);
@@ -129,6 +130,7 @@ std::set<ListenerId> ListenerPlanner::plan(std::shared_ptr<const DesiredState> s
   }
   state_ = std::move(state);
   former_.clear();
+  other_certificates_.clear();
   const bool grown = remembered() > swept_ + swept_ / 4 + 64;
   if (grown || since_sweep_ > 4 * listeners_.size() + 64) sweep();
   return touched;
@@ -149,6 +151,7 @@ bool ListenerPlanner::plan_changed(const DesiredState& state, std::set<ListenerI
   const StateDiff change = diff(*state_, state);
   std::set<std::string> keys(change.removed.begin(), change.removed.end());
   for (const auto& service : change.changed) keys.insert(service.key);
+  keys.merge(with_other_certificates(state));
   // Gone first: a listener may have gone over from one service to another.
   for (const auto& key : keys) forget(key, touched);
   for (const auto& key : change.removed) plans_.erase(key);
@@ -164,6 +167,21 @@ bool ListenerPlanner::plan_changed(const DesiredState& state, std::set<ListenerI
     touched.insert(listeners->second.begin(), listeners->second.end());
   }
   return true;
+}
+
+std::set<std::string> ListenerPlanner::with_other_certificates(const DesiredState& state) const {
+  std::set<std::string> out;
+  if (other_certificates_.empty()) return out;
+  const auto needs = [&](const ServicePort& port) {
+    if (port.tls.mode != TlsMode::kTerminate) return false;
+    const auto names = certificates_of(port.tls);
+    return std::any_of(names.begin(), names.end(),
+                       [&](const auto& name) { return other_certificates_.contains(name); });
+  };
+  for (const auto& service : state.services) {
+    if (std::any_of(service.ports.begin(), service.ports.end(), needs)) out.insert(service.key);
+  }
+  return out;
 }
 
 void ListenerPlanner::plan_all(const DesiredState& state) {
@@ -211,13 +229,26 @@ bool ListenerPlanner::plan_service(const Service& service) {
         alone = false;
         refused_[service.key].push_back(listener_failure(
             service.key, id, {"Conflict", id.at.to_string() + " is another service's"}));
+      } else if (auto tls = terms(service, port); !tls) {
+        refused_[service.key].push_back(listener_failure(service.key, id, tls.error()));
       } else {
-        planned_[id] = {service.key, config(service, port, id)};
+        planned_[id] = {service.key, config(service, port, id, std::move(tls).value())};
         listeners.push_back(id);
       }
     }
   }
   return alone;
+}
+
+// Null where TLS does not end here. A ticket is good at all addresses of its port.
+Result<std::shared_ptr<const tls::ServerTls>> ListenerPlanner::terms(const Service& service,
+                                                                     const ServicePort& port) {
+  if (port.tls.mode != TlsMode::kTerminate) return std::shared_ptr<const tls::ServerTls>();
+  if (!certificates_) return Error{"CertificateMissing", "there are no certificates here"};
+  std::string scope = service.key + "\n" + std::to_string(port.port);
+  for (const auto& name : port.match.names) scope += "\n" + name;
+  for (const auto& name : port.tls.client_authorities) scope += "\n" + name;
+  return certificates_->terms(scope, port.tls);
 }
 
 std::vector<Failure> ListenerPlanner::failures() const {
@@ -248,10 +279,11 @@ void ListenerPlanner::sweep() {
   swept_ = remembered();
 }
 
-std::shared_ptr<const ListenerConfig> ListenerPlanner::config(const Service& service,
-                                                              const ServicePort& port,
-                                                              const ListenerId& id) {
+std::shared_ptr<const ListenerConfig> ListenerPlanner::config(
+    const Service& service, const ServicePort& port, const ListenerId& id,
+    std::shared_ptr<const tls::ServerTls> tls) {
   auto out = std::make_shared<ListenerConfig>();
+  out->tls = std::move(tls);
   out->key = service.key;
   out->address = id.at;
   out->protocol = id.protocol;

@@ -14,6 +14,7 @@
 #include "common/model/state.hpp"
 #include "dataplane/proxy/data_path.hpp"
 #include "dataplane/proxy/listener_config.hpp"
+#include "dataplane/tls/certificate_book.hpp"
 
 namespace lb::proxy {
 
@@ -29,11 +30,14 @@ uint64_t left_service(const ListenerConfig& before, const ListenerConfig& now);
 class ListenerPlanner {
  public:
   // `zone` is ours: backends there are near. Empty: nobody is.
-  explicit ListenerPlanner(size_t workers, std::string zone = {})
-      : workers_(workers), zone_(std::move(zone)) {}
+  // `certificates` are what ports end TLS with; null: there are none.
+  explicit ListenerPlanner(size_t workers, std::string zone = {},
+                           std::shared_ptr<tls::CertificateBook> certificates = {})
+      : workers_(workers), zone_(std::move(zone)), certificates_(std::move(certificates)) {}
 
   // Makes `state` (normalised) what is planned, at the cost of what differs from the state before,
-  // and says which listeners are planned otherwise than before, or not at all any more.
+  // and says which listeners are planned otherwise than before, or not at all any more. What of the
+  // certificates has changed differs too.
   // `now_ms` of the steady clock: who comes into service beside others starts slowly from then.
   std::set<ListenerId> plan(std::shared_ptr<const DesiredState> state, uint64_t now_ms);
 
@@ -65,17 +69,23 @@ class ListenerPlanner {
   bool plan_changed(const DesiredState& state, std::set<ListenerId>& touched);
   void plan_all(const DesiredState& state);
   void begin_plan(const std::string& key);
+  std::set<std::string> with_other_certificates(const DesiredState& state) const;
+  Result<std::shared_ptr<const tls::ServerTls>> terms(const Service& service,
+                                                      const ServicePort& port);
   bool plan_service(const Service& service);
   void forget(const std::string& key, std::set<ListenerId>& touched);
   void sweep();
   std::shared_ptr<const ListenerConfig> config(const Service& service, const ServicePort& port,
-                                               const ListenerId& id);
+                                               const ListenerId& id,
+                                               std::shared_ptr<const tls::ServerTls> tls);
   std::shared_ptr<BackendRecord> record(const BackendId& key);
   std::shared_ptr<ListenerCounts> counts(const CountsKey& key);
   void take_over_counts(const Service& service, const ListenerId& id);
 
   const size_t workers_;
   const std::string zone_;
+  const std::shared_ptr<tls::CertificateBook> certificates_;
+  std::set<std::string> other_certificates_;  // by name, not planned with yet
   std::set<Drain> drains_;
   std::shared_ptr<const DesiredState> state_ = std::make_shared<const DesiredState>();
   PlannedListeners planned_;

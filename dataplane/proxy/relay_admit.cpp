@@ -78,6 +78,8 @@ std::atomic<uint64_t>& RelayEngine::counter_of(Refusal rule) {
       return counters_.client_hellos_refused;
     case Refusal::kRoute:
       return counters_.unrouted;
+    case Refusal::kHandshake:
+      return counters_.tls_refused;
     case Refusal::kConnections:
     case Refusal::kSource:
     case Refusal::kRate:
@@ -133,7 +135,7 @@ void RelayEngine::start(Session& session, bool speaks_for_others) {
   if (hooks_.log_each != 0 && session.serial % hooks_.log_each == 0) log_session(session);
   const int client = session.side[kClient].get();
   if (!watch(client, client_tag(session), kSessionEvents)) return lack_memory(session);
-  if (!speaks_for_others) return dial_next(session);
+  if (!speaks_for_others) return let_through(session, false);
   session.phase = Phase::kGreeting;
   session.phase_ends = now_ + kGreetingMs;
   rearm(session);
@@ -171,11 +173,7 @@ void RelayEngine::continue_greeting(Session& session) {
   session.details->destination = header.destination;
   const auto refusal = admit(*session.listener->config, *session.details);
   if (refusal) return refuse(session, *refusal);
-  session.phase = Phase::kDialling;
-  session.phase_ends = 0;
-  // What came with the header is there already: no edge will tell.
-  session.from[kClient].source_ready(false);
-  dial_next(session);
+  let_through(session, true);
 }
 
 void RelayEngine::greeting_failed(Session& session) {

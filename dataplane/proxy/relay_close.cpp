@@ -32,6 +32,7 @@ void RelayEngine::on_failure(Session& session, int dead_side) {
   session.phase = Phase::kResetting;
   session.survivor = static_cast<uint8_t>(1 - dead_side);
   session.from[session.survivor].abandon(resources_);
+  session.from[dead_side].break_off();
   session.from[dead_side].source_ready(true);
   session.phase_ends = now_ + kPatienceMs;
   continue_reset(session);
@@ -40,19 +41,19 @@ void RelayEngine::on_failure(Session& session, int dead_side) {
 // The survivor first gets all that its peer had sent; a reset before that would destroy it.
 void RelayEngine::continue_reset(Session& session) {
   const int dead_side = 1 - session.survivor;
-  const int survivor = session.side[session.survivor].get();
+  const Peer survivor = peer(session, session.survivor);
   const uint64_t before = session.from[dead_side].bytes();
   PumpResult flow = PumpResult::kMore;
   for (int turn = 0; turn < kTurns && flow == PumpResult::kMore; ++turn) {
-    flow = session.from[dead_side].pump(session.side[dead_side].get(), survivor, resources_);
+    flow = session.from[dead_side].pump(peer(session, dead_side), survivor, resources_);
   }
   note_bytes(session, dead_side, session.from[dead_side].bytes() - before);
   // Patience is for whoever takes nothing: each byte that moves starts it again.
-  const uint64_t left = static_cast<uint64_t>(unsent_bytes(survivor));
+  const uint64_t left = static_cast<uint64_t>(unsent_bytes(survivor.fd));
   const uint64_t moved = session.from[dead_side].bytes() - left;
   if (moved != session.checked_bytes) session.phase_ends = now_ + kPatienceMs;
   session.checked_bytes = moved;
-  const bool delivered = !session.from[dead_side].has_pending() && all_delivered(survivor);
+  const bool delivered = !session.from[dead_side].has_pending() && all_delivered(survivor.fd);
   if (flow == PumpResult::kSinkFailed || (flow != PumpResult::kMore && delivered) ||
       now_ >= session.phase_ends) {
     return reset_both(session);
@@ -65,6 +66,7 @@ void RelayEngine::continue_reset(Session& session) {
 void RelayEngine::end_both(Session& session) {
   session.phase = Phase::kLingering;
   session.phase_ends = now_ + kPatienceMs;
+  say_goodbye(session);
   for (int side : {kClient, kBackend}) session.from[side].abandon(resources_);
   session.listener->counts->lingering.fetch_add(1, std::memory_order_relaxed);
   session.checked_bytes = UINT64_MAX;

@@ -246,6 +246,7 @@ void RelayEngine::on_event(Session& session, int side, uint32_t events) {
   const bool first_fin = may_end && (events & EPOLLRDHUP) != 0 && !session.fin_seen;
   session.fin_seen = session.fin_seen || first_fin;
   if (session.phase == Phase::kGreeting) return continue_greeting(session);
+  if (session.phase == Phase::kSecuring) return shake_hands(session);
   if (session.phase == Phase::kWaiting) return on_waiting_event(session, side);
   if (session.phase == Phase::kDialling) return on_dialling_event(session, side, events);
   session.last_active = now_;
@@ -305,8 +306,9 @@ void RelayEngine::note_bytes(Session& session, int direction, uint64_t bytes) {
 PumpResult RelayEngine::pump(Session& session, int direction) {
   const bool keeping = direction == kClient && session.keeping();
   if (keeping) resources_.kept = &*session.rescue->kept;
-  const PumpResult result = session.from[direction].pump(
-      session.side[direction].get(), session.side[1 - direction].get(), resources_);
+  const PumpResult result = session.from[direction].pump(peer(session, direction),
+                                                         peer(session, 1 - direction), resources_);
+  if (direction == kClient) reply(session);
   if (!keeping) return result;
   resources_.kept = nullptr;
   if (session.rescue->kept->overflowed()) keep_no_longer(session);
@@ -366,6 +368,7 @@ void RelayEngine::bury() {
   trim_.note(live_, now_);
   counters_.copied.store(resources_.copied, std::memory_order_relaxed);
   counters_.spliced.store(resources_.spliced, std::memory_order_relaxed);
+  counters_.tls_cut_off.store(resources_.cut_off, std::memory_order_relaxed);
   counters_.pipes.store(resources_.pipes.pipes(), std::memory_order_relaxed);
   counters_.spare_source_dials.store(ports_.moved(), std::memory_order_relaxed);
   counters_.memory_trims.store(trim_.trims(), std::memory_order_relaxed);

@@ -36,6 +36,10 @@ struct EngineCounters {
       killed{0}, limit_refused{0}, proxy_headers_refused{0}, client_hellos_refused{0}, unrouted{0},
       instant_resets{0}, replays{0}, keep_overflows{0}, hedges{0}, hedges_won{0}, waits{0},
       wait_timeouts{0}, wait_overflows{0}, wait_gone{0}, untuned{0}, stalls{0};
+  // TLS that ends here: handshakes done, of these resumed ones; those refused, and why.
+  std::atomic<uint64_t> tls_handshakes{0}, tls_resumed{0}, tls_unknown_names{0}, tls_no_protocol{0},
+      tls_client_certificates_refused{0}, tls_timeouts{0}, tls_refused{0};
+  std::atomic<uint64_t> tls_cut_off{0};  // ends of clients by FIN only
   // Wants of ours, nobody's fault.
   std::atomic<uint64_t> no_port{0}, no_descriptor{0}, no_memory{0}, spare_source_dials{0};
   std::atomic<uint64_t> pipes{0};  // now
@@ -183,6 +187,16 @@ class RelayEngine {
   void continue_greeting(Session& session);
   void greeting_failed(Session& session);
   bool introduce(Session& session);
+
+  void let_through(Session& session, bool spoken);
+  void shake_hands(Session& session);
+  void secured(Session& session);
+  void handshake_failed(Session& session, tls::Outcome outcome);
+  void handshake_timed_out(Session& session);
+  static Peer peer(const Session& session, int side);
+  void reply(Session& session);
+  void say_goodbye(Session& session);
+
   static void leave(Session& session);
   void dial_next(Session& session);
   int pick(Session& session);

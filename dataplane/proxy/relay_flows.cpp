@@ -15,6 +15,8 @@ FlowPhase shown(Phase phase) {
   switch (phase) {
     case Phase::kGreeting:
       return FlowPhase::kGreeting;
+    case Phase::kSecuring:
+      return FlowPhase::kSecuring;
     case Phase::kWaiting:
       return FlowPhase::kWaiting;
     case Phase::kDialling:

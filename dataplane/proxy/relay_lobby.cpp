@@ -160,11 +160,7 @@ void RelayEngine::hand_to(Session& session, const Listener& listener) {
   if (!session.counted) return refuse(session, Refusal::kConnections);
   if (const auto refusal = admit(config, details)) return refuse(session, *refusal);
   if (!config.keeps_client() && !details.logged) session.details.reset();
-  session.phase = Phase::kDialling;
-  session.phase_ends = 0;
-  // What it has said is there already: no edge will tell.
-  session.from[kClient].source_ready(false);
-  dial_next(session);
+  let_through(session, true);
 }
 
 // What asks for memory comes first.

@@ -42,6 +42,7 @@ void RelayEngine::on_timer(Session& session) {
   const uint64_t idle = idle_limit(session);
   const bool phase_over = session.phase_ends != 0 && now_ >= session.phase_ends;
   if (phase_over && session.phase == Phase::kGreeting) return greeting_failed(session);
+  if (phase_over && session.phase == Phase::kSecuring) return handshake_timed_out(session);
   if (phase_over && session.phase == Phase::kDialling) return dial_failed(session, ETIMEDOUT);
   if (phase_over && session.phase == Phase::kWaiting) return waited_in_vain(session);
   if (hedge_at(session) <= now_) send_hedge(session);

@@ -25,6 +25,7 @@ inline constexpr int kBackend = 1;
 
 enum class Phase : uint8_t {
   kGreeting,  // a trusted proxy has still to say for whom it speaks
+  kSecuring,  // TLS ends here: client and we agree on keys
   kWaiting,   // nobody is there to be dialled (when_empty: wait)
   kDialling,
   kRelaying,
@@ -35,8 +36,8 @@ enum class Phase : uint8_t {
 
 // Deadlines of the policy count; in the other phases the session has a clock of its own.
 inline bool timed_by_policy(Phase phase) {
-  return phase == Phase::kGreeting || phase == Phase::kWaiting || phase == Phase::kDialling ||
-         phase == Phase::kRelaying;
+  return phase == Phase::kGreeting || phase == Phase::kSecuring || phase == Phase::kWaiting ||
+         phase == Phase::kDialling || phase == Phase::kRelaying;
 }
 
 // From the connect to the first look at whether the peers still live: most connections are over by
@@ -61,9 +62,10 @@ struct SessionDetails {
   std::optional<Endpoint> backend;  // the last one that was dialled
   std::optional<uint32_t> connect_ms;
   uint32_t retries = 0;
-  uint32_t replays = 0;    // of these, after a connect that had worked
-  bool hedge_won = false;  // the second dial was the faster one
-  uint64_t waited_ms = 0;  // for a backend to be there
+  uint32_t replays = 0;                 // of these, after a connect that had worked
+  bool hedge_won = false;               // the second dial was the faster one
+  uint64_t waited_ms = 0;               // for a backend to be there
+  std::unique_ptr<tls::TlsStream> tls;  // towards the client; null: its bytes are passed on as is
 };
 
 struct Session : TimerEntry {

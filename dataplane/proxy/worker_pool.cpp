@@ -24,7 +24,7 @@ uint64_t descriptor_limit() {
 WorkerPool::WorkerPool(DataPathOptions options)
     : options_(std::move(options)),
       spare_sources_(std::make_shared<SpareSources>(options_.spare_sources)),
-      planner_(std::max(1U, options_.workers), options_.zone) {
+      planner_(std::max(1U, options_.workers), options_.zone, options_.certificates) {
   for (unsigned i = 0; i < std::max(1U, options_.workers); ++i) {
     EngineHooks hooks;
     hooks.on_eject = [this](auto backend, const Policy& policy) {

@@ -55,14 +55,17 @@ class AdminTest : public testing::Test {
   FakePath path;
   Coordinator coordinator{path, {}};
   Drains drains{{}, [](const Error&) {}};
+  Certificates certificates{std::make_shared<tls::CertificateBook>(), {}, [](const Error&) {}};
   const std::shared_ptr<const std::string> metrics = std::make_shared<const std::string>("m 1\n");
-  Admin admin{{io, coordinator, path, [this] { return metrics; }, {"protocol=tcp"}, "i", drains}};
+  Admin admin{{io, coordinator, path, [this] { return metrics; }, {"protocol=tcp"}, "i", drains,
+               certificates}};
 };
 
 TEST_F(AdminTest, ChangesAreRefusedWhileAnotherProcessTakesOver) {
   bool busy = true;
   const auto hands_over = [&] { return busy; };
-  Admin handing({io, coordinator, path, [this] { return metrics; }, {}, "i", drains, hands_over});
+  Admin handing({io, coordinator, path, [this] { return metrics; }, {}, "i", drains, certificates,
+                 hands_over});
   const auto status_of = [&](const char* method, const char* target, std::string body) {
     int out = 0;
     handing.handle({method, target, {}, std::move(body)},
@@ -71,6 +74,7 @@ TEST_F(AdminTest, ChangesAreRefusedWhileAnotherProcessTakesOver) {
   };
   EXPECT_EQ(status_of("PUT", "/v1/state", state(1)), 503);
   EXPECT_EQ(status_of("POST", "/v1/drain", "{}"), 503);
+  EXPECT_EQ(status_of("DELETE", "/v1/certificates/a", ""), 503);
   EXPECT_EQ(status_of("GET", "/v1/state", ""), 200);
   EXPECT_TRUE(path.applied.empty());
   busy = false;
@@ -84,7 +88,7 @@ TEST_F(AdminTest, AWebPageChangesNothing) {
       ask_from_a_page("PATCH", "/v1/state", encode_patch(patch)),
       ask_from_a_page("POST", "/v1/drain", R"({"service":"file/a"})"),
       ask_from_a_page("DELETE", "/v1/drain", R"({"service":"file/a"})"),
-      ask_from_a_page("DELETE", "/v1/flows/7")};
+      ask_from_a_page("DELETE", "/v1/flows/7"), ask_from_a_page("DELETE", "/v1/certificates/a")};
   for (const auto& answer : answers) {
     EXPECT_EQ(answer.status, 403);
     EXPECT_THAT(answer.body, HasSubstr("\"reason\":\"CrossSite\""));

@@ -11,12 +11,13 @@ namespace lb::proxy {
 class EndedTest : public UdpPathTest {
  protected:
   EndedTest() {
-    on_control([this] {
-      path_ = make_data_path({.workers = 2,
-                              .post = [this](auto task) { asio::post(control_, std::move(task)); },
-                              .on_close = [this](const FlowRecord& record) { note(record); },
-                              .log_each = 1});
-    });
+    remake({.workers = 2,
+            .post = [this](auto task) { asio::post(control_, std::move(task)); },
+            .on_close = [this](const FlowRecord& record) { note(record); },
+            .log_each = 1});
+  }
+  void remake(DataPathOptions options) {
+    on_control([&] { path_ = make_data_path(std::move(options)); });
   }
 
   std::vector<FlowRecord> records() {
@@ -64,12 +65,12 @@ class EndedTest : public UdpPathTest {
   }
   static Cidr range(const char* text) { return Cidr::parse(text).value(); }
 
- private:
   void note(const FlowRecord& record) {
     const std::lock_guard lock(mutex_);
     records_.push_back(record);
   }
 
+ private:
   std::mutex mutex_;
   std::vector<FlowRecord> records_;
 };

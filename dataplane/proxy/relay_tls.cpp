@@ -1,0 +1,115 @@
+#include <sys/socket.h>
+
+#include "dataplane/proxy/relay_engine.hpp"
+#include "dataplane/proxy/sockets.hpp"
+
+namespace lb::proxy {
+namespace {
+
+constexpr uint64_t kHandshakeMs = 10'000;  // for a client to agree on keys with us
+
+using tls::Outcome;
+
+}  // namespace
+
+// Whoever has been let in. `spoken`: something of the client's is there already, for which no edge
+// will come.
+void RelayEngine::let_through(Session& session, bool spoken) {
+  if (spoken) session.from[kClient].source_ready(session.fin_seen);
+  session.phase_ends = 0;
+  const auto& terms = session.listener->config->tls;
+  if (!terms) {
+    session.phase = Phase::kDialling;
+    return dial_next(session);
+  }
+  if (!session.details) session.details = std::make_unique<SessionDetails>();
+  session.details->tls = tls::TlsStream::accept(terms, session.side[kClient].get());
+  session.phase = Phase::kSecuring;
+  session.phase_ends = now_ + kHandshakeMs;
+  rearm(session);
+  if (spoken) shake_hands(session);
+}
+
+// The backend is dialled only for a client that has shown that it speaks TLS with us, and once all
+// that we had to say to that is on its way.
+void RelayEngine::shake_hands(Session& session) {
+  tls::TlsStream& tls = *session.details->tls;
+  Direction& to_client = session.from[kBackend];
+  tls.wake(session.fin_seen);
+  resources_.wire.clear();
+  const Outcome outcome = tls.shake_hands(resources_.wire);
+  to_client.owe(resources_.wire);
+  const bool sent = to_client.flush(session.side[kClient].get(), resources_);
+  if (outcome != Outcome::kDone && outcome != Outcome::kWaiting) {
+    return handshake_failed(session, outcome);
+  }
+  if (!sent) return left_early(session);
+  if (outcome == Outcome::kDone && !to_client.has_pending()) secured(session);
+}
+
+void RelayEngine::secured(Session& session) {
+  add(counters_.tls_handshakes);
+  if (session.details->tls->resumed()) add(counters_.tls_resumed);
+  session.phase = Phase::kDialling;
+  session.phase_ends = 0;
+  // What came with the end of the handshake has been read from the socket already.
+  session.from[kClient].source_ready(session.fin_seen);
+  dial_next(session);
+}
+
+// A client that leaves is no offence; one that was told why it is refused gets the time to read it.
+void RelayEngine::handshake_failed(Session& session, Outcome outcome) {
+  const tls::TlsStream& tls = *session.details->tls;
+  if (outcome != Outcome::kFailed || tls.socket_failed()) return left_early(session);
+  switch (tls.handshake_error()) {
+    case tls::HandshakeError::kUnknownName:
+      add(counters_.tls_unknown_names);
+      break;
+    case tls::HandshakeError::kNoProtocol:
+      add(counters_.tls_no_protocol);
+      break;
+    case tls::HandshakeError::kClientCertificate:
+      add(counters_.tls_client_certificates_refused);
+      break;
+    case tls::HandshakeError::kOther:
+      break;
+  }
+  count_refusal(*session.listener->stats, Refusal::kHandshake);
+  session.details->refusal = Refusal::kHandshake;
+  end_for(session, EndReason::kRefused);
+  // The kernel would reset the connection for what is unread, and the alert might be lost.
+  discard_input(session.side[kClient].get());
+  finish(session);
+}
+
+void RelayEngine::handshake_timed_out(Session& session) {
+  add(counters_.tls_timeouts);
+  refuse(session, Refusal::kHandshake);
+}
+
+Peer RelayEngine::peer(const Session& session, int side) {
+  const bool secured = side == kClient && session.details && session.details->tls;
+  return {session.side[side].get(), secured ? session.details->tls.get() : nullptr};
+}
+
+// Reading may have made an answer, such as to a change of keys, which comes before all that
+// follows.
+void RelayEngine::reply(Session& session) {
+  if (!session.details || !session.details->tls || !session.details->tls->has_reply()) return;
+  Direction& to_client = session.from[kBackend];
+  to_client.owe(session.details->tls->take_reply());
+  (void)to_client.flush(session.side[kClient].get(), resources_);
+}
+
+// Before the client's socket is shut from our side, unless it already was, or part of something
+// else has gone out.
+void RelayEngine::say_goodbye(Session& session) {
+  if (!session.details || !session.details->tls) return;
+  if (session.from[kBackend].ended() || session.from[kBackend].has_pending()) return;
+  resources_.wire.clear();
+  session.details->tls->finish(resources_.wire);
+  const auto& wire = resources_.wire;
+  (void)::send(session.side[kClient].get(), wire.data(), wire.size(), MSG_NOSIGNAL);
+}
+
+}  // namespace lb::proxy

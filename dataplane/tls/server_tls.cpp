@@ -1,0 +1,234 @@
+#include "dataplane/tls/server_tls.hpp"
+
+#include <openssl/core_names.h>
+#include <openssl/params.h>
+#include <openssl/rand.h>
+#include <openssl/ssl.h>
+
+#include <algorithm>
+#include <ctime>
+
+#include "common/net/openssl_types.hpp"
+
+namespace lb::tls {
+namespace {
+
+// Mozilla's intermediate list less what has no forward secrecy or no authenticated encryption.
+constexpr char kCiphers12[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
+constexpr char kGroups[] = "X25519:P-256:P-384";
+constexpr long kTicketSeconds = 2 * TicketKeys::kLifeSeconds;
+constexpr size_t kTickets = 1;        // with each handshake a client gets a new one
+constexpr size_t kReadAhead = 32768;  // two full records in a call
+
+constexpr uint64_t kOptions = SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                              SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA;
+constexpr long kModes =
+    SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER;
+
+Error failure(const char* what) {
+  return {"Tls", std::string(what) + ": " + net::openssl::reason()};
+}
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  std::transform(out.begin(), out.end(), out.begin(), [](char c) {
+    return static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+  });
+  return out;
+}
+
+// Does not go back, unlike the day's time.
+int64_t steady_seconds() {
+  std::timespec now{};
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return now.tv_sec;
+}
+
+ServerCertificate::Pointer find_in(const std::vector<NamedCertificate>& known,
+                                   const std::string& name) {
+  const auto found =
+      std::find_if(known.begin(), known.end(), [&](const auto& each) { return each.name == name; });
+  return found == known.end() ? nullptr : found->certificate;
+}
+
+bool use(SSL* ssl, const ServerCertificate& certificate) {
+  return SSL_use_cert_and_key(ssl, certificate.own(), certificate.key(), certificate.chain(), 1) ==
+         1;
+}
+
+std::vector<unsigned char> as_in_hello(const std::vector<std::string>& protocols) {
+  std::vector<unsigned char> out;
+  for (const auto& each : protocols) {
+    out.push_back(static_cast<unsigned char>(each.size()));
+    out.insert(out.end(), each.begin(), each.end());
+  }
+  return out;
+}
+
+bool prepare(const TicketKey& key, const unsigned char* iv, EVP_CIPHER_CTX* cipher,
+             EVP_MAC_CTX* mac, bool sealing) {
+  char digest[] = "SHA256";
+  const OSSL_PARAM params[] = {
+      OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY,
+                                        const_cast<unsigned char*>(key.mac.data()), key.mac.size()),
+      OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+      OSSL_PARAM_construct_end()};
+  return EVP_MAC_CTX_set_params(mac, params) == 1 &&
+         EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), nullptr, key.cipher.data(), iv,
+                           sealing ? 1 : 0) == 1;
+}
+
+}  // namespace
+
+ServerTls::~ServerTls() { SSL_CTX_free(context_); }
+
+SSL* ServerTls::open() const { return SSL_new(context_); }
+
+Result<std::shared_ptr<const ServerTls>> ServerTls::make(const TlsPolicy& policy,
+                                                         const std::vector<NamedCertificate>& known,
+                                                         std::shared_ptr<TicketKeys> tickets,
+                                                         const std::string& scope) {
+  ERR_clear_error();
+  std::shared_ptr<ServerTls> out(new ServerTls);
+  out->tickets_ = std::move(tickets);
+  out->protocols_ = as_in_hello(policy.alpn);
+  if (const Status taken = out->take_certificates(policy, known); !taken) return taken.error();
+  if (const Status set = out->set_up(policy, scope); !set) return set.error();
+  if (const Status taken = out->take_authorities(policy, known); !taken) return taken.error();
+  return std::shared_ptr<const ServerTls>(std::move(out));
+}
+
+// An exact name may be that of several certificates, of different kinds of keys.
+Status ServerTls::take_certificates(const TlsPolicy& policy,
+                                    const std::vector<NamedCertificate>& known) {
+  std::string missing;
+  for (const auto& name : policy.certificates) {
+    const auto certificate = find_in(known, name);
+    if (!certificate || !certificate->has_key()) {
+      missing = name;
+      continue;
+    }
+    for (const auto& each : certificate->names()) by_name_[each].push_back(certificate);
+    if (name == policy.default_certificate || policy.certificates.size() == 1) {
+      default_.push_back(certificate);
+    }
+  }
+  if (!by_name_.empty() || !default_.empty()) return Done{};
+  return Error{"CertificateMissing", "there is no certificate '" + missing + "' here yet"};
+}
+
+Status ServerTls::set_up(const TlsPolicy& policy, const std::string& scope) {
+  context_ = SSL_CTX_new(TLS_server_method());
+  if (context_ == nullptr) return failure("no context");
+  SSL_CTX_set_options(context_, kOptions);
+  SSL_CTX_set_mode(context_, kModes);
+  SSL_CTX_set_read_ahead(context_, 1);
+  SSL_CTX_set_default_read_buffer_len(context_, kReadAhead);
+  SSL_CTX_set_session_cache_mode(context_, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_timeout(context_, kTicketSeconds);
+  SSL_CTX_set_num_tickets(context_, kTickets);
+  SSL_CTX_set_app_data(context_, this);
+  const bool set = SSL_CTX_set_min_proto_version(context_, TLS1_2_VERSION) == 1 &&
+                   SSL_CTX_set_cipher_list(context_, kCiphers12) == 1 &&
+                   SSL_CTX_set1_groups_list(context_, kGroups) == 1;
+  if (!set) return failure("cannot be set up");
+  SSL_CTX_set_tlsext_servername_callback(context_, &ServerTls::on_server_name);
+  SSL_CTX_set_tlsext_servername_arg(context_, this);
+  SSL_CTX_set_cert_cb(context_, &ServerTls::on_certificate, this);
+  if (!policy.alpn.empty()) {
+    SSL_CTX_set_alpn_select_cb(context_, &ServerTls::on_protocols, this);
+  }
+  SSL_CTX_set_tlsext_ticket_key_evp_cb(context_, &ServerTls::on_ticket);
+  set_scope(scope);
+  return Done{};
+}
+
+void ServerTls::set_scope(const std::string& scope) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned size = 0;
+  EVP_Digest(scope.data(), scope.size(), digest.data(), &size, EVP_sha256(), nullptr);
+  SSL_CTX_set_session_id_context(context_, digest.data(),
+                                 std::min<unsigned>(size, SSL_MAX_SID_CTX_LENGTH));
+}
+
+Status ServerTls::take_authorities(const TlsPolicy& policy,
+                                   const std::vector<NamedCertificate>& known) {
+  if (policy.client_authorities.empty()) return Done{};
+  X509_STORE* store = SSL_CTX_get_cert_store(context_);
+  for (const auto& name : policy.client_authorities) {
+    const auto authority = find_in(known, name);
+    if (!authority) {
+      return Error{"CertificateMissing", "there is no authority '" + name + "' here yet"};
+    }
+    for (X509* each : authority->certificates()) {
+      if (X509_STORE_add_cert(store, each) != 1 || SSL_CTX_add_client_CA(context_, each) != 1) {
+        return failure("an authority cannot be used");
+      }
+    }
+    authorities_.push_back(authority);
+  }
+  SSL_CTX_set_verify(context_, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+  return Done{};
+}
+
+const ServerTls::Certificates* ServerTls::find(std::string_view name) const {
+  const std::string asked = lower(name);
+  const auto exact = by_name_.find(asked);
+  if (exact != by_name_.end()) return &exact->second;
+  const size_t dot = asked.find('.');
+  if (dot != std::string::npos) {
+    const auto wildcard = by_name_.find("*" + asked.substr(dot));
+    if (wildcard != by_name_.end()) return &wildcard->second;
+  }
+  return default_.empty() ? nullptr : &default_;
+}
+
+// Called whether a name was sent or not, and before certificates or tickets are looked at.
+int ServerTls::on_server_name(SSL* ssl, int* alert, void* self) try {
+  const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+  const auto* found = static_cast<const ServerTls*>(self)->find(name == nullptr ? "" : name);
+  if (found != nullptr) return SSL_TLSEXT_ERR_OK;
+  *alert = SSL_AD_UNRECOGNIZED_NAME;
+  return SSL_TLSEXT_ERR_ALERT_FATAL;
+} catch (const std::bad_alloc&) {
+  *alert = SSL_AD_INTERNAL_ERROR;
+  return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+int ServerTls::on_certificate(SSL* ssl, void* self) try {
+  const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+  const auto* found = static_cast<const ServerTls*>(self)->find(name == nullptr ? "" : name);
+  if (found == nullptr) return 0;
+  return std::all_of(found->begin(), found->end(),
+                     [ssl](const auto& each) { return use(ssl, *each); });
+} catch (const std::bad_alloc&) {
+  return 0;
+}
+
+int ServerTls::on_protocols(SSL*, const unsigned char** out, unsigned char* out_size,
+                            const unsigned char* in, unsigned in_size, void* self) {
+  const auto& ours = static_cast<const ServerTls*>(self)->protocols_;
+  unsigned char* chosen = nullptr;
+  const int found = SSL_select_next_proto(&chosen, out_size, ours.data(),
+                                          static_cast<unsigned>(ours.size()), in, in_size);
+  *out = chosen;
+  return found == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+// 0 asks for a whole handshake; 2 for a new ticket.
+int ServerTls::on_ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
+                         EVP_MAC_CTX* mac, int sealing) {
+  const auto* self = static_cast<const ServerTls*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
+  if (sealing != 0) {
+    const auto key = self->tickets_->newest(steady_seconds());
+    if (!key || RAND_bytes(iv, EVP_CIPHER_get_iv_length(EVP_aes_256_cbc())) != 1) return 0;
+    std::copy(key->name.begin(), key->name.end(), name);
+    return prepare(*key, iv, cipher, mac, true) ? 1 : -1;
+  }
+  const auto found = self->tickets_->find(name, steady_seconds());
+  if (!found) return 0;
+  if (!prepare(found->key, iv, cipher, mac, false)) return -1;
+  return found->newest ? 1 : 2;
+}
+
+}  // namespace lb::tls

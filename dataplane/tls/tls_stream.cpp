@@ -1,0 +1,173 @@
+#include "dataplane/tls/tls_stream.hpp"
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <new>
+#include <utility>
+
+namespace lb::tls {
+
+// OpenSSL's way to the socket: reading from it, and writing to the caller's buffer.
+class TlsStream::Bio {
+ public:
+  static BIO* make(TlsStream* stream) {
+    static BIO_METHOD* const method = make_method();
+    BIO* out = method == nullptr ? nullptr : BIO_new(method);
+    if (out == nullptr) return nullptr;
+    BIO_set_data(out, stream);
+    BIO_set_init(out, 1);
+    return out;
+  }
+
+ private:
+  static BIO_METHOD* make_method() {
+    BIO_METHOD* method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "stream");
+    if (method == nullptr) return nullptr;
+    BIO_meth_set_read(method, &Bio::read);
+    BIO_meth_set_write(method, &Bio::write);
+    BIO_meth_set_ctrl(method, &Bio::control);
+    return method;
+  }
+
+  static int read(BIO* bio, char* data, int size) {
+    auto& stream = *static_cast<TlsStream*>(BIO_get_data(bio));
+    BIO_clear_retry_flags(bio);
+    while (!stream.emptied_) {
+      const ssize_t got = ::recv(stream.socket_, data, size_t(size), 0);
+      if (got < 0 && errno == EINTR) continue;
+      stream.socket_failed_ = got < 0 && errno != EAGAIN;
+      if (stream.socket_failed_) return -1;
+      stream.fin_ = got == 0;
+      stream.emptied_ = got < 0 || (got > 0 && got < size && !stream.end_in_sight_);
+      if (got >= 0) return int(got);
+    }
+    BIO_set_retry_read(bio);
+    return -1;
+  }
+
+  static int write(BIO* bio, const char* data, int size) {
+    auto& stream = *static_cast<TlsStream*>(BIO_get_data(bio));
+    try {
+      stream.wire_->append(data, size_t(size));
+      return size;
+    } catch (const std::bad_alloc&) {
+      stream.out_of_memory_ = true;
+      return -1;
+    }
+  }
+
+  static long control(BIO*, int what, long, void*) { return what == BIO_CTRL_FLUSH ? 1 : 0; }
+};
+
+std::unique_ptr<TlsStream> TlsStream::accept(std::shared_ptr<const ServerTls> terms, int socket) {
+  SSL* ssl = terms->open();
+  if (ssl == nullptr) throw std::bad_alloc();
+  std::unique_ptr<TlsStream> out;
+  try {
+    out.reset(new TlsStream(std::move(terms), ssl, socket));
+  } catch (const std::bad_alloc&) {
+    SSL_free(ssl);
+    throw;
+  }
+  BIO* bio = Bio::make(out.get());
+  if (bio == nullptr) throw std::bad_alloc();
+  SSL_set_bio(ssl, bio, bio);
+  SSL_set_accept_state(ssl);
+  return out;
+}
+
+TlsStream::~TlsStream() { SSL_free(ssl_); }
+
+void TlsStream::wake(bool end_in_sight) {
+  emptied_ = false;
+  end_in_sight_ = end_in_sight_ || end_in_sight;
+}
+
+Outcome TlsStream::outcome(int returned) {
+  const int why = SSL_get_error(ssl_, returned);
+  if (std::exchange(out_of_memory_, false)) throw std::bad_alloc();
+  if (why == SSL_ERROR_WANT_READ) return Outcome::kWaiting;
+  if (why == SSL_ERROR_ZERO_RETURN) return Outcome::kEnded;
+  return fin_ ? Outcome::kCutOff : Outcome::kFailed;
+}
+
+Outcome TlsStream::shake_hands(std::string& wire) {
+  wire_ = &wire;
+  ERR_clear_error();
+  const int done = SSL_do_handshake(ssl_);
+  if (done == 1) return Outcome::kDone;
+  const Outcome out = outcome(done);
+  if (out != Outcome::kWaiting) note_handshake_error();
+  return out;
+}
+
+void TlsStream::note_handshake_error() {
+  switch (ERR_GET_REASON(ERR_peek_error())) {
+    case SSL_R_CLIENTHELLO_TLSEXT:
+    case SSL_R_CALLBACK_FAILED:
+      error_ = HandshakeError::kUnknownName;
+      break;
+    case SSL_R_NO_APPLICATION_PROTOCOL:
+      error_ = HandshakeError::kNoProtocol;
+      break;
+    case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
+    case SSL_R_CERTIFICATE_VERIFY_FAILED:
+      error_ = HandshakeError::kClientCertificate;
+      break;
+    default:
+      break;
+  }
+  ERR_clear_error();
+}
+
+Outcome TlsStream::read(char* data, size_t size, size_t* got) {
+  wire_ = &reply_;
+  ERR_clear_error();
+  const int done = SSL_read_ex(ssl_, data, size, got);
+  return done == 1 ? Outcome::kDone : outcome(done);
+}
+
+bool TlsStream::write(const char* data, size_t size, std::string& wire) {
+  wire_ = &wire;
+  ERR_clear_error();
+  while (size > 0) {
+    size_t taken = 0;
+    const int done = SSL_write_ex(ssl_, data, size, &taken);
+    if (done != 1) {
+      (void)outcome(done);
+      return false;
+    }
+    data += taken;
+    size -= taken;
+  }
+  return true;
+}
+
+void TlsStream::finish(std::string& wire) {
+  wire_ = &wire;
+  ERR_clear_error();
+  SSL_shutdown(ssl_);
+  ERR_clear_error();
+}
+
+bool TlsStream::resumed() const { return SSL_session_reused(ssl_) == 1; }
+
+const char* TlsStream::version() const { return SSL_get_version(ssl_); }
+
+std::string_view TlsStream::server_name() const {
+  const char* name = SSL_get_servername(ssl_, TLSEXT_NAMETYPE_host_name);
+  return name == nullptr ? std::string_view() : name;
+}
+
+std::string_view TlsStream::protocol() const {
+  const unsigned char* name = nullptr;
+  unsigned size = 0;
+  SSL_get0_alpn_selected(ssl_, &name, &size);
+  return {reinterpret_cast<const char*>(name), size};
+}
+
+}  // namespace lb::tls
