@@ -276,6 +276,21 @@ void add_store_metrics(Metrics& out, const StateStore& store) {
               "Saved states that could not be used, wholly or in part.", store.load_failures());
 }
 
+void add_certificate_metrics(Metrics& out, const Certificates& certificates) {
+  ops::Metric until{std::string(kPrefix) + "certificate_not_after_seconds",
+                    "Until when a pushed certificate is valid, since 1970.",
+                    ops::MetricType::kGauge,
+                    {}};
+  for (const auto& [name, certificate] : certificates.book().all()) {
+    until.samples.push_back({double(certificate->validity().until), {{"certificate", name}}});
+  }
+  if (!until.samples.empty()) out.push_back(std::move(until));
+  add_counter(out, "certificates_refused_total", "Pushed certificates that were refused",
+              certificates.refused());
+  add_counter(out, "certificate_save_failures_total",
+              "Times a certificate could not be kept for a restart", certificates.save_failures());
+}
+
 void add_announce_metrics(Metrics& out, const announce::AnnounceCounters& counters,
                           size_t announced) {
   add_gauge(out, "addresses", "Addresses announced now", announced);

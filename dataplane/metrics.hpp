@@ -12,6 +12,7 @@
 #include "common/net/http_server.hpp"
 #include "common/ops/metrics.hpp"
 #include "dataplane/announce/announcer.hpp"
+#include "dataplane/certificates.hpp"
 #include "dataplane/coordinator.hpp"
 #include "dataplane/flow_log.hpp"
 #include "dataplane/health/prober.hpp"
@@ -31,6 +32,7 @@ void add_state_metrics(Metrics& out, const Coordinator& coordinator,
                        const std::map<std::string, uint64_t>& refusals);
 void add_log_metrics(Metrics& out, const FlowLog& log);
 void add_store_metrics(Metrics& out, const StateStore& store);
+void add_certificate_metrics(Metrics& out, const Certificates& certificates);
 void add_announce_metrics(Metrics& out, const announce::AnnounceCounters& counters,
                           size_t announced);
 // `server` is "admin" or "observe".

@@ -379,6 +379,7 @@ std::string Program::metrics() const {
   if (flow_log_) add_log_metrics(out, *flow_log_);
   add_state_metrics(out, *coordinator_, admin_->refusals());
   if (store_) add_store_metrics(out, *store_);
+  add_certificate_metrics(out, *certificates_);
   if (announced_ != nullptr) {
     add_announce_metrics(out, announced_->announce_counters(), announced_->announced().size());
   }
