@@ -28,7 +28,8 @@ ServicePtr find(const WantedServices& in, const std::string& key) {
 }  // namespace
 
 Publisher::Publisher(asio::io_context& io, Options options, Target target,
-                     const WantedServices& wanted, PublisherObserver& observer)
+                     const WantedServices& wanted, const plan::CertificateBook& book,
+                     PublisherObserver& observer)
     : io_(io),
       options_(options),
       target_(std::move(target)),
@@ -36,6 +37,7 @@ Publisher::Publisher(asio::io_context& io, Options options, Target target,
       observer_(observer),
       writer_(io, target_.address),
       reader_(io, target_.address),
+      courier_(writer_, options_.request_timeout, target_.name, book),
       send_timer_(io),
       read_timer_(io),
       poll_timer_(io),
@@ -158,7 +160,10 @@ void Publisher::wait_and_publish(std::chrono::milliseconds pause) {
   });
 }
 
-void Publisher::publish() { return whole_ ? put() : patch(); }
+void Publisher::publish() {
+  if (!courier_.settled()) return bring_certificates();
+  return whole_ ? put() : patch();
+}
 
 void Publisher::put() {
   dirty_.clear();
@@ -183,7 +188,10 @@ Publisher::Changes Publisher::take_changes() {
 
 void Publisher::patch() {
   auto changes = take_changes();
-  if (changes.empty()) return times_.nothing_to_send();
+  if (changes.empty()) {
+    times_.nothing_to_send();
+    return tidy_certificates();
+  }
   times_.sent();
   ++counters_.patches;
   StatePatch offered{version_.epoch, version_.generation, ++generation_, {}, {}};
@@ -241,6 +249,7 @@ void Publisher::send(net::HttpRequest request, Version offered,
 // What became of the change is not known: only the whole state is sure to be right.
 void Publisher::retry_later() {
   whole_ = true;
+  courier_.doubt();
   wait_and_publish(send_backoff_.next(kNoJitter));
 }
 
@@ -262,7 +271,7 @@ void Publisher::answered(const net::HttpResponse& response, Version offered,
   overtaken_.insert(std::exchange(version_, offered));
   const auto result = decode_apply_result(response.body);
   observer_.acknowledged(*this, done(), result ? result->failed : std::vector<Failure>{});
-  if (!dirty_.empty() || whole_) schedule();
+  if (!dirty_.empty() || whole_ || !courier_.settled() || !courier_.tidy_enough()) schedule();
 }
 
 // Said once, however often the same state is refused.
@@ -346,6 +355,7 @@ bool Publisher::polled(const net::HttpResponse& response) {
   // is not an older one than that to a change.
   const bool foreign = !in_flight_ && !whole_ && status->version != version_ &&
                        !overtaken_.contains(status->version);
+  if (restarted) courier_.doubt();
   const bool sound = !restarted && !foreign;
   const bool repaired = sound || repair(restarted);
   observer_.status(*this, *status);
