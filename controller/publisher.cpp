@@ -136,6 +136,7 @@ void Publisher::take_over(const net::HttpResponse& response) {
   epoch_ = leadership_.value_or(version_.epoch + 1);
   generation_ = epoch_ == version_.epoch ? version_.generation : 0;
   whole_ = true;
+  courier_.doubt();
   const bool first = !std::exchange(contacted_, true);
   heard();
   if (first) {
@@ -355,7 +356,6 @@ bool Publisher::polled(const net::HttpResponse& response) {
   // is not an older one than that to a change.
   const bool foreign = !in_flight_ && !whole_ && status->version != version_ &&
                        !overtaken_.contains(status->version);
-  if (restarted) courier_.doubt();
   const bool sound = !restarted && !foreign;
   const bool repaired = sound || repair(restarted);
   observer_.status(*this, *status);
@@ -370,6 +370,7 @@ bool Publisher::repair(bool restarted) {
   if (!restarted) repaired_ = now;
   ++(restarted ? counters_.repairs_restarted : counters_.repairs_differing);
   times_.unknown(now);
+  courier_.doubt();
   whole_ = true;
   schedule();
   return true;

@@ -25,9 +25,10 @@ void add(const fs::path& path, int links, std::set<std::string>& out) {
     std::error_code error;
     if (!fs::is_symlink(walked, error) || links == 0) continue;
     out.insert(walked.parent_path().string());
+    // As the kernel walks: not normalised, for ".." behind a link leads elsewhere.
     fs::path target = walked.parent_path() / fs::read_symlink(walked, error);
     for (auto rest = std::next(part); rest != path.end(); ++rest) target /= *rest;
-    return add(target.lexically_normal(), links - 1, out);
+    return add(target, links - 1, out);
   }
 }
 
@@ -36,7 +37,7 @@ void add(const fs::path& path, int links, std::set<std::string>& out) {
 void add_watched_folders(const std::string& path, std::set<std::string>& out) {
   std::error_code error;
   const fs::path whole = fs::absolute(path, error);
-  if (!error) add(whole.lexically_normal(), kMostLinks, out);
+  if (!error) add(whole, kMostLinks, out);
 }
 
 }  // namespace lb::sources
