@@ -2,6 +2,7 @@
 
 #include "common/model/json.hpp"
 #include "common/model/json_lookup.hpp"
+#include "common/model/tls_policy.hpp"
 
 namespace lb::controller {
 namespace {
@@ -89,6 +90,18 @@ Refusal decode_refusal(std::string_view body) {
           text_or_empty(root, "message"),
           text_or_empty(root, "pointer"),
           {number_or_zero(root, "epoch"), number_or_zero(root, "generation")}};
+}
+
+std::map<std::string, std::string> decode_certificates(std::string_view body) {
+  std::map<std::string, std::string> out;
+  const json root = json::parse(body, nullptr, false);
+  if (root.is_discarded() || !root.is_object()) return out;
+  for (const auto& each : list_or_empty(root, "certificates")) {
+    if (!each.is_object()) continue;
+    const std::string name = text_or_empty(each, "name");
+    if (check_certificate_name(name)) out[name] = text_or_empty(each, "fingerprint");
+  }
+  return out;
 }
 
 }  // namespace lb::controller

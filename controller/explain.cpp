@@ -57,9 +57,14 @@ Json ports_of(const std::vector<ServicePort>& ports) {
                           {"name", backend.name},
                           {"node", backend.node}});
     }
-    out.push_back({{"port", port.port},
-                   {"protocol", to_string(port.protocol)},
-                   {"backends", std::move(backends)}});
+    Json one{{"port", port.port},
+             {"protocol", to_string(port.protocol)},
+             {"backends", std::move(backends)}};
+    if (port.tls.mode != TlsMode::kNone) {
+      one["tls"] = {{"mode", to_string(port.tls.mode)},
+                    {"certificates", lb::certificates_of(port.tls)}};
+    }
+    out.push_back(std::move(one));
   }
   return out;
 }

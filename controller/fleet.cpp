@@ -33,6 +33,7 @@ void Fleet::list(std::vector<Publisher::Target> members) {
   tell_failed();
   tell_unheard();
   tell_some_lost();
+  tell_refused_certificates();
   watch_emptiness();
 }
 
@@ -50,9 +51,11 @@ void Fleet::stop() {
     members_.erase(members_.begin());
   }
   wanted_.clear();
+  book_.want_nothing();
   heard_.clear();
   features_.clear();
   failed_.clear();
+  refused_certificates_.clear();
   contacted_ = empty_for_long_ = lost_ = unheard_ = some_lost_ = false;
 }
 
@@ -72,7 +75,7 @@ void Fleet::raise(uint64_t epoch) {
 
 void Fleet::add(const Publisher::Target& target) {
   auto& member = members_[target.name];
-  member = std::make_unique<Publisher>(io_, options_, target, wanted_, *this);
+  member = std::make_unique<Publisher>(io_, options_, target, wanted_, book_, *this);
   ops::log(ops::Level::kInfo, "publishing to a data plane",
            {{"dataplane", target.name}, {"address", to_string(target.address.address)}});
   member->start(epoch_);
@@ -95,18 +98,26 @@ void Fleet::set(const std::string& key, std::optional<Service> service) {
   const auto found = wanted_.find(key);
   if (!service) {
     if (found == wanted_.end()) return;
+    book_.want(found->second.get(), nullptr);
     wanted_.erase(found);
     return touch(key);
   }
   if (found != wanted_.end() && *found->second == *service) return;
+  book_.want(found == wanted_.end() ? nullptr : found->second.get(), &*service);
   wanted_.insert_or_assign(key, std::make_shared<const Service>(std::move(*service)));
   touch(key);
 }
 
 void Fleet::keep(const Service& service) {
   if (wanted_.contains(service.key)) return;
+  book_.want(nullptr, &service);
   wanted_[service.key] = std::make_shared<const Service>(service);
   touch(service.key);
+}
+
+void Fleet::give_certificates(const std::string& prefix, plan::Certificates all) {
+  book_.give(prefix, std::move(all));
+  for (const auto& [name, member] : members_) member->certificates_changed();
 }
 
 void Fleet::touch(const std::string& key) {
@@ -224,6 +235,20 @@ void Fleet::reached(Publisher& by) {
 
 void Fleet::superseded(Publisher&, uint64_t held_epoch) {
   if (on_superseded) on_superseded(held_epoch);
+}
+
+void Fleet::certificates(Publisher&) { tell_refused_certificates(); }
+
+void Fleet::tell_refused_certificates() {
+  plan::CertificateTroubles all;
+  for (const auto& [name, member] : members_) {
+    for (const auto& [certificate, why] : member->refused_certificates()) {
+      const auto [told, first] = all.emplace(certificate, why);
+      if (first && members_.size() > 1) told->second.message = name + ": " + why.message;
+    }
+  }
+  if (std::exchange(refused_certificates_, all) == all) return;
+  observer_.certificates_refused(std::move(all));
 }
 
 // One that has not been heard yet says nothing about what it can.

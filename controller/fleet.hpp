@@ -40,6 +40,8 @@ class FleetObserver {
   virtual void some_lost(bool any) = 0;
   // No data plane answers any more, nor did for long (true), or one does again (false).
   virtual void lost(bool lost) = 0;
+  // Every certificate that any of them refuses, by name.
+  virtual void certificates_refused(plan::CertificateTroubles) {}
 };
 
 class Fleet : public PublisherObserver {
@@ -54,7 +56,7 @@ class Fleet : public PublisherObserver {
   void list(std::vector<Publisher::Target> members);
   // `epoch` is that of a leadership; nullopt where there is none.
   void start(std::optional<uint64_t> epoch = {});
-  // Forgets what was wanted and held; start() begins anew.
+  // Forgets what was wanted and held, but no certificate; start() begins anew.
   void stop();
   // Called when a member holds a higher epoch than ours; whoever still leads answers with raise().
   std::function<void(uint64_t held_epoch)> on_superseded;
@@ -66,6 +68,8 @@ class Fleet : public PublisherObserver {
   void set(const std::string& key, std::optional<Service> service);
   // Keeps what is served until its source has been heard, unless something else is wanted.
   void keep(const Service& service);
+  // All that the source with this prefix has.
+  void give_certificates(const std::string& prefix, plan::Certificates all);
 
   // What is wanted under this key; null: nothing.
   plan::ServicePtr wanted(const std::string& key) const;
@@ -92,6 +96,7 @@ class Fleet : public PublisherObserver {
   void status(Publisher& by, const DataplaneStatus& status) override;
   void reached(Publisher& by) override;
   void superseded(Publisher& by, uint64_t held_epoch) override;
+  void certificates(Publisher& by) override;
 
   void add(const Publisher::Target& target);
   void drop(const std::string& name);
@@ -102,6 +107,7 @@ class Fleet : public PublisherObserver {
   void tell_failed();
   void tell_unheard();
   void tell_some_lost();
+  void tell_refused_certificates();
   void judge_loss();
   void watch_emptiness();
   void touch(const std::string& key);
@@ -111,12 +117,14 @@ class Fleet : public PublisherObserver {
   const Publisher::Options options_;
   FleetObserver& observer_;
   WantedServices wanted_;
+  plan::CertificateBook book_;
   std::vector<Publisher::Target> listed_;
   Members members_;
   std::map<std::string, Heard> heard_;
   asio::steady_timer empty_timer_;
   std::set<std::string> features_;
   std::vector<Failure> failed_;
+  plan::CertificateTroubles refused_certificates_;
   std::optional<uint64_t> epoch_;
   bool started_ = false;
   bool contacted_ = false;

@@ -79,6 +79,14 @@ static void add_member_rows(Metrics& out, const Fleet& fleet) {
        [](const Publisher& p) { return number(p.counters().refused); }},
       {"dataplane_errors_total", "Times the data plane could not be reached", kCounter,
        [](const Publisher& p) { return number(p.counters().errors); }},
+      {"certificates_pushed_total", "Certificates that it was given", kCounter,
+       [](const Publisher& p) { return number(p.certificate_counters().pushed); }},
+      {"certificates_refused_total", "Certificates that it refused, each time", kCounter,
+       [](const Publisher& p) { return number(p.certificate_counters().refused); }},
+      {"certificates_removed_total", "Certificates taken away, since nobody names them", kCounter,
+       [](const Publisher& p) { return number(p.certificate_counters().removed); }},
+      {"certificate_lists_total", "Times it was asked which certificates it has", kCounter,
+       [](const Publisher& p) { return number(p.certificate_counters().lists); }},
       {"dataplane_answers", "1: the data plane answers", kGauge,
        [](const Publisher& p) { return p.reach() == plan::Reach::kAnswers ? 1.0 : 0.0; }},
       {"superseded", "1: another controller publishes with a higher epoch", kGauge,
@@ -192,14 +200,22 @@ void add_server_metrics(Metrics& out, const net::HttpServerCounters& observe) {
 
 void add_file_metrics(Metrics& out, const std::vector<const sources::FileSource*>& files) {
   uint64_t errors = 0, failures = 0, unresolved = 0;
+  uint64_t certificates = 0, bad = 0, certificate_errors = 0;
   for (const auto* file : files) {
     errors += file->errors();
     failures += file->resolve_failures();
     unresolved += file->unresolved();
+    certificates += file->certificates().all().size();
+    bad += file->certificates().troubles().size();
+    certificate_errors += file->certificate_errors();
   }
   counter(out, "file_errors_total", "Times a file could not be read or was wrong", errors);
   counter(out, "name_failures_total", "Questions for a backend's name that failed", failures);
   gauge(out, "names_unresolved", "Names of backends without an answer now", unresolved);
+  gauge(out, "file_certificates", "Certificates that files name", certificates);
+  gauge(out, "file_certificates_kept", "Those whose files are bad: the last good one is kept", bad);
+  counter(out, "file_certificate_errors_total", "Times the files of a certificate went bad",
+          certificate_errors);
 }
 
 void add_consul_metrics(Metrics& out, const sources::ConsulSource& consul) {

@@ -28,7 +28,8 @@ ServicePtr find(const WantedServices& in, const std::string& key) {
 }  // namespace
 
 Publisher::Publisher(asio::io_context& io, Options options, Target target,
-                     const WantedServices& wanted, PublisherObserver& observer)
+                     const WantedServices& wanted, const plan::CertificateBook& book,
+                     PublisherObserver& observer)
     : io_(io),
       options_(options),
       target_(std::move(target)),
@@ -36,6 +37,7 @@ Publisher::Publisher(asio::io_context& io, Options options, Target target,
       observer_(observer),
       writer_(io, target_.address),
       reader_(io, target_.address),
+      courier_(writer_, options_.request_timeout, target_.name, book),
       send_timer_(io),
       read_timer_(io),
       poll_timer_(io),
@@ -134,6 +136,7 @@ void Publisher::take_over(const net::HttpResponse& response) {
   epoch_ = leadership_.value_or(version_.epoch + 1);
   generation_ = epoch_ == version_.epoch ? version_.generation : 0;
   whole_ = true;
+  courier_.doubt();
   const bool first = !std::exchange(contacted_, true);
   heard();
   if (first) {
@@ -158,7 +161,10 @@ void Publisher::wait_and_publish(std::chrono::milliseconds pause) {
   });
 }
 
-void Publisher::publish() { return whole_ ? put() : patch(); }
+void Publisher::publish() {
+  if (!courier_.settled()) return bring_certificates();
+  return whole_ ? put() : patch();
+}
 
 void Publisher::put() {
   dirty_.clear();
@@ -183,7 +189,10 @@ Publisher::Changes Publisher::take_changes() {
 
 void Publisher::patch() {
   auto changes = take_changes();
-  if (changes.empty()) return times_.nothing_to_send();
+  if (changes.empty()) {
+    times_.nothing_to_send();
+    return tidy_certificates();
+  }
   times_.sent();
   ++counters_.patches;
   StatePatch offered{version_.epoch, version_.generation, ++generation_, {}, {}};
@@ -241,6 +250,7 @@ void Publisher::send(net::HttpRequest request, Version offered,
 // What became of the change is not known: only the whole state is sure to be right.
 void Publisher::retry_later() {
   whole_ = true;
+  courier_.doubt();
   wait_and_publish(send_backoff_.next(kNoJitter));
 }
 
@@ -262,7 +272,7 @@ void Publisher::answered(const net::HttpResponse& response, Version offered,
   overtaken_.insert(std::exchange(version_, offered));
   const auto result = decode_apply_result(response.body);
   observer_.acknowledged(*this, done(), result ? result->failed : std::vector<Failure>{});
-  if (!dirty_.empty() || whole_) schedule();
+  if (!dirty_.empty() || whole_ || !courier_.settled() || !courier_.tidy_enough()) schedule();
 }
 
 // Said once, however often the same state is refused.
@@ -360,6 +370,7 @@ bool Publisher::repair(bool restarted) {
   if (!restarted) repaired_ = now;
   ++(restarted ? counters_.repairs_restarted : counters_.repairs_differing);
   times_.unknown(now);
+  courier_.doubt();
   whole_ = true;
   schedule();
   return true;

@@ -6,7 +6,8 @@
 // is. A second connection waits for news (status long poll, ten a second at most): another instance
 // or another pair there leads to a whole state. The epoch is that of the leadership, or the held
 // one + 1 where there is none; a higher one held by the data plane means that somebody else
-// publishes: this one stops and says so, until restart() gives it a higher one.
+// publishes: this one stops and says so, until restart() gives it a higher one. Certificates that
+// what is wanted names go ahead of it, see certificate_courier.hpp.
 #pragma once
 
 #include <map>
@@ -20,6 +21,7 @@
 #include "common/net/asio.hpp"
 #include "common/net/http_client.hpp"
 #include "controller/apply_times.hpp"
+#include "controller/certificate_courier.hpp"
 #include "controller/core/plan.hpp"
 #include "controller/kube/backoff.hpp"
 
@@ -51,6 +53,7 @@ class PublisherObserver {
                             const std::vector<Failure>& failed) = 0;
   virtual void status(Publisher& by, const DataplaneStatus& status) = 0;
   virtual void reached(Publisher& by) = 0;  // reach() has changed
+  virtual void certificates(Publisher&) {}  // refused_certificates() has changed
   virtual void superseded(Publisher& by, uint64_t held_epoch) = 0;
 };
 
@@ -77,7 +80,7 @@ class Publisher {
   };
 
   Publisher(asio::io_context& io, Options options, Target target, const WantedServices& wanted,
-            PublisherObserver& observer);
+            const plan::CertificateBook& book, PublisherObserver& observer);
   // A request under way is given up, and its end finds nobody.
   ~Publisher() { *gone_ = true; }
   Publisher(const Publisher&) = delete;
@@ -90,6 +93,8 @@ class Publisher {
 
   // What is wanted under this key has changed.
   void touch(const std::string& key);
+  // The book says something else.
+  void certificates_changed();
 
   // What the data plane is known to hold under this key; null: nothing.
   plan::ServicePtr held(const std::string& key) const;
@@ -100,6 +105,8 @@ class Publisher {
   const std::string& name() const { return target_.name; }
   const net::SocketAddress& address() const { return target_.address.address; }
   const PublisherCounters& counters() const { return counters_; }
+  const CertificateCounters& certificate_counters() const { return courier_.counters(); }
+  const plan::CertificateTroubles& refused_certificates() const { return courier_.refused(); }
   const ApplyTimes& times() const { return times_; }
   Version version() const { return version_; }
   // RFC 3339; empty: never.
@@ -115,6 +122,9 @@ class Publisher {
   void schedule();
   void wait_and_publish(std::chrono::milliseconds pause);
   void publish();
+  void bring_certificates();
+  void tidy_certificates();
+  void carried(const Status& outcome);
   void put();
   void patch();
   Changes take_changes();
@@ -143,6 +153,7 @@ class Publisher {
   PublisherObserver& observer_;
   net::HttpClient writer_;
   net::HttpClient reader_;
+  CertificateCourier courier_;  // after writer_, which it uses
   asio::steady_timer send_timer_;
   asio::steady_timer read_timer_;  // of its own: a wait that is replaced never ends
   asio::steady_timer poll_timer_;

@@ -63,6 +63,7 @@ void Reconciler::lead(bool leading) {
   world_.failed.clear();
   world_.health.clear();
   world_.features.clear();
+  certificates_refused({});
   planned_sources_.clear();
   dirty_.clear();
   problems_.clear();

@@ -62,6 +62,7 @@ class Reconciler : public sources::SourceSink, public sources::PoolSink, public 
   void synced(const std::string& prefix, const std::set<std::string>& keys) override;
   void nodes(std::set<IpAddress> addresses) override;
   void freshness(const std::string& source, std::optional<Error> trouble) override;
+  void certificates(const std::string& prefix, CertificateNews news) override;
   // PoolSink
   void namespaces(std::map<std::string, plan::Labels> labels) override;
   void pools(std::vector<plan::Pool> all) override;
@@ -74,6 +75,7 @@ class Reconciler : public sources::SourceSink, public sources::PoolSink, public 
   void unheard(bool any) override;
   void some_lost(bool any) override;
   void lost(bool lost) override;
+  void certificates_refused(plan::CertificateTroubles all) override;
 
   // Every source has synced, and all is planned.
   bool ready() const;
@@ -100,6 +102,7 @@ class Reconciler : public sources::SourceSink, public sources::PoolSink, public 
   void touch(const std::string& key);
   void touch_with_hosts(const std::string& key);
   void touch_all();
+  void judge_certificates();
   void schedule();
   void drain();
   void carry_out(const std::string& key, plan::ServicePlan planned);
@@ -119,6 +122,8 @@ class Reconciler : public sources::SourceSink, public sources::PoolSink, public 
   std::map<std::string, std::set<std::string>> keys_of_source_;
   std::set<std::string> planned_sources_;  // prefixes that were planned whole once
   std::set<std::string> stale_;
+  std::map<std::string, plan::CertificateTroubles> certificate_troubles_;  // by source
+  plan::CertificateTroubles refused_certificates_;                         // by data planes
   std::set<std::string> dirty_;
   std::map<std::string, std::vector<plan::Problem>> problems_;
   std::map<IpAddress, asio::steady_timer::time_point> resting_;

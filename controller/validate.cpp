@@ -1,7 +1,9 @@
 #include "controller/validate.hpp"
 
 #include <algorithm>
+#include <ctime>
 #include <ostream>
+#include <sstream>
 
 #include "common/model/admission.hpp"
 #include "common/model/json.hpp"
@@ -9,6 +11,7 @@
 #include "common/model/support.hpp"
 #include "controller/sources/file_document.hpp"
 #include "controller/sources/read_file.hpp"
+#include "controller/validate_certificates.hpp"
 
 namespace lb::controller {
 namespace {
@@ -80,6 +83,7 @@ std::string shown(const sources::FileDocument& document) {
   state.services = document.services;
   auto out = Shown::parse(encode_state(state));
   for (const char* field : {"schema", "epoch", "generation"}) out.erase(field);
+  show_paths(out, document);
   for (const auto& named : document.named) {
     for_port(out, named.key, named.service_port, named.protocol, [&](Shown& port) {
       Shown& holder = named.group.empty() ? port : group_of(port, named.group);
@@ -111,12 +115,16 @@ int validate_files(const Validate& wish, std::ostream& out, std::ostream& proble
     problems << "\n";
     return kRefused;
   }
-  const size_t refused = left_out(document->services, problems);
+  std::ostringstream certificates;
+  const size_t refused =
+      left_out(document->services, problems) +
+      describe_certificates(*document, std::time(nullptr), certificates, problems);
   if (wish.show) {
     out << shown(*document);
   } else {
     out << wish.files.back() << ": ";
     summarise(*document, out);
+    out << certificates.str();
   }
   return refused == 0 ? kGood : kRefused;
 }

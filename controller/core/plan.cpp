@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "controller/core/certificate_problems.hpp"
 #include "controller/core/joins.hpp"
 #include "controller/core/privilege.hpp"
 #include "controller/core/service_status.hpp"
@@ -92,7 +93,7 @@ class Planner {
     const auto found = world_.services.find(key_);
     if (found == world_.services.end()) return gone();
     source_ = &found->second;
-    plan_.problems = source_->problems;
+    plan_.problems = problems_of(world_, *source_);
     if (!source_->kube) return fixed();
     const KubeMeta& meta = *source_->kube;
     return owned(meta, world_.settings) ? serve(meta) : tear_down(meta);
@@ -147,9 +148,7 @@ class Planner {
   }
 
   ServicePlan serve(const KubeMeta& meta) {
-    if (!marked(meta) || !has(meta.finalizers, kStandardFinalizer)) {
-      return mark(meta);
-    }
+    if (!marked(meta) || !has(meta.finalizers, kStandardFinalizer)) return mark(meta);
     give_up_conflicts(meta);
     const Allocation allocation = allocator_.allocate(key_, claim());
     if (allocation.problem) plan_.problems.push_back(*allocation.problem);

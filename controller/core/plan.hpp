@@ -16,6 +16,7 @@
 
 #include "common/model/state.hpp"
 #include "controller/core/allocator.hpp"
+#include "controller/core/certificate_book.hpp"
 #include "controller/core/publication.hpp"
 #include "controller/core/source_service.hpp"
 
@@ -64,6 +65,7 @@ struct World {
   std::map<std::string, HealthView> health;            // by key; none: nothing is known
   std::map<std::string, Labels> namespaces;            // labels, by name
   std::set<std::string> features;                      // of every data plane; empty: not known yet
+  CertificateTroubles certificate_troubles;            // of sources and of data planes, by name
 };
 
 struct PlannedEvent {

@@ -93,22 +93,53 @@ bool drop_groups(ServicePort& port) {
   return true;
 }
 
+Problem not_served(const ServicePort& port, const std::string& feature) {
+  return {kReason, "the data plane does not understand " + feature, port.port,
+          port.protocol == Protocol::kUdp ? "UDP" : "TCP"};
+}
+
 // Without its match a port would be for everybody.
 void trim_matches(Service& service, const std::set<std::string>& features,
                   std::vector<Problem>& problems) {
   std::erase_if(service.ports, [&](const ServicePort& port) {
     if (port.match.empty() || features.contains("ports.match")) return false;
-    problems.push_back({kReason, "the data plane does not understand ports.match", port.port,
-                        port.protocol == Protocol::kUdp ? "UDP" : "TCP"});
+    problems.push_back(not_served(port, "ports.match"));
     return true;
   });
-  for (auto& port : service.ports) {
-    // Whoever does not know of it does just that.
-    if (port.tls.mode == TlsMode::kPassthrough &&
-        !features.contains("ports.tls.mode=passthrough")) {
-      port.tls = {};
-    }
+}
+
+// What a port cannot do without, and is missing; empty: nothing. In plain it would be no port that
+// ends TLS, and without its authorities one for everybody.
+std::string missing_of(const TlsPolicy& tls, const std::set<std::string>& features) {
+  const std::pair<const char*, bool> asked[] = {
+      {"ports.tls.mode=terminate", true},
+      {"ports.tls.client_authorities", !tls.client_authorities.empty()},
+      {"ports.tls.backend", tls.backend.has_value()},
+  };
+  for (const auto& [feature, wanted] : asked) {
+    if (wanted && !features.contains(feature)) return feature;
   }
+  return {};
+}
+
+void trim_tls(Service& service, const std::set<std::string>& features,
+              std::vector<Problem>& problems) {
+  std::erase_if(service.ports, [&](const ServicePort& port) {
+    if (port.tls.mode != TlsMode::kTerminate) return false;
+    const std::string missing = missing_of(port.tls, features);
+    if (!missing.empty()) problems.push_back(not_served(port, missing));
+    return !missing.empty();
+  });
+  bool no_alpn = false;
+  for (auto& port : service.ports) {
+    // Whoever does not know of passing through does just that.
+    const bool known = features.contains("ports.tls.mode=passthrough");
+    if (port.tls.mode == TlsMode::kPassthrough && !known) port.tls = {};
+    if (port.tls.alpn.empty() || features.contains("ports.tls.alpn")) continue;
+    port.tls.alpn.clear();
+    no_alpn = true;
+  }
+  if (no_alpn) problems.push_back({kReason, "the data plane does not understand ports.tls.alpn"});
 }
 
 }  // namespace
@@ -123,6 +154,7 @@ void trim(Service& service, const std::set<std::string>& features, std::vector<P
     return true;
   });
   trim_matches(service, features, problems);
+  trim_tls(service, features, problems);
   std::set<std::string> missing;
   bool blocks = false;
   trim_policy(service.policy, features, missing, blocks);

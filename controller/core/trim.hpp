@@ -1,7 +1,8 @@
 // Leaves out of a desired service what the data plane does not understand. Pure; any thread.
 //
-// A field falls to its default and is reported, a port of unknown protocol stays out. Where falling
-// to the default would let in whom the user shut out (source ranges), the whole service is blocked.
+// A field falls to its default and is reported; a port stays out whose protocol, match or end of TLS
+// is not understood, for what it would be without is another one. Where falling to the default would
+// let in whom the user shut out (source ranges), the whole service is blocked.
 #pragma once
 
 #include <set>

@@ -22,7 +22,7 @@ class Layers {
       if (const auto added = add(i); !added) return added.error();
     }
     FileDocument out;
-    const auto expanded = expand(document_, positions_, out);
+    const auto expanded = expand(document_, positions_, layers_, out);
     if (!expanded) return placed(expanded.error(), positions_);
     const auto state = decode_state(document_.dump(-1, ' ', false, Json::error_handler_t::replace));
     if (!state) return placed(state.error(), positions_);

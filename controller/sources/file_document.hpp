@@ -10,10 +10,16 @@
 //         - {name: old, weight: 90, backends: "127.0.0.1:4001, 127.0.0.1:4002"}
 //         - {name: new, weight: 10, service: kubernetes/shop/web, port: 80}  # of another source
 //
+//     - name: secure
+//       listen: 127.0.0.1:8443
+//       backends: "127.0.0.1:4000"
+//       tls: {certificates: [web.pem, {certificate: shop.crt, key: shop.key}]}
+//
 // Any service may use the long form (key, addresses, ports) instead; a backend is a string or the
 // wire's object; a list may be written as one string with commas (so that a variable can hold it).
 // Backends by name stay by name here: whoever owns a resolver turns them into
-// addresses, the wire stays numeric. Pure; any thread; never throws.
+// addresses, the wire stays numeric; certificates are paths, whoever reads files gives them. Pure;
+// any thread; never throws.
 #pragma once
 
 #include <map>
@@ -49,10 +55,24 @@ struct NamedGroup {
   bool operator==(const NamedGroup&) const = default;
 };
 
+// The files of one certificate, which has a name on the wire.
+struct CertificateFiles {
+  std::string certificate;  // a path: absolute, where the layer says where it is
+  std::string key;          // likewise; the same where one file holds both; empty: authorities
+  std::string file;         // the configuration file that names it first; empty: there is only one
+  std::string pointer;      // there
+  std::string place;        // " at line L, column C"
+
+  bool operator==(const CertificateFiles& other) const {  // wherever it stands
+    return certificate == other.certificate && key == other.key;
+  }
+};
+
 struct FileDocument {
   std::vector<Service> services;  // normalised; without the backends by name
   std::vector<NamedBackend> named;
   std::vector<NamedGroup> joined;
+  std::map<std::string, CertificateFiles> certificates;  // by name: "file/" and the path
 
   bool operator==(const FileDocument&) const = default;
 };
@@ -60,6 +80,7 @@ struct FileDocument {
 struct FileLayer {
   std::string path;  // for messages; empty: there is only one
   std::string text;
+  std::string folder = {};  // what its relative paths are relative to; empty: they stay as they are
 
   bool operator==(const FileLayer&) const = default;
 };

@@ -9,15 +9,13 @@
 #include "common/model/json.hpp"
 #include "common/model/json_reader.hpp"
 #include "common/model/state_json.hpp"
+#include "controller/sources/file_fields.hpp"
+#include "controller/sources/tls_expander.hpp"
 
 namespace lb::sources {
 namespace {
 
 using Json = nlohmann::json;
-
-struct BadFile {
-  Error error;
-};
 
 struct HostPort {
   std::string host;
@@ -48,7 +46,8 @@ std::optional<HostPort> parse_host_port(const std::string& text) {
 // Rewrites the shorthands of one file into the wire's schema.
 class Expander {
  public:
-  Expander(PositionMap& positions, FileDocument& out) : positions_(positions), out_(out) {}
+  Expander(PositionMap& positions, const std::vector<FileLayer>& layers, FileDocument& out)
+      : positions_(positions), out_(out), tls_(positions, layers, out.certificates) {}
 
   static void check_layer(const Json& document) {
     // An editor may be about to fill it: an empty file is never a wish to serve nothing.
@@ -72,32 +71,16 @@ class Expander {
   }
 
  private:
-  static std::string at(const std::string& pointer, size_t index) {
-    return wire::child(pointer, std::to_string(index));
-  }
-
-  [[noreturn]] static void refuse(const std::string& pointer, const std::string& why) {
-    throw BadFile{{"Schema", why, pointer}};
-  }
-
-  // Before what is missing: a mistyped name explains it.
-  static void known_fields(const Json& value, const std::string& pointer,
-                           const std::set<std::string>& fields) {
-    for (const auto& [name, ignored] : value.items()) {
-      if (!fields.contains(name))
-        refuse(wire::child(pointer, name), "unknown field '" + name + "'");
-    }
-  }
-
   void service(Json& value, const std::string& pointer) {
     known_fields(
         value, pointer,
-        {"name", "key", "listen", "addresses", "ports", "backends", "groups", "match", "policy"});
+        {"name", "key", "listen", "addresses", "ports", "backends", "groups", "match", "tls",
+         "policy"});
     name(value, pointer);
     for (const char* field : {"listen", "backends"}) split(value, field, pointer);
     if (value.contains("policy")) split_ranges(value["policy"], pointer + "/policy");
     if (value.contains("listen")) listen(value, pointer);
-    for (const char* field : {"backends", "groups", "match"}) {
+    for (const char* field : {"backends", "groups", "match", "tls"}) {
       if (value.contains(field)) refuse(wire::child(pointer, field), "needs 'listen' beside it");
     }
     const auto ports = value.find("ports");
@@ -109,6 +92,7 @@ class Expander {
       split(port, "backends", here);
       if (port.contains("policy")) split_ranges(port["policy"], here + "/policy");
       if (port.contains("match")) split_match(port["match"], here + "/match");
+      if (port.contains("tls")) tls_.expand(port["tls"], here + "/tls");
       groups(value, port, here);
       port_backends(value, port, here);
     }
@@ -171,11 +155,6 @@ class Expander {
     group.erase("backends");
   }
 
-  static std::string text_of(const Json& value, const char* field) {
-    const auto found = value.find(field);
-    return found != value.end() && found->is_string() ? found->get<std::string>() : "";
-  }
-
   static Protocol protocol_of(const Json& port) {
     return text_of(port, "protocol") == "udp" ? Protocol::kUdp : Protocol::kTcp;
   }
@@ -203,25 +182,6 @@ class Expander {
   void split_match(Json& match, const std::string& pointer) {
     if (!match.is_object()) return;
     for (const char* field : {"names", "sources"}) split(match, field, pointer);
-  }
-
-  // "a, b" becomes ["a", "b"]; all of them stand where the string stood.
-  void split(Json& value, const char* field, const std::string& pointer) {
-    const auto found = value.find(field);
-    if (found == value.end() || !found->is_string()) return;
-    const std::string text = *found;
-    const std::string here = wire::child(pointer, field);
-    Json list = Json::array();
-    for (size_t begin = 0; begin <= text.size();) {
-      const size_t comma = std::min(text.find(',', begin), text.size());
-      std::string each = text.substr(begin, comma - begin);
-      each.erase(0, each.find_first_not_of(" \t"));
-      each.erase(each.find_last_not_of(" \t") + 1);
-      if (each.empty()) refuse(here, "has nothing before, after or between its commas");
-      list.push_back(std::move(each));
-      begin = comma + 1;
-    }
-    *found = std::move(list);
   }
 
   void name(Json& value, const std::string& pointer) {
@@ -284,13 +244,13 @@ class Expander {
         positions_.set(at(here + "/backends", i), positions_.find(at(pointer + "/backends", i)));
       }
       positions_.set(here + "/backends", positions_.find(pointer + "/backends"));
-      for (const std::string field : {"groups", "match"}) {
+      for (const std::string field : {"groups", "match", "tls"}) {
         if (!value.contains(field)) continue;
         value["ports"].back()[field] = value[field];
         positions_.adopt(here + "/" + field, before, pointer + "/" + field);
       }
     }
-    for (const char* field : {"listen", "backends", "groups", "match"}) value.erase(field);
+    for (const char* field : {"listen", "backends", "groups", "match", "tls"}) value.erase(field);
   }
 
   // Strings become objects, names go aside. Positions of what follows a name move up with it.
@@ -354,6 +314,7 @@ class Expander {
 
   PositionMap& positions_;
   FileDocument& out_;
+  TlsExpander tls_;
   std::set<Json> names_;
   std::map<std::string, std::string> group_of_;  // backends written as strings, by where they stand
 };
@@ -375,8 +336,9 @@ Status check_layer(const Json& document) {
   return status_of([&] { Expander::check_layer(document); });
 }
 
-Status expand(Json& document, PositionMap& positions, FileDocument& out) {
-  return status_of([&] { Expander(positions, out).expand(document); });
+Status expand(Json& document, PositionMap& positions, const std::vector<FileLayer>& layers,
+              FileDocument& out) {
+  return status_of([&] { Expander(positions, layers, out).expand(document); });
 }
 
 }  // namespace lb::sources

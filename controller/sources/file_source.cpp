@@ -5,10 +5,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
+#include <ctime>
 
 #include "common/ops/log.hpp"
 #include "controller/sources/read_file.hpp"
+#include "controller/sources/watched_folders.hpp"
 
 namespace lb::sources {
 namespace {
@@ -23,7 +24,8 @@ FileSource::FileSource(asio::io_context& io, Options options, SourceSink& sink)
       sink_(sink),
       inotify_(io, ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)),
       resolver_(io),
-      timer_(io) {}
+      timer_(io),
+      settle_timer_(io) {}
 
 FileSource::~FileSource() { stop(); }
 
@@ -40,23 +42,17 @@ void FileSource::stop() {
   inotify_.close(ignored);
   resolver_.cancel();
   timer_.cancel();
+  settle_timer_.cancel();
 }
 
-// The folder and not the file: editors and ConfigMaps replace files. Where the path is a link, the
-// folder of what it leads to is watched as well.
+// Folders and not files: editors and ConfigMaps replace files.
 void FileSource::watch_folders() {
-  namespace fs = std::filesystem;
-  std::set<fs::path> folders;
-  for (const auto& path : options_.paths) {
-    std::error_code error;
-    const fs::path given = fs::absolute(path, error);
-    folders.insert(given.parent_path());
-    const fs::path real = fs::canonical(given, error);
-    if (!error) folders.insert(real.parent_path());
-  }
+  std::set<std::string> folders;
+  for (const auto& path : options_.paths) add_watched_folders(path, folders);
+  for (const auto& path : certificate_paths_) add_watched_folders(path, folders);
   for (const auto& folder : folders) {
     if (::inotify_add_watch(inotify_.native_handle(), folder.c_str(), kEvents) < 0) {
-      fail({"Source", folder.string() + " cannot be watched: " + std::strerror(errno)});
+      fail({"Source", folder + " cannot be watched: " + std::strerror(errno)});
     }
   }
 }
@@ -69,7 +65,7 @@ void FileSource::await_change() {
                         while (::read(inotify_.native_handle(), events, sizeof events) > 0) {
                         }
                         watch_folders();
-                        read();
+                        if (!read()) refresh_certificates();
                         await_change();
                       });
 }
@@ -84,7 +80,8 @@ Status FileSource::check(const std::vector<std::string>& paths) {
   const auto layers = read_layers(paths);
   if (!layers) return layers.error();
   const auto document = parse_file_layers(*layers, from_process);
-  return document ? Status(Done{}) : Status(document.error());
+  if (!document) return document.error();
+  return FileCertificates().load(document->certificates, std::time(nullptr));
 }
 
 // Until a name has answered, its backends are those that were served under it before.
@@ -112,12 +109,14 @@ void FileSource::held(const DesiredState& state) {
   if (news) emit();
 }
 
-void FileSource::read() {
+// Whether it is another one than before, and good.
+bool FileSource::read() {
   auto layers = read_layers(options_.paths);
-  if (!layers) return fail(layers.error());
-  if (loaded_ && !troubled_ && *layers == layers_) return;
+  if (!layers) return fail(layers.error()), false;
+  if (loaded_ && !troubled_ && *layers == layers_) return false;
   auto document = parse_file_layers(*layers, from_process);
-  if (!document) return fail(document.error());
+  if (!document) return fail(document.error()), false;
+  if (!load(*document)) return false;
   if (loaded_) {
     ops::log(ops::Level::kInfo, "the file has changed",
              {{"file", options_.paths.front()}, {"services", document->services.size()}});
@@ -130,6 +129,59 @@ void FileSource::read() {
     sink_.freshness(prefix() + options_.paths.front(), std::nullopt);
   emit();
   resolve_all();
+  return true;
+}
+
+// Watched before they are read, so that no change is missed in between; also where they are bad,
+// for they may become good.
+bool FileSource::load(const FileDocument& document) {
+  std::set<std::string> paths;
+  for (const auto& [name, files] : document.certificates) {
+    paths.insert(files.certificate);
+    if (!files.key.empty()) paths.insert(files.key);
+  }
+  certificate_paths_.insert(paths.begin(), paths.end());
+  if (!paths.empty()) watch_folders();
+  const Status good = certificates_.load(document.certificates, std::time(nullptr));
+  if (!good) return fail(good.error()), false;
+  certificate_paths_ = std::move(paths);
+  judge_certificates();
+  return true;
+}
+
+void FileSource::refresh_certificates() {
+  if (!certificates_.refresh(std::time(nullptr))) return;
+  const auto& now = certificates_.troubles();
+  std::erase_if(troubles_, [&](const auto& each) { return !now.contains(each.first); });
+  tell_certificates();
+  if (now != troubles_) settle();
+}
+
+void FileSource::settle() {
+  if (settle_timer_.expiry() > asio::steady_timer::clock_type::now()) return;
+  settle_timer_.expires_after(options_.settle);
+  settle_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (error || stopped_) return;
+    certificates_.refresh(std::time(nullptr));
+    judge_certificates();
+  });
+}
+
+void FileSource::judge_certificates() {
+  const auto before = std::exchange(troubles_, certificates_.troubles());
+  for (const auto& [name, why] : troubles_) {
+    const auto said = before.find(name);
+    if (said != before.end() && said->second == why) continue;
+    ++certificate_errors_;
+    ops::log(ops::Level::kWarning,
+             "a certificate cannot be used, the last good one stays: " + why.message,
+             {{"certificate", name}, {"reason", why.code}});
+  }
+  tell_certificates();
+}
+
+void FileSource::tell_certificates() {
+  sink_.certificates(prefix(), {certificates_.all(), troubles_});
 }
 
 void FileSource::await_next_resolve() {

@@ -3,8 +3,21 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 
 namespace lb::sources {
+
+namespace {
+
+// Of standard input: where we are.
+std::string folder_of(const std::string& path) {
+  std::error_code error;
+  const auto absolute = std::filesystem::absolute(path == "-" ? "." : path, error);
+  if (error) return {};
+  return (path == "-" ? absolute : absolute.parent_path()).lexically_normal().string();
+}
+
+}  // namespace
 
 // stdio and not streams: it reports a directory as an error, where a filebuf throws.
 Result<std::string> read_file(const std::string& path) {
@@ -25,7 +38,7 @@ Result<std::vector<FileLayer>> read_layers(const std::vector<std::string>& paths
   for (const auto& path : paths) {
     auto text = read_file(path);
     if (!text) return Error{"Source", path + ": " + text.error().message};
-    out.push_back({path, std::move(text).value()});
+    out.push_back({path, std::move(text).value(), folder_of(path)});
   }
   return out;
 }

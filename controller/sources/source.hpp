@@ -9,6 +9,7 @@
 #include <string>
 
 #include "common/model/result.hpp"
+#include "controller/core/certificate_book.hpp"
 #include "controller/core/source_service.hpp"
 
 namespace lb::sources {
@@ -25,6 +26,13 @@ class SourceSink {
   virtual void nodes(std::set<IpAddress> addresses) = 0;
   // An error while the source is stale, nullopt when it is fresh again.
   virtual void freshness(const std::string& source, std::optional<Error> trouble) = 0;
+  // All certificates that the source has, by names that begin with the source's prefix, and what is
+  // wrong with any of them now. Said before the services that name them.
+  struct CertificateNews {
+    plan::Certificates all;
+    plan::CertificateTroubles troubles;
+  };
+  virtual void certificates(const std::string&, CertificateNews) {}
 };
 
 class Source {

@@ -29,6 +29,9 @@ expect 1 '169.254.169.254 is link-local' validate "$work/metadata.yaml"
 head -c 200000 /dev/urandom >"$work/noise.yaml"
 expect 1 "$work/noise.yaml" validate "$work/noise.yaml"
 
+printf 'services:\n- {name: a, listen: 127.0.0.1:443, tls: {certificates: [absent.pem]}}\n' >"$work/tls.yaml"
+expect 1 "$work/absent.pem: No such file or directory at line 2" validate "$work/tls.yaml"
+
 expect 2 'No such file or directory' validate "$work/absent.yaml"
 expect 2 'Is a directory' validate "$work"
 expect 1 'the file is empty' validate -

@@ -61,6 +61,19 @@ TEST_F(PlanTest, PublishesBeforeItWritesTheStatus) {
   EXPECT_EQ(out.patch, std::nullopt);
 }
 
+TEST_F(PlanTest, ACertificateInTroubleDegradesAServiceThatIsServed) {
+  put(service("web"));
+  auto& tls = world.services[service("web").key()].ports.at(0).tls;
+  tls.mode = TlsMode::kTerminate;
+  tls.certificates = {"kubernetes/default/web"};
+  acknowledge(service("web"));
+  world.certificate_troubles = {{"kubernetes/default/web", {"CertificateExpired", "long ago"}}};
+  const auto out = plan(service("web"));
+  EXPECT_EQ(condition(out, kDegraded), "True CertificateExpired");
+  EXPECT_EQ(condition(out, kProgrammed), "True Programmed") << "the last good one is served";
+  EXPECT_EQ(out.patch->ingress->at(0).ports.at(0).error, "");
+}
+
 TEST_F(PlanTest, WritesTheStatusOnceAcknowledged) {
   put(service("web"));
   acknowledge(service("web"));

@@ -67,5 +67,57 @@ TEST(Trim, WithoutGroupsThoseThatWereToHaveNobodyStillHaveNobody) {
   EXPECT_EQ(problems[0].message, "the data plane does not understand ports.groups");
 }
 
+Service ending_tls() {
+  Service out;
+  out.key = "file/web";
+  for (const uint16_t number : {80, 443}) out.ports.emplace_back().port = number;
+  TlsPolicy& tls = out.ports[1].tls;
+  tls.mode = TlsMode::kTerminate;
+  tls.certificates = {"file/a"};
+  return out;
+}
+
+std::set<std::string> but_for(const std::string& feature) {
+  std::set<std::string> out{"protocol=tcp", "ports.tls.mode=terminate", "ports.tls.alpn",
+                            "ports.tls.client_authorities", "ports.tls.backend"};
+  out.erase(feature);
+  return out;
+}
+
+TEST(Trim, APortThatEndsTlsIsNeverServedInPlain) {
+  for (const char* feature :
+       {"ports.tls.mode=terminate", "ports.tls.client_authorities", "ports.tls.backend"}) {
+    Service service = ending_tls();
+    service.ports[1].tls.client_authorities = {"file/ca"};
+    service.ports[1].tls.backend.emplace();
+    std::vector<Problem> problems;
+    trim(service, but_for(feature), problems);
+    ASSERT_EQ(service.ports.size(), 1u) << feature;
+    EXPECT_EQ(service.ports[0].port, 80);
+    ASSERT_EQ(problems.size(), 1u);
+    EXPECT_EQ(problems[0], (Problem{"UnsupportedByDataPlane",
+                                    std::string("the data plane does not understand ") + feature,
+                                    443, "TCP"}));
+  }
+}
+
+TEST(Trim, APortThatEndsTlsNeedsNoMoreThanItAsksFor) {
+  Service service = ending_tls();
+  std::vector<Problem> problems;
+  trim(service, {"protocol=tcp", "ports.tls.mode=terminate"}, problems);
+  EXPECT_EQ(service, ending_tls());
+  EXPECT_TRUE(problems.empty());
+}
+
+TEST(Trim, WithoutAlpnNothingIsAgreedOn) {
+  Service service = ending_tls();
+  service.ports[1].tls.alpn = {"h2"};
+  std::vector<Problem> problems;
+  trim(service, but_for("ports.tls.alpn"), problems);
+  EXPECT_EQ(service, ending_tls());
+  ASSERT_EQ(problems.size(), 1u);
+  EXPECT_EQ(problems[0].message, "the data plane does not understand ports.tls.alpn");
+}
+
 }  // namespace
 }  // namespace lb::plan

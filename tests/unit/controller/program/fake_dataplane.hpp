@@ -5,6 +5,7 @@
 #include <chrono>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,6 +23,14 @@ inline Service service(const std::string& key, const char* address = "192.0.2.1"
   out.key = key;
   out.addresses = {IpAddress::parse(address).value()};
   out.ports.emplace_back().port = 80;
+  return out;
+}
+
+// One that ends TLS with these certificates.
+inline Service tls_service(const std::string& key, std::vector<std::string> certificates) {
+  Service out = service(key);
+  out.ports[0].tls.mode = TlsMode::kTerminate;
+  out.ports[0].tls.certificates = std::move(certificates);
   return out;
 }
 
@@ -47,6 +56,10 @@ class FakeDataplane {
   std::optional<Version> lie;                  // what status says instead of what is held
   std::vector<std::string> writes;
   std::vector<net::HttpServer::Respond> polls;
+  std::map<std::string, std::string> certificates;    // chains, which are their fingerprints too
+  std::map<std::string, net::HttpResponse> refusals;  // of calls about a certificate
+  bool knows_certificates = true;                     // false: as one from before them
+  std::vector<std::string> calls;                     // all that are not about status
 
   void tell_polls() {
     for (auto& respond : std::exchange(polls, {})) respond(net::json_response(200, status()));
@@ -65,6 +78,8 @@ class FakeDataplane {
       if (request.target.find("wait=") != std::string::npos) return polls.push_back(respond);
       return respond(net::json_response(200, status()));
     }
+    calls.push_back(request.method + " " + request.target);
+    if (request.target.starts_with(kCertificates)) return respond(answer_certificate(request));
     if (request.method == "GET" && !unread.empty()) {
       respond(unread.front());
       return unread.pop_front();
@@ -78,6 +93,26 @@ class FakeDataplane {
     }
     respond(net::json_response(200, apply(request)));
   }
+  net::HttpResponse answer_certificate(const net::HttpRequest& request) {
+    if (!knows_certificates) return net::text_response(404, "no such call\n");
+    if (request.method == "GET") return net::json_response(200, listed());
+    const std::string name = request.target.substr(sizeof kCertificates);
+    const auto refused = refusals.find(name);
+    if (refused != refusals.end()) return refused->second;
+    if (request.method == "DELETE") return certificates.erase(name), net::json_response(200, "{}");
+    constexpr std::string_view kBefore = R"({"certificate":")";
+    const size_t end = request.body.find('"', kBefore.size());
+    certificates[name] = request.body.substr(kBefore.size(), end - kBefore.size());
+    return net::json_response(200, "{}");
+  }
+  std::string listed() const {
+    std::string out;
+    for (const auto& [name, chain] : certificates) {
+      out += (out.empty() ? "" : ",") + std::string(R"({"name":")") + name +
+             R"(","fingerprint":")" + chain + R"("})";
+    }
+    return R"({"certificates":[)" + out + "]}";
+  }
   std::string apply(const net::HttpRequest& request) {
     if (request.method == "PUT") {
       held = decode_state(request.body).value();
@@ -87,6 +122,7 @@ class FakeDataplane {
     return encode_apply_result({held.version, {}});
   }
 
+  static constexpr char kCertificates[] = "/v1/certificates";
   std::unique_ptr<net::HttpServer> server_;
 };
 

@@ -39,7 +39,7 @@ class PublisherTest : public testing::Test {
  protected:
   void make(net::SocketAddress address, Publisher::Options options) {
     publisher = std::make_unique<Publisher>(io, options, Publisher::Target{"one", address}, wanted,
-                                            observer);
+                                            book, observer);
   }
   void start(std::optional<uint64_t> epoch = {}) {
     make(dataplane.address(), {.coalesce = 5ms});
@@ -61,6 +61,7 @@ class PublisherTest : public testing::Test {
   FakeDataplane dataplane{io};
   Observer observer;
   WantedServices wanted;
+  plan::CertificateBook book;
   std::unique_ptr<Publisher> publisher;
 };
 
