@@ -222,6 +222,7 @@ class RelayEngine {
   void dial_failed(Session& session, int error);
   void connected(Session& session);
   void on_connected(Session& session);
+  void on_last_words(Session& session);
   void give_up(Session& session);
   void nobody_is_left(Session& session);
 
