@@ -95,6 +95,8 @@ void RelayEngine::take_proxy_header(Session& session, std::span<const uint8_t> b
   session.details->introduced_by = session.details->client;
   if (header.client) session.details->client = header.client;
   session.details->destination = header.destination;
+  // Where names decide nothing the choice is made: the server may be the one to speak first.
+  if (!routes_of(*session.listener).table.by_name()) return choose(session, "", false);
   continue_choosing(session);
 }
 
