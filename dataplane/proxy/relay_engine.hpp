@@ -145,6 +145,8 @@ class RelayEngine {
   void adopt_late(const Endpoint& address, net::Fd client);
   void welcome(const Listener& listener, int client);
   void let_in(const Listener& listener, net::Fd& client);
+  void let_go(const Listener& listener, net::Fd& client, EnteredPlace& place,
+              std::unique_ptr<SessionDetails> details);
   static const Listener& entrance(const Door& door) {
     return door.lobby ? door.lobby : door.listeners.begin()->second;
   }
