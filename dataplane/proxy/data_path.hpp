@@ -144,7 +144,7 @@ struct BackendTotals {
   uint64_t active = 0, connections = 0, bytes_in = 0, bytes_out = 0;
   uint64_t refused = 0, timeouts = 0, errors = 0, ejections = 0, instant_resets = 0;
   uint64_t turned_up = 0, turned_down = 0;  // by its check
-  bool up = true;                           // would get new connections
+  bool up = true;  // ready, with a weight, not drained, called down or ejected
 };
 template <size_t kBounds>
 struct HistogramTotals {

@@ -16,8 +16,8 @@ namespace lb::proxy {
 
 // Who or what ended a connection.
 enum class EndReason : uint8_t {
-  kClientFin,   // the client ended first
-  kBackendFin,  // the backend did
+  kClientFin,   // both ended in order, the client first
+  kBackendFin,  // the same, the backend first
   kClientReset,
   kBackendReset,
   kClientGone,  // before a backend was connected

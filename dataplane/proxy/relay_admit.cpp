@@ -46,6 +46,7 @@ void RelayEngine::let_in(const Listener& listener, net::Fd& client) {
   if (!needs_client(config)) return begin(listener, client, place, nullptr);
   auto details = std::make_unique<SessionDetails>();
   details->client = peer_endpoint(client.get());
+  if (!details->client) return let_go(listener, client, place, std::move(details));
   const bool speaks_for_others =
       contains(config.policy.accept_proxy_from, address_of(details->client));
   if (!speaks_for_others) {
@@ -54,6 +55,16 @@ void RelayEngine::let_in(const Listener& listener, net::Fd& client) {
   }
   if (!config.keeps_client()) details.reset();
   begin(listener, client, place, std::move(details), speaks_for_others);
+}
+
+// It was reset while it waited in the queue. Nobody can say any more who it was, so no rule has
+// refused it.
+void RelayEngine::let_go(const Listener& listener, net::Fd& client, EnteredPlace& place,
+                         std::unique_ptr<SessionDetails> details) {
+  Session& session = enlist(listener, client, std::move(details));
+  place.hand_over();
+  session.details->logged = hooks_.log_each != 0 && session.serial % hooks_.log_each == 0;
+  left_early(session);
 }
 
 void RelayEngine::turn_away(net::Fd& client) {

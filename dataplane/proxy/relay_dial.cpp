@@ -260,6 +260,14 @@ void RelayEngine::connected(Session& session) {
   rearm(session);
 }
 
+// It took the connection, spoke, and was gone before we looked. That is its answer, and the
+// client's.
+void RelayEngine::on_last_words(Session& session) {
+  connected(session);
+  run(session, kBackend);
+  if (session.phase == Phase::kRelaying) on_failure(session, kBackend);
+}
+
 void RelayEngine::release_backend(Session& session) {
   if (session.backend) session.backend->connections.fetch_sub(1, std::memory_order_relaxed);
   session.backend.reset();

@@ -274,7 +274,9 @@ void RelayEngine::on_dialling_event(Session& session, int side, uint32_t events)
     return reset_both(session);
   }
   if ((events & (EPOLLERR | EPOLLHUP)) != 0) {
-    return dial_failed(session, take_error(session.side[kBackend].get()));
+    const int backend = session.side[kBackend].get();
+    if (unread_bytes(backend) != 0) return on_last_words(session);
+    return dial_failed(session, take_error(backend));
   }
   if ((events & EPOLLOUT) == 0) return;
   session.fin_seen = session.fin_seen || (events & EPOLLRDHUP) != 0;

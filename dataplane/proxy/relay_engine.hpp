@@ -149,6 +149,8 @@ class RelayEngine {
   void adopt_late(const Endpoint& address, net::Fd client);
   void welcome(const Listener& listener, int client);
   void let_in(const Listener& listener, net::Fd& client);
+  void let_go(const Listener& listener, net::Fd& client, EnteredPlace& place,
+              std::unique_ptr<SessionDetails> details);
   static const Listener& entrance(const Door& door) {
     return door.lobby ? door.lobby : door.listeners.begin()->second;
   }
@@ -236,6 +238,7 @@ class RelayEngine {
   void dial_failed(Session& session, int error);
   void connected(Session& session);
   void on_connected(Session& session);
+  void on_last_words(Session& session);
   void give_up(Session& session);
   void nobody_is_left(Session& session);
 

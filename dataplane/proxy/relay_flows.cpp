@@ -32,6 +32,10 @@ FlowPhase shown(Phase phase) {
   return FlowPhase::kRelaying;
 }
 
+bool is_in_order(EndReason reason) {
+  return reason == EndReason::kClientFin || reason == EndReason::kBackendFin;
+}
+
 std::optional<Endpoint> client_of(const Session& session) {
   if (session.details && session.details->client) return session.details->client;
   const net::Fd& client = session.side[kClient];
@@ -95,9 +99,11 @@ bool RelayEngine::kill(uint64_t id) {
   return true;
 }
 
-// The first reason is the true one: what follows is its consequence.
+// A FIN is half of an end, and the other half may be out of order still. What follows the first
+// reason that is no FIN is its consequence.
 void RelayEngine::end_for(Session& session, EndReason reason) {
-  if (!session.end_known) session.end = reason;
+  const bool replaces = is_in_order(session.end) && !is_in_order(reason);
+  if (!session.end_known || replaces) session.end = reason;
   session.end_known = true;
 }
 

@@ -46,8 +46,9 @@ void RelayEngine::on_hedge_event(Session& session, uint8_t dial, uint32_t events
   const bool present =
       session.phase == Phase::kDialling && session.hedging() && session.rescue->hedge->dial == dial;
   if (!present) return;  // of a dial that is over
-  if ((events & (EPOLLERR | EPOLLHUP)) != 0) return hedge_failed(session);
-  if ((events & EPOLLOUT) != 0) hedge_won(session, events);
+  const bool failing = (events & (EPOLLERR | EPOLLHUP)) != 0;
+  if (failing && unread_bytes(session.rescue->hedge->fd.get()) == 0) return hedge_failed(session);
+  if (failing || (events & EPOLLOUT) != 0) hedge_won(session, events);
 }
 
 void RelayEngine::hedge_failed(Session& session) {
@@ -69,7 +70,8 @@ void RelayEngine::hedge_won(Session& session, uint32_t events) {
   release_backend(session);
   promote_hedge(session);
   note_readable(session.from[kBackend], events);
-  on_connected(session);
+  const bool is_gone = (events & (EPOLLERR | EPOLLHUP)) != 0;
+  is_gone ? on_last_words(session) : on_connected(session);
 }
 
 // The second dial takes the place of the first, which is over. False: there is none.

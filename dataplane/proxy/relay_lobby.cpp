@@ -50,13 +50,14 @@ void RelayEngine::let_into_lobby(const Listener& lobby, net::Fd& client) {
   auto details = std::make_unique<SessionDetails>();
   details->client = peer_endpoint(client.get());
   const bool may_speak_for_others = contains(routes.proxies, address_of(details->client));
-  if (!routes.table.by_name() && !may_speak_for_others) {
+  if (details->client && !routes.table.by_name() && !may_speak_for_others) {
     const auto route = routes.table.find("", address_of(details->client));
     if (!route) return refuse(*lobby, client, Refusal::kRoute);
     return let_in(Listener(routes.listeners[*route]), client);
   }
   lobby->counts->enter(0);
   EnteredPlace place(*lobby->counts);
+  if (!details->client) return let_go(lobby, client, place, std::move(details));
   begin(lobby, client, place, std::move(details), true);
 }
 
@@ -95,6 +96,8 @@ void RelayEngine::take_proxy_header(Session& session, std::span<const uint8_t> b
   session.details->introduced_by = session.details->client;
   if (header.client) session.details->client = header.client;
   session.details->destination = header.destination;
+  // Where names decide nothing the choice is made: the server may be the one to speak first.
+  if (!routes_of(*session.listener).table.by_name()) return choose(session, "", false);
   continue_choosing(session);
 }
 

@@ -122,6 +122,11 @@ int unsent_bytes(int fd) {
   return ioctl(fd, SIOCOUTQ, &bytes) == 0 ? bytes : 0;
 }
 
+int unread_bytes(int fd) {
+  int bytes = 0;
+  return ioctl(fd, SIOCINQ, &bytes) == 0 ? bytes : 0;
+}
+
 uint64_t ms_since_sending(int fd) {
   tcp_info info{};
   socklen_t size = sizeof info;

@@ -31,6 +31,9 @@ net::Fd start_connect_from(const Endpoint& where, const IpAddress& source,
 
 int take_error(int fd);    // SO_ERROR, cleared by reading
 int unsent_bytes(int fd);  // SIOCOUTQ: not yet acknowledged by the peer
+// SIOCINQ: come and not read, also of a socket that was reset since. Unlike recv(2) it leaves the
+// socket's error where it is.
+int unread_bytes(int fd);
 // Since a byte of ours last left, first or again; probes of a closed window are none.
 uint64_t ms_since_sending(int fd);
 bool all_delivered(int fd);   // nothing is unacknowledged, or nobody is left to do so

@@ -264,13 +264,21 @@ void sum_up(PortTotals& to, const ListenerCounts& from) {
   }
 }
 
-BackendTotals totals_of(const BackendRecord& record) {
+// May be given new connections without want of a better one. Whom an operator drains has no weight.
+bool is_usable(const ListenerConfig& config, size_t backend) {
+  const auto& candidate = config.candidates[backend];
+  return candidate.weight > 0 && candidate.state == BackendState::kReady &&
+         !config.records[backend]->unfit();
+}
+
+BackendTotals totals_of(const ListenerConfig& config, size_t backend) {
+  const BackendRecord& record = *config.records[backend];
   BackendTotals out;
   out.backend = record.endpoint;
   out.active = record.connections;
   out.turned_up = record.turned_up;
   out.turned_down = record.turned_down;
-  out.up = !record.unfit() && !record.drained;
+  out.up = is_usable(config, backend);
   for (const auto& worker : record.stats) {
     out.connections += worker.connections;
     out.bytes_in += worker.bytes_in;
@@ -287,9 +295,7 @@ BackendTotals totals_of(const BackendRecord& record) {
 uint64_t usable_in(const ListenerConfig& config, size_t group) {
   uint64_t out = 0;
   for (size_t i = 0; i < config.records.size(); ++i) {
-    const auto& candidate = config.candidates[i];
-    out += candidate.group == group && candidate.weight > 0 &&
-           candidate.state == BackendState::kReady && !config.records[i]->unfit();
+    out += config.candidates[i].group == group && is_usable(config, i);
   }
   return out;
 }
@@ -313,8 +319,9 @@ void sum_up(std::vector<GroupTotals>& to, const ListenerConfig& from) {
 void add_backends(std::vector<BackendTotals>& to, const ListenerConfig& from) {
   std::set<Endpoint> known;
   for (const auto& each : to) known.insert(each.backend);
-  for (const auto& record : from.records) {
-    if (known.empty() || !known.contains(record->endpoint)) to.push_back(totals_of(*record));
+  for (size_t i = 0; i < from.records.size(); ++i) {
+    if (known.contains(from.records[i]->endpoint)) continue;
+    to.push_back(totals_of(from, i));
   }
 }
 

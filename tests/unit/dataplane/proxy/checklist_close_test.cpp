@@ -1,5 +1,6 @@
 // Lines (a) to (g) of the checklist: how each end of a connection reaches the other side.
 #include "tests/unit/dataplane/proxy/checklist_support.hpp"
+#include "tests/unit/dataplane/proxy/engine_fixture.hpp"
 
 namespace lb::proxy {
 namespace {
@@ -97,6 +98,22 @@ TEST_F(Checklist, C_a_clients_reset_follows_its_last_bytes_to_the_backend) {
   reset(client);
   const Received got = receive_all(peer, 20'000, 2);
   EXPECT_TRUE(got.bytes == request) << got.bytes.size();
+  EXPECT_EQ(got.error, ECONNRESET);
+}
+
+// More of this: last_words_test.cpp.
+TEST_F(Checklist, C_what_a_backend_said_and_reset_before_its_connect_was_seen_arrives) {
+  Server server;
+  Engine engine;
+  engine.serve({server.port});
+  const Fd client = engine.dial();
+  ASSERT_TRUE(engine.works_until([&] { return has_input(server.fd); }));
+  Fd peer = moved_up(server.accept_one());
+  write_all(peer.get(), "421 too many");
+  reset(peer);
+  engine.work();
+  const Received got = receive_all(client);
+  EXPECT_EQ(got.bytes, "421 too many");
   EXPECT_EQ(got.error, ECONNRESET);
 }
 

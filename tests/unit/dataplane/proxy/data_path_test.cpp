@@ -201,5 +201,35 @@ TEST_F(DataPathTest, NamesAFieldThatItDoesNotServe) {
   EXPECT_NE(failed[0].message.find("policy.mode"), std::string::npos);
 }
 
+TEST_F(DataPathTest, ABackendIsUpWhileItMayBeGivenConnections) {
+  DesiredState state{{1, 1}, {}};
+  ServicePort listener;
+  listener.port = port_;
+  const auto add = [&](uint16_t port, BackendState ready, uint16_t weight) {
+    Backend& backend = listener.backends.emplace_back();
+    backend.address = *IpAddress::parse("127.0.0.1");
+    backend.port = port;
+    backend.state = ready;
+    backend.weight = weight;
+  };
+  add(1, BackendState::kReady, 1);
+  add(2, BackendState::kNotReady, 1);
+  add(3, BackendState::kReady, 0);
+  add(4, BackendState::kDraining, 1);
+  add(5, BackendState::kReady, 1);
+  add(6, BackendState::kReady, 1);
+  state.services.push_back({"file/web", {*IpAddress::parse("127.0.0.1")}, {listener}, {}});
+  ASSERT_TRUE(apply(std::move(state)).empty());
+  set_health(5, Health::kDown);
+  on_control([&] {
+    path_->set_drains({{"", Endpoint{*IpAddress::parse("127.0.0.1"), 6}}}, [] {});
+    std::vector<uint16_t> up;
+    for (const auto& backend : path_->totals().at(0).backends) {
+      if (backend.up) up.push_back(backend.backend.port);
+    }
+    EXPECT_EQ(up, std::vector<uint16_t>{1});
+  });
+}
+
 }  // namespace
 }  // namespace lb::proxy

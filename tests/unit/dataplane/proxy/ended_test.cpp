@@ -88,13 +88,70 @@ TEST_F(EndedTcpTest, ByAnOperator) {
   expect_ended(EndReason::kKilled);
 }
 
-TEST_F(EndedTcpTest, TheFirstThatHappensIsWhatCounts) {
+// A FIN of one side is no end yet.
+class HalfClosedEndedTest : public EndedTcpTest {
+ protected:
+  void half_close(bool by_client) {
+    serve({server_.port});
+    connect_through(server_);
+    shutdown((by_client ? client_ : peer_).get(), SHUT_WR);
+    EXPECT_EQ(read_all((by_client ? peer_ : client_).get()), "");
+  }
+};
+
+TEST_F(HalfClosedEndedTest, ByAResetOfTheBackendBehindTheClientsFin) {
+  half_close(true);
+  write_all(peer_.get(), "half an answer");
+  reset(peer_);
+  expect_ended(EndReason::kBackendReset);
+}
+
+TEST_F(HalfClosedEndedTest, ByAResetOfTheSideThatHadSentTheFin) {
+  half_close(true);
+  reset(client_);
+  expect_ended(EndReason::kClientReset);
+}
+
+TEST_F(HalfClosedEndedTest, ByAResetOfTheClientBehindTheBackendsFin) {
+  half_close(false);
+  reset(client_);
+  expect_ended(EndReason::kClientReset);
+}
+
+TEST_F(HalfClosedEndedTest, ByTheTimerOfHalfClosed) {
+  policy_.half_closed_timeout_s = 1;
+  half_close(true);
+  expect_ended(EndReason::kIdle);
+}
+
+TEST_F(HalfClosedEndedTest, ByAnOperator) {
+  half_close(false);
+  ASSERT_TRUE(kill(flows().at(0).id));
+  expect_ended(EndReason::kKilled);
+}
+
+TEST_F(HalfClosedEndedTest, ByTheDrainOfTheirBackend) {
+  policy_.drain_s = 0;
+  half_close(true);
+  serve({});
+  expect_ended(EndReason::kDrained);
+}
+
+TEST_F(HalfClosedEndedTest, TheLogSaysTheSame) {
+  half_close(true);
+  reset(peer_);
+  ASSERT_TRUE(eventually([this] { return records().size() == 1; }));
+  EXPECT_EQ(records()[0].reason, EndReason::kBackendReset);
+}
+
+// What a reset makes of the other side is its consequence.
+TEST_F(EndedTcpTest, OutOfOrderTheFirstThatHappensIsWhatCounts) {
   serve({server_.port});
   connect_through(server_);
-  shutdown(client_.get(), SHUT_WR);
-  EXPECT_EQ(read_all(peer_.get()), "");
   reset(peer_);
-  expect_ended(EndReason::kClientFin);
+  EXPECT_TRUE(is_reset(client_));
+  reset(client_);
+  expect_ended(EndReason::kBackendReset);
 }
 
 TEST_F(EndedTcpTest, AnEndIsCountedWhetherOrNotItIsLogged) {

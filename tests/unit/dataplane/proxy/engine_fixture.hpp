@@ -56,6 +56,22 @@ class Engine {
     engine.add_listener(std::move(fd), config);
   }
 
+  // One more service, for whom `match` names; the first one opens the port.
+  void serve_matched(const Match& match, uint16_t backend, const Policy& policy = {}) {
+    auto config = std::make_shared<ListenerConfig>();
+    config->policy = policy;
+    config->match = match;
+    config->lobby = std::make_shared<ListenerCounts>();
+    const Endpoint at{*IpAddress::parse("127.0.0.1"), backend};
+    config->records.push_back(std::make_shared<BackendRecord>(at));
+    config->candidates.emplace_back().weight = 1;
+    std::vector<Fd> sockets;
+    if (!listener) sockets.push_back(open_listener({at.address, 0}, false).value());
+    config->address = listener ? listener->address : *local_endpoint(sockets[0].get());
+    engine.put_listener(sockets, config, Sharing::kOwnSocket, Begins::kNow);
+    listener = config;
+  }
+
   // Does what is to be done and what becomes so, until nothing has for a while.
   void work(int quiet_ms = 20) {
     while (turn(quiet_ms)) {

@@ -1,4 +1,5 @@
 // What the policy of each service means on an address and port that several share.
+#include "tests/unit/dataplane/proxy/engine_fixture.hpp"
 #include "tests/unit/dataplane/proxy/names_fixture.hpp"
 
 namespace lb::proxy {
@@ -90,6 +91,26 @@ TEST_F(NamesPoliciesTest, ATrustedProxySpeaksBeforeTheHello) {
   // Where it comes from is what the proxy says.
   write_all(other.get(), introduction("203.0.113.9:1"));
   (void)reach(other, hello("a.test"), b_);
+}
+
+// Whom a proxy's header concerns is known once it is read, whoever speaks first then.
+TEST(NamesEngineTest, WhereOnlySourcesDecideNothingIsAwaitedBehindAnIntroduction) {
+  Engine engine;
+  Server near, rest;
+  Policy trusting;
+  trusting.accept_proxy_from = {*Cidr::parse("127.0.0.0/8")};
+  engine.serve_matched({{}, {*Cidr::parse("203.0.113.0/24")}}, near.port, trusting);
+  engine.serve_matched({}, rest.port, trusting);
+  const auto goes_to = [&](const char* from, const Server& server) {
+    const Fd client = engine.dial();
+    write_all(client.get(), encode_proxy_v1(parse_endpoint(from).value(),
+                                            parse_endpoint("192.0.2.1:443").value()));
+    engine.work();
+    return has_input(server.fd);
+  };
+  EXPECT_TRUE(goes_to("203.0.113.9:1", near));
+  EXPECT_FALSE(has_input(rest.fd));
+  EXPECT_TRUE(goes_to("198.51.100.1:1", rest));
 }
 
 TEST_F(NamesPoliciesTest, AnIntroductionThatAServiceDoesNotTrustIsRefused) {
