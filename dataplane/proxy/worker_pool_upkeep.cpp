@@ -45,7 +45,7 @@ void WorkerPool::pulse() {
   if (options_.on_pulse) or_counted(options_.on_pulse);
 }
 
-// Gives the memory of sources back that are gone.
+// Gives the memory of sources and listeners back that are gone.
 void WorkerPool::sweep() {
   const uint64_t now = monotonic_ms();
   for (const auto& [id, served] : serving_) {
@@ -53,6 +53,7 @@ void WorkerPool::sweep() {
     if (counts.limits) counts.limits->sweep(now, kSweepBudget);
     if (counts.affinity) counts.affinity->sweep(now, kSweepBudget);
   }
+  if (!applying_) forget_closed();  // else a worker may have more to count
   std::erase_if(asking_, [](const auto& each) { return each.second.expired(); });
 }
 
