@@ -94,7 +94,7 @@ void WorkerPool::finish_apply(const std::set<ListenerId>& touched,
   barrier([this, failed = open_all(touched), touched, done] {
     if (draining_) return done({});
     or_in_doubt([&] {
-      failed_ = failed;
+      failed_.set(failed);
       look_for_lacking();
       note_taken(touched);
       (void)forget_told();

@@ -27,6 +27,7 @@
 
 #include "dataplane/proxy/chores.hpp"
 #include "dataplane/proxy/data_path.hpp"
+#include "dataplane/proxy/failed_listeners.hpp"
 #include "dataplane/proxy/heirs.hpp"
 #include "dataplane/proxy/listener_planner.hpp"
 #include "dataplane/proxy/socket_handover.hpp"
@@ -190,7 +191,7 @@ class WorkerPool : public DataPath, public SocketHandover {
   TakenListeners taken_;           // not in use yet
   size_t groups_ = 0;              // doors with a socket on every worker
   std::set<ListenerId> unopened_;  // wanted, but not served
-  std::vector<Failure> failed_;
+  FailedListeners failed_;
   std::atomic<bool> any_lost_{false};  // some Served::lost was set
   std::set<ListenerId> lacking_;       // that some worker has not taken over as planned
   std::set<ListenerId> panicking_;

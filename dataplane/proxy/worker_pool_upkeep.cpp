@@ -59,11 +59,11 @@ void WorkerPool::sweep() {
 
 // A port that was taken may be free by now.
 void WorkerPool::retry() {
-  const bool any = std::any_of(failed_.begin(), failed_.end(), retryable);
+  const bool any = std::any_of(failed_.all().begin(), failed_.all().end(), retryable);
   if (!any || applying_ || in_doubt_ || workers_.empty()) return;
   std::vector<Failure> still = planner_.failures();
   const auto& wanted = planner_.planned();
-  for (const auto& failure : failed_) {
+  for (const auto& failure : failed_.all()) {
     const ListenerId id{{failure.address, failure.port}, failure.protocol, failure.match};
     const auto found = wanted.find(id);
     if (!retryable(failure) || found == wanted.end()) continue;
@@ -73,8 +73,8 @@ void WorkerPool::retry() {
       unopened_.erase(id);
     }
   }
-  const bool news = still != failed_;
-  failed_ = std::move(still);
+  const bool news = still != failed_.all();
+  failed_.set(std::move(still));
   look_for_panic_soon();
   if (news) barrier([this] { changed(); });
 }
