@@ -4,6 +4,8 @@
 #include <map>
 #include <tuple>
 
+#include "dataplane/backend_finder.hpp"
+
 namespace lb::dataplane {
 namespace {
 
@@ -26,15 +28,20 @@ struct Views {
   std::map<ListenerId, const Failure*> failed;
 };
 
-BackendReport report_backend(const Backend& backend, const proxy::PortStatus* live) {
+BackendReport report_backend(const Backend& backend, const proxy::BackendStatus* live) {
   BackendReport out{backend.endpoint().to_string(), backend.state, "unknown", {}, 0};
   if (live == nullptr) return out;
-  for (const auto& status : live->backends) {
-    if (status.backend != backend.endpoint()) continue;
-    out.connections = status.connections;
-    out.health = status.ejected ? "ejected" : status.health;
-    out.reason = status.reason;
-  }
+  out.connections = live->connections;
+  out.health = live->ejected ? "ejected" : live->health;
+  out.reason = live->reason;
+  return out;
+}
+
+std::vector<BackendReport> report_backends(const std::vector<Backend>& held,
+                                           const std::vector<proxy::BackendStatus>& live) {
+  BackendFinder finder(live);
+  std::vector<BackendReport> out;
+  for (const auto& each : held) out.push_back(report_backend(each, finder.find(each.endpoint())));
   return out;
 }
 
@@ -51,7 +58,8 @@ PortReport report_port(const ServicePort& port, const IpAddress& address, const 
   }
   const auto failed = views.failed.find(id);
   if (failed != views.failed.end() && !out.programmed) out.reason = failed->second->reason;
-  for (const auto& backend : port.backends) out.backends.push_back(report_backend(backend, status));
+  const std::vector<proxy::BackendStatus> nobody;
+  out.backends = report_backends(port.backends, status != nullptr ? status->backends : nobody);
   return out;
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <unordered_set>
 #include <utility>
 
 #include "dataplane/proxy/clock.hpp"
@@ -38,6 +39,9 @@ void RelayEngine::update_listener(std::shared_ptr<const ListenerConfig> config) 
   if (!known) return;
   refresh_clock();
   LiveListener& listener = *known;
+  // Before anything changes, since it wants memory; there may be thousands of both.
+  std::unordered_set<const BackendRecord*> records{nullptr};
+  for (const auto& record : config->records) records.insert(record.get());
   if (!config->picks_like(*listener.config)) listener.picker = config->make_picker(worker_index_);
   const bool trusts_others =
       config->policy.accept_proxy_from != listener.config->policy.accept_proxy_from;
@@ -45,7 +49,7 @@ void RelayEngine::update_listener(std::shared_ptr<const ListenerConfig> config) 
   listener.config = std::move(config);
   tune(door);
   for (Session* session : listener.sessions) {
-    reckon_drain(*session);
+    reckon_drain(*session, records.contains(session->backend.get()));
     if (timed_by_policy(session->phase)) rearm(*session);
   }
   if (!listener.waiting.empty()) {
@@ -64,13 +68,16 @@ void RelayEngine::tune(Door& door) {
   }
 }
 
+void RelayEngine::reckon_drain(Session& session) {
+  const auto& records = session.listener->config->records;
+  reckon_drain(session, !session.backend || std::find(records.begin(), records.end(),
+                                                      session.backend) != records.end());
+}
+
 // Whoever is with a backend that has left the configuration has drain_s from then on. A listener
 // that is closed has set its own time.
-void RelayEngine::reckon_drain(Session& session) {
+void RelayEngine::reckon_drain(Session& session, bool kept) {
   if (session.listener->closed) return;
-  const auto& records = session.listener->config->records;
-  const bool kept = !session.backend ||
-                    std::find(records.begin(), records.end(), session.backend) != records.end();
   if (kept) {
     session.drain_ends = 0;
   } else if (session.drain_ends == 0) {

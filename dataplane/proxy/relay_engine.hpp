@@ -324,6 +324,7 @@ class RelayEngine {
   void retire_lobby(Door& door, uint64_t grace_ms);
   void limit_sessions(const LiveListener& listener, uint64_t grace_ms);
   void reckon_drain(Session& session);
+  void reckon_drain(Session& session, bool kept);
   void rearm(Session& session);
   void reset_both(Session& session);
   static void leave_list(Session& session);

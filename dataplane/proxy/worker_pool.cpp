@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <new>
 
+#include "dataplane/balance/hash.hpp"
 #include "dataplane/proxy/clock.hpp"
 #include "dataplane/proxy/pool_sockets.hpp"
 
@@ -94,7 +95,7 @@ void WorkerPool::finish_apply(const std::set<ListenerId>& touched,
   barrier([this, failed = open_all(touched), touched, done] {
     if (draining_) return done({});
     or_in_doubt([&] {
-      failed_ = failed;
+      failed_.set(failed);
       look_for_lacking();
       note_taken(touched);
       (void)forget_told();
@@ -108,12 +109,17 @@ void WorkerPool::finish_apply(const std::set<ListenerId>& touched,
 // A listener that goes over to another service is closed too: its connections are the former one's.
 // Where others keep its door open there is no hurry: it leaves once those that come are there.
 bool WorkerPool::close_unwanted(const std::set<ListenerId>& touched) {
+  forget_closed();
+  Heirs heirs(planner_.planned());
+  std::map<ListenerId, bool> stays;  // by door; that one stays never changes meanwhile
   bool any = false;
   for (const auto& id : touched) {
     const auto held = serving_.find(id);
     if (held == serving_.end()) continue;
     if (is_wanted(id, held->second) && held->second.whole) continue;
-    if (door_stays(id.door())) continue;
+    const auto [door, is_new] = stays.try_emplace(id.door());
+    if (is_new) door->second = door_stays(id.door(), heirs);
+    if (door->second) continue;
     // Should it be told to some workers only, it is closed again.
     held->second.whole = false;
     close(id, held->second);
@@ -128,31 +134,23 @@ bool WorkerPool::is_wanted(const ListenerId& id, const Served& served) const {
   return found != planner_.planned().end() && found->second.key == served.planned.key;
 }
 
-// By another match: the planner has it count on. Null: it ends.
-const ListenerId* WorkerPool::goes_on_as(const ListenerId& id, const Served& served) const {
-  const auto& wanted = planner_.planned();
-  for (auto each = wanted.lower_bound(id.door());
-       each != wanted.end() && each->first.door() == id.door(); ++each) {
-    if (each->second.config->counts == served.planned.config->counts) return &each->first;
-  }
-  return nullptr;
-}
-
-bool WorkerPool::door_stays(const ListenerId& door) const {
+bool WorkerPool::door_stays(const ListenerId& door, Heirs& heirs) const {
   for (auto each = serving_.lower_bound(door); each != serving_.end() && each->first.door() == door;
        ++each) {
     const auto& [id, served] = *each;
-    if (served.whole && (is_wanted(id, served) || goes_on_as(id, served))) return true;
+    const bool goes_on = is_wanted(id, served) || heirs.of(id, *served.planned.config) != nullptr;
+    if (served.whole && goes_on) return true;
   }
   return false;
 }
 
 // What was left to be closed after the others have come.
 void WorkerPool::close_left(const std::set<ListenerId>& touched) {
+  Heirs heirs(planner_.planned());
   for (const auto& id : touched) {
     const auto held = serving_.find(id);
     if (held == serving_.end() || is_wanted(id, held->second)) continue;
-    const ListenerId* now = goes_on_as(id, held->second);
+    const ListenerId* now = heirs.of(id, *held->second.planned.config);
     if (now == nullptr || !serving_.contains(*now)) close(id, held->second);
     forget(held);
   }
@@ -184,12 +182,13 @@ void WorkerPool::forget_door(const ListenerId& door) {
 }
 
 void WorkerPool::note_closing(const ListenerId& id, const Served& served) {
-  std::erase_if(closing_, [](const auto& each) { return !each.second->busy(); });
   const auto& config = *served.planned.config;
-  closing_.emplace_back(id.door(), config.counts);
-  const bool known = std::any_of(closing_.begin(), closing_.end(),
-                                 [&](const auto& each) { return each.second == config.lobby; });
-  if (config.lobby && !known) closing_.emplace_back(id.door(), config.lobby);
+  closing_.emplace(id.door(), config.counts);
+  if (config.lobby) closing_.emplace(id.door(), config.lobby);
+}
+
+void WorkerPool::forget_closed() {
+  std::erase_if(closing_, [](const auto& each) { return !each.second->busy(); });
 }
 
 std::vector<Failure> WorkerPool::open_all(const std::set<ListenerId>& touched) {
@@ -241,9 +240,11 @@ Status WorkerPool::explained(const Status& status) const {
 // Sessions of ours that drain hold a UDP port: it is not somebody else's.
 Status WorkerPool::probe(const ListenerId& id) const {
   if (id.protocol == Protocol::kTcp) return probe_port(id.at, options_.announcing);
-  const bool draining = std::any_of(closing_.begin(), closing_.end(), [&](const auto& each) {
-    return each.first == id && each.second->connections > 0;
-  });
+  bool draining = false;
+  for (auto each = closing_.lower_bound({id, nullptr}); each != closing_.end() && each->first == id;
+       ++each) {
+    draining = draining || each->second->connections > 0;
+  }
   return draining ? Status(Done{}) : probe_udp_port(id.at, options_.announcing);
 }
 
@@ -305,11 +306,13 @@ Status WorkerPool::open_group(const ListenerId& id, const Served& served, OpenDo
   return Done{};
 }
 
-// The other workers know a TCP door without a socket of it: connections are handed to them.
+// The other workers know a TCP door without a socket of it: connections are handed to them. All of a
+// UDP door is its owner's, so owners differ between the addresses of one port, too.
 Status WorkerPool::open_shared(const ListenerId& id, const Served& served, OpenDoor& door) {
   auto opened = open_socket(id, served.planned.config->tuning, options_);
   if (!opened) return opened.error();
-  give(door, static_cast<unsigned>(id.at.port % workers_.size()), std::move(opened).value());
+  const auto owner = unsigned(balance::hash_of(id.at) % workers_.size());
+  give(door, owner, std::move(opened).value());
   tell(id, served);
   return Done{};
 }

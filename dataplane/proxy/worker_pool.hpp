@@ -27,6 +27,8 @@
 
 #include "dataplane/proxy/chores.hpp"
 #include "dataplane/proxy/data_path.hpp"
+#include "dataplane/proxy/failed_listeners.hpp"
+#include "dataplane/proxy/heirs.hpp"
 #include "dataplane/proxy/listener_planner.hpp"
 #include "dataplane/proxy/socket_handover.hpp"
 #include "dataplane/proxy/spare_sources.hpp"
@@ -99,11 +101,11 @@ class WorkerPool : public DataPath, public SocketHandover {
   bool close_unwanted(const std::set<ListenerId>& touched);
   void close_left(const std::set<ListenerId>& touched);
   bool is_wanted(const ListenerId& id, const Served& served) const;
-  const ListenerId* goes_on_as(const ListenerId& id, const Served& served) const;
-  bool door_stays(const ListenerId& door) const;
+  bool door_stays(const ListenerId& door, Heirs& heirs) const;
   void close(const ListenerId& id, const Served& served);
   void forget(std::map<ListenerId, Served>::iterator served);
   void note_closing(const ListenerId& id, const Served& served);
+  void forget_closed();
   std::vector<Failure> open_all(const std::set<ListenerId>& touched);
   Status open(const ListenerId& id, const PlannedListener& planned);
   Status open_again(const ListenerId& id, const PlannedListener& planned);
@@ -182,14 +184,14 @@ class WorkerPool : public DataPath, public SocketHandover {
   unsigned look_in_ = 0;  // pulses until lost things are looked for; 0: nothing is lost
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // until stop()
   const std::weak_ptr<bool> living_{alive_};
-  std::vector<std::pair<ListenerId, std::shared_ptr<ListenerCounts>>> closing_;
+  std::set<std::pair<ListenerId, std::shared_ptr<ListenerCounts>>> closing_;  // by door
   std::shared_ptr<const DesiredState> state_;
   std::map<ListenerId, Served> serving_;
   std::map<ListenerId, OpenDoor> doors_;
   TakenListeners taken_;           // not in use yet
   size_t groups_ = 0;              // doors with a socket on every worker
   std::set<ListenerId> unopened_;  // wanted, but not served
-  std::vector<Failure> failed_;
+  FailedListeners failed_;
   std::atomic<bool> any_lost_{false};  // some Served::lost was set
   std::set<ListenerId> lacking_;       // that some worker has not taken over as planned
   std::set<ListenerId> panicking_;

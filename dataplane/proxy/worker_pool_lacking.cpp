@@ -127,7 +127,7 @@ bool WorkerPool::forget_told() {
 }
 
 std::vector<Failure> WorkerPool::failures() const {
-  std::vector<Failure> out = failed_;
+  std::vector<Failure> out = failed_.all();
   for (const auto& id : lacking_) {
     const auto held = serving_.find(id);
     if (held == serving_.end()) continue;

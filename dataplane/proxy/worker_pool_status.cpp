@@ -175,10 +175,7 @@ PortStatus WorkerPool::port_status(const std::string& key, const ListenerId& id)
   const auto held = serving_.find(id);
   out.programmed = held != serving_.end() && held->second.planned.key == key;
   if (!out.programmed) {
-    for (const auto& failed : failed_) {
-      const ListenerId where{{failed.address, failed.port}, failed.protocol, failed.match};
-      if (failed.key == key && where == id) out.reason = failed.reason;
-    }
+    out.reason = failed_.reason_of(key, id);
     return out;
   }
   if (lacking_.contains(id)) {

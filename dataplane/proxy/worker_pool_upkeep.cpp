@@ -45,7 +45,7 @@ void WorkerPool::pulse() {
   if (options_.on_pulse) or_counted(options_.on_pulse);
 }
 
-// Gives the memory of sources back that are gone.
+// Gives the memory of sources and listeners back that are gone.
 void WorkerPool::sweep() {
   const uint64_t now = monotonic_ms();
   for (const auto& [id, served] : serving_) {
@@ -53,16 +53,17 @@ void WorkerPool::sweep() {
     if (counts.limits) counts.limits->sweep(now, kSweepBudget);
     if (counts.affinity) counts.affinity->sweep(now, kSweepBudget);
   }
+  if (!applying_) forget_closed();  // else a worker may have more to count
   std::erase_if(asking_, [](const auto& each) { return each.second.expired(); });
 }
 
 // A port that was taken may be free by now.
 void WorkerPool::retry() {
-  const bool any = std::any_of(failed_.begin(), failed_.end(), retryable);
+  const bool any = std::any_of(failed_.all().begin(), failed_.all().end(), retryable);
   if (!any || applying_ || in_doubt_ || workers_.empty()) return;
   std::vector<Failure> still = planner_.failures();
   const auto& wanted = planner_.planned();
-  for (const auto& failure : failed_) {
+  for (const auto& failure : failed_.all()) {
     const ListenerId id{{failure.address, failure.port}, failure.protocol, failure.match};
     const auto found = wanted.find(id);
     if (!retryable(failure) || found == wanted.end()) continue;
@@ -72,8 +73,8 @@ void WorkerPool::retry() {
       unopened_.erase(id);
     }
   }
-  const bool news = still != failed_;
-  failed_ = std::move(still);
+  const bool news = still != failed_.all();
+  failed_.set(std::move(still));
   look_for_panic_soon();
   if (news) barrier([this] { changed(); });
 }
