@@ -74,8 +74,10 @@ class History {
   FakePath path_;
   Coordinator coordinator_{path_, {}};
   Drains drains_{{}, [](const Error&) {}};
+  Certificates certificates_{std::make_shared<tls::CertificateBook>(), {}, [](const Error&) {}};
   std::shared_ptr<const std::string> metrics_ = std::make_shared<const std::string>("m 1\n");
-  Admin admin_{{io_, coordinator_, path_, [this] { return metrics_; }, {}, "i", drains_}};
+  Admin admin_{
+      {io_, coordinator_, path_, [this] { return metrics_; }, {}, "i", drains_, certificates_}};
   size_t asked_ = 0, answered_ = 0;
 };
 

@@ -1,9 +1,12 @@
 // Services that end TLS, with certificates made for the test, and clients that speak it.
 #pragma once
 
+#include <poll.h>
+
 #include <ctime>
 
 #include "dataplane/tls/certificate_book.hpp"
+#include "tests/support/client_hello.hpp"
 #include "tests/support/tls_client.hpp"
 #include "tests/unit/dataplane/proxy/ended_fixture.hpp"
 
@@ -65,6 +68,12 @@ class TlsTest : public EndedTest {
     EXPECT_TRUE(out.tls->shake_hands()) << "alert " << out.tls->alert();
     out.backend = server_.accept_one();
     return out;
+  }
+  // Which of two listening sockets somebody has connected to: 0 or 1.
+  static int wait_for_one_of(int one, int other) {
+    pollfd both[] = {{one, POLLIN, 0}, {other, POLLIN, 0}};
+    EXPECT_GT(poll(both, 2, 5000), 0);
+    return (both[0].revents & POLLIN) != 0 ? 0 : 1;
   }
   static std::string read_some(const Fd& fd, size_t size) {
     std::string out(size, '\0');

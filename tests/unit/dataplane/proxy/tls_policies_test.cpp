@@ -1,0 +1,117 @@
+// Policies of a service whose TLS ends here: they see clients and plain bytes.
+#include "tests/unit/dataplane/proxy/tls_fixture.hpp"
+
+namespace lb::proxy {
+namespace {
+
+class TlsPoliciesTest : public TlsTest {
+ protected:
+  void begin() {
+    put("a", certificate_for("a.test"));
+    ASSERT_TRUE(serve_tls().empty());
+  }
+};
+
+TEST_F(TlsPoliciesTest, ATrustedProxysHeaderComesBeforeTls) {
+  policy_.accept_proxy_from = {range("127.0.0.0/8")};
+  policy_.source_ranges = {range("192.0.2.0/24")};
+  begin();
+  const Fd client = dial(port_);
+  write_all(client.get(), "PROXY TCP4 192.0.2.7 127.0.0.1 1234 443\r\n");
+  test::TlsClient tls(client.get(), {.server_name = "a.test"});
+  ASSERT_TRUE(tls.shake_hands());
+  const Fd backend = server_.accept_one();
+  ASSERT_TRUE(tls.write("hello"));
+  EXPECT_EQ(read_some(backend, 5), "hello");
+  ASSERT_EQ(flows().size(), 1u);
+  EXPECT_EQ(flows()[0].client->address.to_string(), "192.0.2.7");
+}
+
+TEST_F(TlsPoliciesTest, TheBackendsHeaderComesBeforeThePlainBytes) {
+  policy_.proxy_protocol = ProxyProtocol::kV1;
+  begin();
+  const Pair pair = connect();
+  ASSERT_TRUE(pair.tls->write("hello"));
+  const std::string head = read_some(pair.backend, 6);
+  EXPECT_EQ(head, "PROXY ");
+  std::string rest;
+  while (rest.find('\n') == std::string::npos) rest += read_some(pair.backend, 1);
+  EXPECT_EQ(read_some(pair.backend, 5), "hello");
+}
+
+TEST_F(TlsPoliciesTest, WhoMayNotComeIsNotSpokenToInTls) {
+  policy_.deny_ranges = {range("127.0.0.0/8")};
+  begin();
+  const Fd client = dial(port_);
+  EXPECT_TRUE(is_reset(client));
+  EXPECT_EQ(counters().tls_refused, 0u);
+  expect_refused(Refusal::kSourceRange);
+}
+
+// The connection counts while hands are shaken, and no longer when that has failed.
+TEST_F(TlsPoliciesTest, AHandshakeTakesAPlaceAndGivesItBack) {
+  policy_.max_connections = 1;
+  begin();
+  Fd silent = dial(port_);
+  EXPECT_TRUE(eventually([this] { return counters().active == 1; }));
+  const Fd second = dial(port_);
+  EXPECT_TRUE(is_reset(second));
+  write_all(silent.get(), "nonsense that is no TLS at all");
+  (void)read_all(silent.get());
+  EXPECT_TRUE(eventually([this] { return counters().active == 0; }));
+  const Pair third = connect();
+  EXPECT_TRUE(third.backend.valid());
+}
+
+TEST_F(TlsPoliciesTest, WhatTheClientHasSaidIsSaidAgainToAnotherBackend) {
+  policy_.retry_before_first_byte = true;
+  Server other;
+  put("a", certificate_for("a.test"));
+  DesiredState both = state();
+  ServicePort& listener = both.services.edit(0).ports[0];
+  Backend second = listener.backends[0];
+  second.port = other.port;
+  listener.backends.push_back(second);
+  normalise(both);
+  apply(both);
+  const Fd client = dial(port_);
+  test::TlsClient tls(client.get(), {.server_name = "a.test"});
+  ASSERT_TRUE(tls.shake_hands());
+  ASSERT_TRUE(tls.write("question"));
+  const int first_is_ours = wait_for_one_of(server_.fd.get(), other.fd.get());
+  Server& first = first_is_ours == 0 ? server_ : other;
+  Server& next = first_is_ours == 0 ? other : server_;
+  Fd failing = first.accept_one();
+  EXPECT_EQ(read_some(failing, 8), "question");
+  reset(failing);
+  const Fd backend = next.accept_one();
+  EXPECT_EQ(read_some(backend, 8), "question");
+  write_all(backend.get(), "answer");
+  EXPECT_EQ(tls.read(6), "answer");
+}
+
+TEST_F(TlsPoliciesTest, OneNameEndsItsTlsWhereAnotherIsPassedThrough) {
+  Server whole;
+  put("a", certificate_for("a.test"));
+  DesiredState both = state();
+  both.services.edit(0).ports[0].match.names = {"a.test"};
+  Service passed = both.services[0];
+  passed.key = "file/whole";
+  passed.ports[0].match.names = {"b.test"};
+  passed.ports[0].tls = {};
+  passed.ports[0].backends[0].port = whole.port;
+  both.services.push_back(passed);
+  normalise(both);
+  ASSERT_TRUE(apply(both).empty());
+  const Pair ended = connect({.server_name = "a.test"});
+  ASSERT_TRUE(ended.tls->write("plain"));
+  EXPECT_EQ(read_some(ended.backend, 5), "plain");
+  const Fd client = dial(port_);
+  const std::string hello = test::records(test::client_hello("b.test"));
+  write_all(client.get(), hello);
+  const Fd backend = whole.accept_one();
+  EXPECT_EQ(read_some(backend, hello.size()), hello);
+}
+
+}  // namespace
+}  // namespace lb::proxy
