@@ -4,9 +4,6 @@
 #include <string_view>
 #include <utility>
 
-#include "common/net/server_certificate.hpp"
-#include "controller/sources/read_file.hpp"
-
 namespace lb::sources {
 namespace {
 
@@ -41,20 +38,27 @@ std::string blocks_of(const std::string& text, bool keys) {
   return out;
 }
 
-Status take(const std::string& path, bool keys, std::string& out) {
+Status take(const std::string& path, std::string& out) {
   auto text = read_file(path);
   if (!text) return Error{"Unreadable", path + ": " + text.error().message};
   if (text->size() > kMaxFile) return Error{"Unreadable", path + ": is larger than 1 MiB"};
-  out = blocks_of(*text, keys);
-  plan::wipe(*text);
-  if (keys && out.empty()) return Error{"KeyUnreadable", path + ": there is no PEM key"};
+  out = std::move(text).value();
   return Done{};
 }
 
 Status read(const CertificateFiles& files, Texts& out) {
-  const Status chain = take(files.certificate, false, out.pem.certificate);
-  if (!chain || files.key.empty()) return chain;
-  return take(files.key, true, out.pem.key);
+  Texts whole;
+  std::string& first = whole.pem.certificate;
+  if (const Status got = take(files.certificate, first); !got) return got;
+  out.pem.certificate = blocks_of(first, false);
+  if (files.key.empty()) return Done{};
+  const bool both = files.key == files.certificate;
+  if (!both) {
+    if (const Status got = take(files.key, whole.pem.key); !got) return got;
+  }
+  out.pem.key = blocks_of(both ? first : whole.pem.key, true);
+  if (out.pem.key.empty()) return Error{"KeyUnreadable", files.key + ": there is no PEM key"};
+  return Done{};
 }
 
 Error named(const CertificateFiles& files, const Error& why) {
@@ -70,21 +74,44 @@ Error placed(const CertificateFiles& files, Error why) {
 
 }  // namespace
 
+FileCertificates::Stamps FileCertificates::stamps_of(const CertificateFiles& files,
+                                                     int64_t now_s) {
+  Stamps out;
+  for (const std::string* path : {&files.certificate, &files.key}) {
+    if (path->empty()) continue;
+    const auto stamp = stamp_of(*path);
+    if (!stamp || stamp->changed_s + 1 >= now_s) return {};
+    out.push_back(*stamp);
+  }
+  return out;
+}
+
+// With thousands of them reading all for a change of one would take too long.
 Status FileCertificates::update(Held& held, int64_t now_s) {
+  const bool in_time = held.facts.authority || now_s < held.facts.until;
+  Stamps stamps = stamps_of(held.files, now_s);
+  if (!stamps.empty() && stamps == held.stamps && in_time) return Done{};
+  held.stamps.clear();
   Texts texts;
   if (const Status got = read(held.files, texts); !got) return got;
   const auto& pem = texts.pem;
   const bool unchanged =
       held.good && pem.certificate == held.good->chain() && pem.key == held.good->key();
-  if (unchanged && (held.facts.authority || now_s < held.facts.until)) return Done{};
-  const auto judged = net::ServerCertificate::read(pem, now_s);
-  if (!judged) return named(held.files, judged.error());
-  const net::ServerCertificate& sound = **judged;
-  held.facts = {held.files.certificate, sound.names(), sound.validity().from,
-                sound.validity().until, !sound.has_key()};
-  held.good =
-      std::make_shared<const plan::Certificate>(pem.certificate, pem.key, sound.fingerprint());
+  if (!unchanged || !in_time) {
+    const auto judged = net::ServerCertificate::read(pem, now_s);
+    if (!judged) return named(held.files, judged.error());
+    take_over(held, pem, **judged);
+  }
+  held.stamps = std::move(stamps);
   return Done{};
+}
+
+void FileCertificates::take_over(Held& held, const net::SignedKey& pem,
+                                 const net::ServerCertificate& judged) {
+  held.facts = {held.files.certificate, judged.names(), judged.validity().from,
+                judged.validity().until, !judged.has_key()};
+  held.good =
+      std::make_shared<const plan::Certificate>(pem.certificate, pem.key, judged.fingerprint());
 }
 
 // An edit keeps what it does not touch, also where that is in trouble now.

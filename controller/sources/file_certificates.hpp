@@ -11,8 +11,10 @@
 #include <string>
 #include <vector>
 
+#include "common/net/server_certificate.hpp"
 #include "controller/core/certificate_book.hpp"
 #include "controller/sources/file_document.hpp"
+#include "controller/sources/read_file.hpp"
 
 namespace lb::sources {
 
@@ -39,13 +41,18 @@ class FileCertificates {
   std::map<std::string, CertificateFacts> facts() const;
 
  private:
+  using Stamps = std::vector<FileStamp>;
   struct Held {
     CertificateFiles files;
     plan::CertificatePtr good;  // null: none yet
     CertificateFacts facts;
+    Stamps stamps;  // with which its files are what `good` is; empty: they must be read
   };
 
+  static Stamps stamps_of(const CertificateFiles& files, int64_t now_s);
   static Status update(Held& held, int64_t now_s);
+  static void take_over(Held& held, const net::SignedKey& pem,
+                        const net::ServerCertificate& judged);
 
   std::map<std::string, Held> held_;
   plan::CertificateTroubles troubles_;

@@ -47,10 +47,10 @@ void FileSource::stop() {
 
 // Folders and not files: editors and ConfigMaps replace files.
 void FileSource::watch_folders() {
-  std::set<std::string> folders;
-  for (const auto& path : options_.paths) add_watched_folders(path, folders);
-  for (const auto& path : certificate_paths_) add_watched_folders(path, folders);
-  for (const auto& folder : folders) {
+  WatchedFolders folders;
+  for (const auto& path : options_.paths) folders.add(path);
+  for (const auto& path : certificate_paths_) folders.add(path);
+  for (const auto& folder : folders.all()) {
     if (::inotify_add_watch(inotify_.native_handle(), folder.c_str(), kEvents) < 0) {
       fail({"Source", folder + " cannot be watched: " + std::strerror(errno)});
     }

@@ -1,5 +1,7 @@
 #include "controller/sources/read_file.hpp"
 
+#include <sys/stat.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -31,6 +33,13 @@ Result<std::string> read_file(const std::string& path) {
   if (file != stdin) std::fclose(file);
   if (error != 0) return Error{"Unreadable", std::strerror(error)};
   return text;
+}
+
+std::optional<FileStamp> stamp_of(const std::string& path) {
+  struct stat found {};
+  if (::stat(path.c_str(), &found) != 0) return std::nullopt;
+  return FileStamp{found.st_dev, found.st_ino, static_cast<uint64_t>(found.st_size),
+                   found.st_ctim.tv_sec, found.st_ctim.tv_nsec};
 }
 
 Result<std::vector<FileLayer>> read_layers(const std::vector<std::string>& paths) {

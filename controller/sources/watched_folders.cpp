@@ -1,7 +1,5 @@
 #include "controller/sources/watched_folders.hpp"
 
-#include <filesystem>
-
 namespace lb::sources {
 namespace {
 
@@ -17,27 +15,40 @@ fs::path nearest_folder(fs::path folder) {
   return folder;
 }
 
-void add(const fs::path& path, int links, std::set<std::string>& out) {
-  out.insert(nearest_folder(path.parent_path()).string());
-  fs::path walked;
-  for (auto part = path.begin(); part != path.end(); ++part) {
-    walked /= *part;
-    std::error_code error;
-    if (!fs::is_symlink(walked, error) || links == 0) continue;
-    out.insert(walked.parent_path().string());
-    // As the kernel walks: not normalised, for ".." behind a link leads elsewhere.
-    fs::path target = walked.parent_path() / fs::read_symlink(walked, error);
-    for (auto rest = std::next(part); rest != path.end(); ++rest) target /= *rest;
-    return add(target, links - 1, out);
-  }
+// Not normalised, for ".." behind a link leads elsewhere. Empty: it is no link.
+fs::path target_of(const fs::path& link) {
+  std::error_code error;
+  if (!fs::is_symlink(link, error)) return {};
+  return link.parent_path() / fs::read_symlink(link, error);
 }
 
 }  // namespace
 
-void add_watched_folders(const std::string& path, std::set<std::string>& out) {
+void WatchedFolders::add(const std::string& path) {
   std::error_code error;
   const fs::path whole = fs::absolute(path, error);
-  if (!error) add(whole, kMostLinks, out);
+  if (!error) add_file(whole, kMostLinks);
+}
+
+void WatchedFolders::add_file(const Path& file, int links) {
+  if (links == 0) return;
+  add_folder(file.parent_path(), links);
+  const fs::path target = target_of(file);
+  if (!target.empty()) add_file(target, links - 1);
+}
+
+void WatchedFolders::add_folder(const Path& folder, int links) {
+  if (links == 0 || !walked_.insert(folder.string()).second) return;
+  folders_.insert(nearest_folder(folder).string());
+  fs::path walked;
+  for (auto part = folder.begin(); part != folder.end(); ++part) {
+    walked /= *part;
+    fs::path target = target_of(walked);
+    if (target.empty()) continue;
+    folders_.insert(walked.parent_path().string());
+    for (auto rest = std::next(part); rest != folder.end(); ++rest) target /= *rest;
+    return add_folder(target, links - 1);
+  }
 }
 
 }  // namespace lb::sources

@@ -251,6 +251,25 @@ TEST_F(FileCertificatesTest, ACheckAtStartReadsThemToo) {
   EXPECT_TRUE(FileSource::check({path("lb.yaml")}).ok());
 }
 
+TEST_F(FileCertificatesTest, OneThatWasQuietForLongIsReadAgainWhenItChanges) {
+  const auto first = made("web.test"), next = made("next.test");
+  put("web.pem", first);
+  FileCertificates certificates;
+  CertificateFiles files;
+  files.certificate = files.key = path("web.pem");
+  const int64_t later = std::time(nullptr) + 3600;  // than any tick in which it was written
+  ASSERT_TRUE(certificates.load({{"file/x", files}}, later).ok());
+  EXPECT_FALSE(certificates.refresh(later));
+  write("web.pem", next.key + next.certificate + "of another size, so that no tick matters\n");
+  EXPECT_TRUE(certificates.refresh(later));
+  EXPECT_EQ(certificates.all().at("file/x")->chain(), next.certificate);
+  write("web.pem", "");
+  EXPECT_TRUE(certificates.refresh(later));
+  put("web.pem", next);
+  EXPECT_TRUE(certificates.refresh(later)) << "good again";
+  EXPECT_THAT(certificates.troubles(), IsEmpty());
+}
+
 TEST_F(FileCertificatesTest, TellsWhomOneIsForAndHowLong) {
   put("web.pem", made("web.test", 20));
   FileCertificates certificates;
