@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <new>
 
+#include "dataplane/balance/hash.hpp"
 #include "dataplane/proxy/clock.hpp"
 #include "dataplane/proxy/pool_sockets.hpp"
 
@@ -305,11 +306,13 @@ Status WorkerPool::open_group(const ListenerId& id, const Served& served, OpenDo
   return Done{};
 }
 
-// The other workers know a TCP door without a socket of it: connections are handed to them.
+// The other workers know a TCP door without a socket of it: connections are handed to them. All of a
+// UDP door is its owner's, so owners differ between the addresses of one port, too.
 Status WorkerPool::open_shared(const ListenerId& id, const Served& served, OpenDoor& door) {
   auto opened = open_socket(id, served.planned.config->tuning, options_);
   if (!opened) return opened.error();
-  give(door, static_cast<unsigned>(id.at.port % workers_.size()), std::move(opened).value());
+  const auto owner = unsigned(balance::hash_of(id.at) % workers_.size());
+  give(door, owner, std::move(opened).value());
   tell(id, served);
   return Done{};
 }

@@ -3,6 +3,7 @@
 #include <mutex>
 #include <vector>
 
+#include "dataplane/proxy/socket_handover.hpp"
 #include "tests/unit/dataplane/proxy/data_path_fixture.hpp"
 
 namespace lb::proxy {
@@ -95,6 +96,22 @@ TEST_F(WorkerPoolTest, AListenerWithOneSocketClosesWithItsConnections) {
   apply({{1, 99}, {}});
   EXPECT_TRUE(is_reset(client));
   EXPECT_FALSE(dial(port_).valid());
+}
+
+TEST_F(WorkerPoolTest, TheAddressesOfOnePortWithOneSocketEachAreSharedAmongTheWorkers) {
+  constexpr int kAddresses = 64;
+  make(0);
+  Service web{"file/web", {}, {{}}, {}};
+  web.ports[0].port = port_;
+  web.ports[0].protocol = Protocol::kUdp;
+  for (int i = 1; i <= kAddresses; ++i) web.addresses.push_back(IpAddress::v4(0x7f000100 + i));
+  ASSERT_TRUE(apply({{1, 1}, {web}}).empty());
+  int of[2] = {};
+  on_control([&] {
+    for (const auto& socket : path_->handover()->sockets()) ++of[socket.worker];
+  });
+  EXPECT_EQ(of[0] + of[1], kAddresses);
+  EXPECT_GE(std::min(of[0], of[1]), 8) << "about half of them each";
 }
 
 TEST_F(WorkerPoolTest, ListensOnlyToWhatCouldBeOpened) {
