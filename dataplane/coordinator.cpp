@@ -36,9 +36,22 @@ class Coordinator::Applying {
   bool told_ = false;
 };
 
+namespace {
+
+std::set<uint16_t> wild_ports(const OwnSockets& own) {
+  std::set<uint16_t> out;
+  for (const auto& each : own.tcp) {
+    if (each.address.is_wildcard()) out.insert(each.port);
+  }
+  return out;
+}
+
+}  // namespace
+
 Coordinator::Coordinator(proxy::DataPath& path, OwnSockets own, std::function<void(Held)> on_held,
                          LocalHosts local_hosts)
     : path_(path),
+      own_wild_(wild_ports(own)),
       admitter_(std::move(own)),
       on_held_(std::move(on_held)),
       local_hosts_(std::move(local_hosts)) {}
@@ -107,12 +120,9 @@ void Coordinator::attempt(Change& change) {
 // What a change brings is looked at, not what is held: a wildcard that has gone is remembered, and
 // costs a look at addresses that nothing needs.
 void Coordinator::note_wildcards(const Change& change) {
-  const auto wild = [](const Service& service) {
-    return std::any_of(service.addresses.begin(), service.addresses.end(),
-                       [](const IpAddress& address) { return address.is_wildcard(); });
-  };
-  const auto any = [&](const ServiceList& services) {
-    return std::any_of(services.begin(), services.end(), wild);
+  const auto any = [this](const ServiceList& services) {
+    return std::any_of(services.begin(), services.end(),
+                       [this](const Service& each) { return meets_wildcard(each); });
   };
   if (const auto* patch = std::get_if<StatePatch>(&change.offered)) {
     wildcards_ = wildcards_ || any(patch->changed);
@@ -121,7 +131,17 @@ void Coordinator::note_wildcards(const Change& change) {
   }
 }
 
-// Only a listener on a wildcard answers on whatever address this host has. True: it has others than
+bool Coordinator::meets_wildcard(const Service& service) const {
+  const bool wild = std::any_of(service.addresses.begin(), service.addresses.end(),
+                                [](const IpAddress& address) { return address.is_wildcard(); });
+  if (wild || own_wild_.empty()) return wild;
+  return std::any_of(service.ports.begin(), service.ports.end(), [this](const ServicePort& port) {
+    return std::any_of(port.backends.begin(), port.backends.end(),
+                       [this](const Backend& each) { return own_wild_.contains(each.port); });
+  });
+}
+
+// Only what is on a wildcard answers on whatever address this host has. True: it has others than
 // when a state was last judged.
 bool Coordinator::look_at_addresses() {
   return wildcards_ && local_hosts_ && admitter_.set_local_hosts(local_hosts_());

@@ -71,6 +71,7 @@ class Coordinator {
   void attempt(Change& change);
   void apply(std::shared_ptr<const DesiredState> next, Change& change);
   void note_wildcards(const Change& change);
+  bool meets_wildcard(const Service& service) const;
   bool look_at_addresses();
   void tell_held();
   void finish(Version version, std::vector<Failure> refused, std::vector<Failure> unbound,
@@ -80,10 +81,11 @@ class Coordinator {
   Result<DesiredState> judge(Change& change) const;
 
   proxy::DataPath& path_;
+  const std::set<uint16_t> own_wild_;  // TCP ports of our own servers that are on a wildcard
   Admitter admitter_;
   const std::function<void(Held)> on_held_;
   const LocalHosts local_hosts_;
-  bool wildcards_ = false;  // a listener is, or was, on one
+  bool wildcards_ = false;  // a listener is, or was, on one, or a backend has a port of own_wild_
   Held held_ = std::make_shared<const DesiredState>();
   Held before_;                   // while a change is being begun
   std::vector<Failure> refused_;  // at admission, of the last applied state

@@ -22,6 +22,19 @@ IpAddress wildcard_of(const IpAddress& address) {
   return address.is_v4() ? IpAddress::v4(0) : IpAddress::v6({});
 }
 
+bool is_local(const IpAddress& address, const OwnSockets& own) {
+  return address.is_loopback() || own.local_hosts.contains(address);
+}
+
+bool answers(const OwnSockets& own, const Endpoint& at) {
+  return std::any_of(own.tcp.begin(), own.tcp.end(), [&](const Endpoint& each) {
+    if (each.port != at.port) return false;
+    if (each.address == at.address) return true;
+    const bool takes = each.address.family() == at.address.family() || !each.address.is_v4();
+    return each.address.is_wildcard() && takes && is_local(at.address, own);
+  });
+}
+
 // The listeners given out so far.
 class Listeners {
  public:
@@ -47,8 +60,7 @@ class Listeners {
     const auto found = ports_.find({at.address.family(), at.port, protocol});
     if (found == ports_.end()) return false;
     if (found->second.contains(at.address)) return true;
-    const bool local = at.address.is_loopback() || own.local_hosts.contains(at.address);
-    return local && found->second.contains(wildcard_of(at.address));
+    return is_local(at.address, own) && found->second.contains(wildcard_of(at.address));
   }
 
   bool is_vip(const IpAddress& address) const { return addresses_.contains(address); }
@@ -136,7 +148,7 @@ std::optional<std::string> refuse_backend(const Listeners& taken, const OwnSocke
   const Endpoint at = backend.endpoint();
   const bool kubernetes = is_kubernetes_key(key);
   if (auto why = refuse_address(at.address, AddressUse::kBackend, kubernetes)) return why;
-  if (port.protocol == Protocol::kTcp && own.tcp.contains(at)) return listener_loop(at);
+  if (port.protocol == Protocol::kTcp && answers(own, at)) return listener_loop(at);
   if (taken.answers(at, port.protocol, own)) return listener_loop(at);
   if (kubernetes && taken.is_vip(at.address)) {
     return at.address.to_string() + " is the address of a load-balanced service";

@@ -16,8 +16,8 @@ namespace lb {
 
 // What this process itself answers on, beside the listeners of the state.
 struct OwnSockets {
-  std::set<Endpoint> tcp;           // admin and observe
-  std::set<IpAddress> local_hosts;  // addresses that a wildcard listener answers on
+  std::set<Endpoint> tcp;           // admin and observe; [::] takes IPv4 clients too
+  std::set<IpAddress> local_hosts;  // addresses that a wildcard is answered on
 };
 
 // `admitted` keeps the version; a service left without any listener is not in it, and a service

@@ -170,6 +170,35 @@ TEST(Admission, RefusesTheAdminSocketAndLocalHostsAsBackends) {
   EXPECT_THAT(out.failed, SizeIs(2));
 }
 
+// Whether a backend there is refused, with a server of ours at `own`.
+bool is_own(const Endpoint& own, const char* backend, Protocol protocol = Protocol::kTcp) {
+  auto listener = port(80, backend, 9901);
+  listener.protocol = protocol;
+  const auto out = admit_all({service("file/a", {"10.0.0.1"}, {listener})},
+                             {{own}, {ip("192.0.2.7"), ip("2001:db8::7")}});
+  return !out.failed.empty();
+}
+
+TEST(Admission, AServerOfOursOnAWildcardAnswersOnEveryAddressOfThisHost) {
+  const Endpoint all{ip("0.0.0.0"), 9901};
+  EXPECT_TRUE(is_own(all, "127.0.0.1"));
+  EXPECT_TRUE(is_own(all, "127.9.9.9"));
+  EXPECT_TRUE(is_own(all, "192.0.2.7"));
+  EXPECT_FALSE(is_own(all, "192.0.2.8")) << "another host's";
+  EXPECT_FALSE(is_own(all, "2001:db8::7"));
+  EXPECT_FALSE(is_own(all, "127.0.0.1", Protocol::kUdp));
+  EXPECT_FALSE(is_own({ip("0.0.0.0"), 9902}, "127.0.0.1")) << "another port";
+}
+
+TEST(Admission, AServerOfOursOnTheWildcardOfIpv6TakesIpv4Too) {
+  const Endpoint all{ip("::"), 9901};
+  EXPECT_TRUE(is_own(all, "::1"));
+  EXPECT_TRUE(is_own(all, "2001:db8::7"));
+  EXPECT_TRUE(is_own(all, "127.0.0.1"));
+  EXPECT_TRUE(is_own(all, "192.0.2.7"));
+  EXPECT_FALSE(is_own(all, "192.0.2.8"));
+}
+
 TEST(Admission, KubernetesKeysMayNotReachLoopbackNorAnyVip) {
   const auto out = admit_all({service("kubernetes/d/a", {"10.0.0.1"}, {port(80, "127.0.0.1")}),
                               service("kubernetes/d/b", {"10.0.0.2"}, {port(80, "10.0.0.1", 4000)}),

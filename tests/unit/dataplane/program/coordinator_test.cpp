@@ -228,6 +228,35 @@ TEST_F(LocalAddressTest, WithoutAWildcardNobodyAsks) {
   EXPECT_EQ(asked, 0);
 }
 
+class OwnWildcardTest : public testing::Test {
+ protected:
+  void put(uint16_t backend_port) {
+    Service out = service("file/a", "192.0.2.1", {"10.0.0.7"});
+    out.ports[0].backends[0].port = backend_port;
+    coordinator.put({{1, ++generation}, {out}}, [](const auto&) {});
+  }
+
+  FakePath path;
+  uint64_t generation = 0;
+  int asked = 0;
+  Coordinator coordinator{path, {{{ip("0.0.0.0"), 9901}}, {}}, {}, [this] {
+                            ++asked;
+                            return std::set{ip("10.0.0.7")};
+                          }};
+};
+
+TEST_F(OwnWildcardTest, ABackendThatIsOurOwnServerOnAnAddressThatIsNewHereIsRefused) {
+  put(9901);
+  ASSERT_THAT(coordinator.failed(), SizeIs(1));
+  EXPECT_EQ(coordinator.failed()[0].backend, "10.0.0.7:9901");
+}
+
+TEST_F(OwnWildcardTest, WhereNoBackendHasItsPortNobodyAsks) {
+  put(9902);
+  coordinator.addresses_changed();
+  EXPECT_EQ(asked, 0);
+}
+
 TEST_F(LocalAddressTest, AChangeOfAddressesWaitsForTheOneBeforeIt) {
   path.at_once = false;
   put();
