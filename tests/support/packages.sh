@@ -6,7 +6,7 @@ build_packages=(cmake g++ ninja-build ccache pkg-config libcpprest-dev libboost-
 
 # Tests that find one of these missing say that they skip it. They would start by themselves:
 # install_without_starting.
-test_packages=(prometheus keepalived docker.io docker-compose)
+test_packages=(prometheus keepalived docker.io docker-compose strace)
 example_packages=(keepalived docker.io docker-compose nginx iptables redis-server python3-flask
   python3-redis gunicorn)
 fuzz_packages=(clang-14 libclang-rt-14-dev)
