@@ -8,19 +8,14 @@
 #include <tuple>
 #include <utility>
 
-#include "common/model/diff.hpp"
-#include "common/model/match.hpp"
+#include "common/model/held_listeners.hpp"
 
 namespace lb {
 namespace {
 
-using PortKey = std::tuple<Family, uint16_t, Protocol>;
-using Held = std::map<MatchAtom, std::string>;  // by whom, each connection of an address and port
-using Holders = std::map<IpAddress, Held>;      // of one port
+constexpr char kConflict[] = "Conflict";
 
-IpAddress wildcard_of(const IpAddress& address) {
-  return address.is_v4() ? IpAddress::v4(0) : IpAddress::v6({});
-}
+using PortKey = std::tuple<Family, uint16_t, Protocol>;
 
 bool is_local(const IpAddress& address, const OwnSockets& own) {
   return address.is_loopback() || own.local_hosts.contains(address);
@@ -35,55 +30,13 @@ bool answers(const OwnSockets& own, const Endpoint& at) {
   });
 }
 
-// The listeners given out so far.
-class Listeners {
- public:
-  // What stands in the way, nullptr when nothing does.
-  const Held::value_type* holder(const IpAddress& address, const ServicePort& port) const {
-    const auto found = ports_.find({address.family(), port.port, port.protocol});
-    if (found == ports_.end()) return nullptr;
-    const Holders& holders = found->second;
-    const auto same = holders.find(address);
-    if (same != holders.end()) return holder(same->second, port.match);
-    // A wildcard has a socket of its own, which no name is shared with.
-    const auto other = address.is_wildcard() ? holders.begin() : holders.find(wildcard_of(address));
-    return other == holders.end() ? nullptr : &*other->second.begin();
-  }
-
-  void take(const IpAddress& address, const ServicePort& port, const std::string& key) {
-    Held& held = ports_[{address.family(), port.port, port.protocol}][address];
-    for (auto& atom : atoms_of(port.match)) held.emplace(std::move(atom), key);
-    addresses_.insert(address);
-  }
-
-  bool answers(const Endpoint& at, Protocol protocol, const OwnSockets& own) const {
-    const auto found = ports_.find({at.address.family(), at.port, protocol});
-    if (found == ports_.end()) return false;
-    if (found->second.contains(at.address)) return true;
-    return is_local(at.address, own) && found->second.contains(wildcard_of(at.address));
-  }
-
-  bool is_vip(const IpAddress& address) const { return addresses_.contains(address); }
-
- private:
-  static const Held::value_type* holder(const Held& held, const Match& match) {
-    for (const auto& atom : atoms_of(match)) {
-      if (const auto found = held.find(atom); found != held.end()) return &*found;
-    }
-    return nullptr;
-  }
-
-  std::map<PortKey, Holders> ports_;
-  std::set<IpAddress> addresses_;
-};
-
 Failure failure_of(const Service& service, const IpAddress& address, const ServicePort& port,
                    std::string reason, std::string message) {
   return {service.key, address,           port.port,          port.protocol,
           {},          std::move(reason), std::move(message), port.match};
 }
 
-std::optional<Failure> refuse_listener(const Listeners& taken, const Service& service,
+std::optional<Failure> refuse_listener(const HeldListeners& taken, const Service& service,
                                        const IpAddress& address, const ServicePort& port) {
   if (auto why = refuse_address(address, AddressUse::kListener, is_kubernetes_key(service.key))) {
     return failure_of(service, address, port, "AddressRefused", *why);
@@ -91,7 +44,7 @@ std::optional<Failure> refuse_listener(const Listeners& taken, const Service& se
   if (const auto* held = taken.holder(address, port)) {
     const auto& [atom, holder] = *held;
     const std::string what = atom == MatchAtom() ? "" : describe(atom) + ": ";
-    return failure_of(service, address, port, "Conflict",
+    return failure_of(service, address, port, kConflict,
                       what + (holder == service.key ? "another listener of this service holds it"
                                                     : "held by service " + holder));
   }
@@ -121,7 +74,7 @@ std::vector<Service> divide(const Service& service,
   return parts;
 }
 
-void admit_listeners(const ServiceList::Element& offered, Listeners& taken, Admission& out) {
+void admit_listeners(const ServiceList::Element& offered, HeldListeners& taken, Admission& out) {
   const Service& service = *offered;
   std::map<IpAddress, std::vector<size_t>> kept;
   for (const auto& address : service.addresses) {
@@ -142,14 +95,14 @@ std::string listener_loop(const Endpoint& at) {
   return at.to_string() + " is answered by this data plane itself";
 }
 
-std::optional<std::string> refuse_backend(const Listeners& taken, const OwnSockets& own,
+std::optional<std::string> refuse_backend(const HeldListeners& taken, const OwnSockets& own,
                                           const std::string& key, const ServicePort& port,
                                           const Backend& backend) {
   const Endpoint at = backend.endpoint();
   const bool kubernetes = is_kubernetes_key(key);
   if (auto why = refuse_address(at.address, AddressUse::kBackend, kubernetes)) return why;
   if (port.protocol == Protocol::kTcp && answers(own, at)) return listener_loop(at);
-  if (taken.answers(at, port.protocol, own)) return listener_loop(at);
+  if (taken.answers(at, port.protocol, is_local(at.address, own))) return listener_loop(at);
   if (kubernetes && taken.is_vip(at.address)) {
     return at.address.to_string() + " is the address of a load-balanced service";
   }
@@ -157,7 +110,7 @@ std::optional<std::string> refuse_backend(const Listeners& taken, const OwnSocke
 }
 
 // Only once all listeners are known can a backend be told from one of them.
-std::vector<Failure> refused_backends(const Service& service, const Listeners& taken,
+std::vector<Failure> refused_backends(const Service& service, const HeldListeners& taken,
                                       const OwnSockets& own) {
   std::vector<Failure> out;
   for (const auto& port : service.ports) {
@@ -203,9 +156,32 @@ size_t position_of(const ServiceList& sorted, const std::string& key) {
 }  // namespace
 
 struct Admitter::Memory {
-  Listeners taken;
-  std::vector<Failure> listeners;                        // refused ones
-  std::map<std::string, std::vector<Failure>> backends;  // refused ones, by key of the service
+  HeldListeners taken;
+  std::set<PortKey> contested;  // where a listener was refused for another one; may be so no longer
+  // What was refused, by key of the service.
+  std::map<std::string, std::vector<Failure>> listeners;
+  std::map<std::string, std::vector<Failure>> backends;
+
+  void note_refused(std::vector<Failure> refused) {
+    for (auto& each : refused) {
+      if (each.reason == kConflict) {
+        contested.insert({each.address.family(), each.port, each.protocol});
+      }
+      listeners[each.key].push_back(std::move(each));
+    }
+  }
+
+  // Whether nobody else's listener depends on whether this service has its own.
+  bool concerns_nobody(const Service& service) const {
+    for (const auto& address : service.addresses) {
+      for (const auto& port : service.ports) {
+        if (contested.contains({address.family(), port.port, port.protocol})) return false;
+      }
+    }
+    // All of this host's addresses are a wildcard's, as backends.
+    return std::none_of(service.addresses.begin(), service.addresses.end(),
+                        [](const IpAddress& address) { return address.is_wildcard(); });
+  }
 };
 
 Admitter::Admitter(OwnSockets own) : own_(std::move(own)), memory_(std::make_unique<Memory>()) {}
@@ -221,19 +197,19 @@ bool Admitter::set_local_hosts(std::set<IpAddress> now) {
 Admission Admitter::admit(const DesiredState& offered) {
   const StateDiff change = diff(offered_, offered);
   // Where nobody's listeners are others than before, each service stands for itself.
-  const bool apart = !anew_ && change.removed.empty() &&
+  const bool apart = change.removed.empty() &&
                      std::all_of(change.changed.begin(), change.changed.end(),
                                  [&](const Service& service) { return stands_alone(service); });
   offered_ = offered;
-  if (!apart) {
-    begin_anew();
-  } else {
+  judged_ = 0;
+  // Until all is done: what memory runs out for is judged anew.
+  const bool known = !std::exchange(anew_, true);
+  if (known && apart) {
     for (auto each = change.changed.begin(); each != change.changed.end(); ++each) {
-      const size_t at = position_of(admitted_.services, each->key);
-      admitted_.services.replace(at, each.element());
-      memory_->backends.erase(each->key);
-      admit_backends(at);
+      judge_again(each.element());
     }
+  } else if (!known || !take_in(change)) {
+    begin_anew();
   }
   anew_ = false;
   admitted_.version = offered.version;
@@ -256,12 +232,101 @@ void Admitter::begin_anew() {
   for (auto each = services.begin(); each != services.end(); ++each) {
     admit_listeners(each.element(), memory_->taken, out);
   }
-  memory_->listeners = std::move(out.failed);
+  memory_->note_refused(std::move(out.failed));
   admitted_ = std::move(out.admitted);
   for (size_t i = 0; i < admitted_.services.size(); ++i) admit_backends(i);
 }
 
+// False, and all is to be judged anew: others get, lose or keep listeners by this change.
+bool Admitter::take_in(const StateDiff& change) {
+  std::set<IpAddress> moved;  // addresses whose listeners are others than before
+  Pieces pieces;
+  for (const auto& key : change.removed) pieces[key];
+  for (const auto& service : change.changed) pieces[service.key];
+  for (const auto& [key, none] : pieces) {
+    if (!leave(key, moved)) return false;
+  }
+  for (auto each = change.changed.begin(); each != change.changed.end(); ++each) {
+    Admission out;
+    if (!memory_->concerns_nobody(*each)) return false;
+    admit_listeners(each.element(), memory_->taken, out);
+    memory_->note_refused(std::move(out.failed));
+    if (!memory_->concerns_nobody(*each)) return false;
+    moved.insert(each->addresses.begin(), each->addresses.end());
+    pieces[each->key] = std::move(out.admitted.services);
+  }
+  put_in_place(pieces);
+  for (const auto& [key, now] : pieces) judge_pieces(key);
+  return judge_who_leads_to(moved, pieces);
+}
+
+// Gives up all the listeners of a service.
+bool Admitter::leave(const std::string& key, std::set<IpAddress>& moved) {
+  const ServiceList& admitted = admitted_.services;
+  for (size_t i = position_of(admitted, key); i < admitted.size() && admitted[i].key == key; ++i) {
+    if (!memory_->concerns_nobody(admitted[i])) return false;
+    for (const auto& address : admitted[i].addresses) {
+      for (const auto& port : admitted[i].ports) memory_->taken.release(address, port);
+      moved.insert(address);
+    }
+  }
+  memory_->listeners.erase(key);
+  memory_->backends.erase(key);
+  return true;
+}
+
+// In the place of what was admitted under these keys.
+void Admitter::put_in_place(const Pieces& pieces) {
+  const ServiceList before = std::exchange(admitted_.services, {});
+  auto each = before.begin();
+  for (const auto& [key, now] : pieces) {
+    for (; each != before.end() && each->key < key; ++each) {
+      admitted_.services.share_back(each.element());
+    }
+    while (each != before.end() && each->key == key) ++each;
+    for (auto piece = now.begin(); piece != now.end(); ++piece) {
+      admitted_.services.share_back(piece.element());
+    }
+  }
+  for (; each != before.end(); ++each) admitted_.services.share_back(each.element());
+}
+
+// Their backends may be listeners of ours now, or may be so no longer. False: one of them is in
+// pieces, and what was offered is no longer seen from them.
+bool Admitter::judge_who_leads_to(const std::set<IpAddress>& moved, const Pieces& judged) {
+  const auto leads = [&](const ServicePort& port) {
+    return std::any_of(port.backends.begin(), port.backends.end(),
+                       [&](const Backend& backend) { return moved.contains(backend.address); });
+  };
+  const ServiceList& services = offered_.services;
+  for (auto each = services.begin(); each != services.end(); ++each) {
+    if (!std::any_of(each->ports.begin(), each->ports.end(), leads)) continue;
+    if (judged.contains(each->key)) continue;
+    const size_t at = position_of(admitted_.services, each->key);
+    if (at == admitted_.services.size()) continue;  // has no listener
+    if (!same_listeners(admitted_.services[at], *each)) return false;
+    judge_again(each.element());
+  }
+  return true;
+}
+
+// Of one that has all its listeners: the backends.
+void Admitter::judge_again(const ServiceList::Element& offered) {
+  const size_t at = position_of(admitted_.services, offered->key);
+  admitted_.services.replace(at, offered);
+  judge_pieces(offered->key);
+}
+
+void Admitter::judge_pieces(const std::string& key) {
+  memory_->backends.erase(key);
+  const ServiceList& admitted = admitted_.services;
+  for (size_t i = position_of(admitted, key); i < admitted.size() && admitted[i].key == key; ++i) {
+    admit_backends(i);
+  }
+}
+
 void Admitter::admit_backends(size_t at) {
+  ++judged_;
   auto refused = refused_backends(admitted_.services[at], memory_->taken, own_);
   if (refused.empty()) return;
   remove_backends(admitted_.services.edit(at), refused);
@@ -271,9 +336,9 @@ void Admitter::admit_backends(size_t at) {
 }
 
 std::vector<Failure> Admitter::failures() const {
-  std::vector<Failure> out = memory_->listeners;
-  for (const auto& [key, refused] : memory_->backends) {
-    out.insert(out.end(), refused.begin(), refused.end());
+  std::vector<Failure> out;
+  for (const auto* all : {&memory_->listeners, &memory_->backends}) {
+    for (const auto& [key, refused] : *all) out.insert(out.end(), refused.begin(), refused.end());
   }
   return out;
 }

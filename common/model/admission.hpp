@@ -6,10 +6,14 @@
 // first.
 #pragma once
 
+#include <cstddef>
+#include <map>
 #include <memory>
 #include <set>
+#include <string>
 #include <vector>
 
+#include "common/model/diff.hpp"
 #include "common/model/state.hpp"
 
 namespace lb {
@@ -30,9 +34,10 @@ struct Admission {
 
 Admission admit(const DesiredState& offered, const OwnSockets& own = {});
 
-// The same answers for one state after the other, at the cost of what has changed where only
-// backends and policies have. Services are shared with what was offered wherever nothing of them is
-// left out, and with the answer before. One thread; `offered` is normalised.
+// The same answers for one state after the other, at the cost of what has changed: all is judged
+// anew only where listeners that come or go are on a wildcard, or stand in somebody's way. Services
+// are shared with what was offered wherever nothing of them is left out, and with the answer
+// before. One thread; `offered` is normalised.
 class Admitter {
  public:
   explicit Admitter(OwnSockets own = {});
@@ -40,20 +45,32 @@ class Admitter {
 
   Admission admit(const DesiredState& offered);
 
+  // How many services the last admit() has judged, pieces counted: what it cost beside a look at
+  // each backend's address where listeners come or go.
+  size_t judged() const { return judged_; }
+
   // The addresses of this host as they are now; the next admit() judges by them. True: they are
   // others than before.
   bool set_local_hosts(std::set<IpAddress> now);
 
  private:
   struct Memory;
+  using Pieces = std::map<std::string, ServiceList>;  // by key; see Admission
 
   bool stands_alone(const Service& service) const;
   void begin_anew();
+  bool take_in(const StateDiff& change);
+  bool leave(const std::string& key, std::set<IpAddress>& moved);
+  void put_in_place(const Pieces& pieces);
+  bool judge_who_leads_to(const std::set<IpAddress>& moved, const Pieces& judged);
+  void judge_again(const ServiceList::Element& offered);
+  void judge_pieces(const std::string& key);
   void admit_backends(size_t at);
   std::vector<Failure> failures() const;
 
   OwnSockets own_;
-  bool anew_ = false;  // what was judged before was judged by other addresses
+  bool anew_ = false;  // what was judged before was judged by other addresses, or in part
+  size_t judged_ = 0;
   DesiredState offered_, admitted_;
   std::unique_ptr<Memory> memory_;
 };

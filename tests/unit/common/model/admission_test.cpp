@@ -3,40 +3,16 @@
 
 #include <gmock/gmock.h>
 
-#include <map>
-#include <random>
-
-#include "common/model/diff.hpp"
-#include "tests/support/seed.hpp"
+#include "tests/unit/common/model/offered.hpp"
 
 namespace lb {
 namespace {
 
+using test::ip;
+using test::port;
+using test::service;
 using testing::IsEmpty;
 using testing::SizeIs;
-
-IpAddress ip(const char* text) { return IpAddress::parse(text).value(); }
-
-ServicePort port(uint16_t number, const char* backend = nullptr, uint16_t backend_port = 9000) {
-  ServicePort out;
-  out.port = number;
-  if (backend != nullptr) {
-    Backend b;
-    b.address = ip(backend);
-    b.port = backend_port;
-    out.backends.push_back(b);
-  }
-  return out;
-}
-
-Service service(const char* key, std::vector<const char*> addresses,
-                std::vector<ServicePort> ports) {
-  Service out;
-  out.key = key;
-  for (const char* address : addresses) out.addresses.push_back(ip(address));
-  out.ports = std::move(ports);
-  return out;
-}
 
 Admission admit_all(std::vector<Service> services, const OwnSockets& own = {}) {
   DesiredState state{{1, 1}, std::move(services)};
@@ -204,70 +180,6 @@ TEST(Admission, KubernetesKeysMayNotReachLoopbackNorAnyVip) {
                               service("kubernetes/d/b", {"10.0.0.2"}, {port(80, "10.0.0.1", 4000)}),
                               service("kubernetes/d/c", {"0.0.0.0"}, {port(99)})});
   EXPECT_THAT(out.failed, SizeIs(3));
-}
-
-// EMPALME_SEED repeats a failing run.
-using test::seed;
-
-// Few addresses and ports, so that services often stand in each other's way.
-Service random_service(std::mt19937& random, char name) {
-  const char* addresses[] = {"10.0.0.1", "10.0.0.2", "0.0.0.0", "169.254.0.1"};
-  Service out = service(
-      (random() % 4 == 0 ? std::string("kubernetes/d/") + name : std::string("file/") + name)
-          .c_str(),
-      {addresses[random() % 4]}, {});
-  if (random() % 3 == 0) out.addresses.push_back(ip("10.0.0.3"));
-  for (uint16_t number = 80; number < 80 + random() % 3; ++number) {
-    out.ports.push_back(port(number, random() % 2 == 0 ? "10.0.0.1" : "127.0.0.1",
-                             static_cast<uint16_t>(80 + random() % 3)));
-  }
-  return out;
-}
-
-// Replaces, adds or removes one service, or only gives one another backend.
-void change_one(std::mt19937& random, std::map<std::string, Service>& services) {
-  Service next = random_service(random, static_cast<char>('a' + random() % 6));
-  const auto held = services.find(next.key);
-  if (held == services.end() || random() % 4 == 0) {
-    services.insert_or_assign(next.key, next);
-  } else if (random() % 4 == 0) {
-    services.erase(held);
-  } else {
-    for (auto& each : held->second.ports) {
-      each.backends = port(80, "10.0.0.1", static_cast<uint16_t>(80 + random() % 4)).backends;
-    }
-  }
-}
-
-TEST(Admitter, SaysOfEachStateWhatAdmissionFromNothingWouldSay) {
-  const uint32_t start = seed();
-  SCOPED_TRACE("EMPALME_SEED=" + std::to_string(start));
-  std::mt19937 random(start);
-  const OwnSockets own{{{ip("127.0.0.1"), 81}}, {ip("10.0.0.2")}};
-  std::map<std::string, Service> services;
-  Admitter admitter(own);
-  DesiredState held;
-  for (uint64_t i = 1; i <= 3000; ++i) {
-    change_one(random, services);
-    DesiredState next{{1, i}, {}};
-    for (const auto& [key, each] : services) next.services.push_back(each);
-    normalise(next);
-    share_equal(held, next);
-    const Admission step = admitter.admit(next), anew = admit(next, own);
-    ASSERT_EQ(step.admitted, anew.admitted) << "step " << i;
-    ASSERT_EQ(step.failed, anew.failed) << "step " << i;
-    held = std::move(next);
-  }
-}
-
-TEST(Admitter, SharesWhatItLeavesAsItIs) {
-  DesiredState state{{1, 1},
-                     {service("file/a", {"10.0.0.1"}, {port(80, "10.0.1.1")}),
-                      service("file/b", {"10.0.0.2"}, {port(80, "10.0.0.1", 80)})}};
-  const auto out = admit(state);
-  EXPECT_EQ(out.admitted.services.begin().element(), state.services.begin().element());
-  EXPECT_THAT(out.admitted.services[1].ports[0].backends, IsEmpty());
-  EXPECT_THAT(state.services[1].ports[0].backends, SizeIs(1)) << "what was offered stays";
 }
 
 }  // namespace
