@@ -162,7 +162,8 @@ void AnnouncedPath::add_unannounced(std::vector<Failure>& out) const {
                        port.protocol,
                        {},
                        found->second.code,
-                       found->second.message});
+                       found->second.message,
+                       port.match});
       }
     }
   }

@@ -132,6 +132,17 @@ TEST_F(AnnouncedPathTest, AnAddressInUseFailsItsListeners) {
   EXPECT_FALSE(announced->status()[0].ports[0].programmed);
 }
 
+TEST_F(AnnouncedPathTest, AnAddressInUseFailsEachListenerOfASharedPort) {
+  announcer->failing[ip("192.0.2.1")] = {"AddressInUseOnNetwork", "somebody has it"};
+  Service shop = service("shop", "192.0.2.1");
+  shop.ports[0].match.names = {"shop.test"};
+  apply({service("rest", "192.0.2.1"), shop});
+  ASSERT_TRUE(answer);
+  ASSERT_THAT(*answer, SizeIs(2));
+  EXPECT_EQ(answer->front().match, Match());
+  EXPECT_EQ(answer->back().match, shop.ports[0].match);
+}
+
 TEST_F(AnnouncedPathTest, NamesThePortsOfAnAddressOverAllServices) {
   Service other = service("b", "192.0.2.1");
   other.ports[0].port = 443;

@@ -73,6 +73,19 @@ TEST_F(DrainsTest, OneThatALaterVersionWroteDrainsWhatIsKnownOfIt) {
   EXPECT_EQ(std::string(std::istreambuf_iterator<char>(aside), {}), text);
 }
 
+TEST_F(DrainsTest, ThousandsOutliveARestart) {
+  constexpr size_t kMany = 20'000;
+  std::string text;
+  for (size_t i = 0; i < kMany; ++i) {
+    text += (i == 0 ? "" : ",") + (R"({"service":"kubernetes/a-namespace/the-service-of-number-)" +
+                                   std::to_string(i) + R"("})");
+  }
+  ASSERT_GT(text.size(), size_t{1} << 20) << "more than one request may have";
+  std::ofstream(folder + "/drains.json") << R"({"drains":[)" << text << "]}";
+  EXPECT_EQ(open().all().size(), kMany);
+  EXPECT_THAT(reports, IsEmpty());
+}
+
 TEST_F(DrainsTest, ADiskThatFailsKeepsNobodyFromDraining) {
   Drains drains("/nonexistent/folder", [this](const Error& e) { reports.push_back(e.code); });
   drains.add({"file/web", std::nullopt});

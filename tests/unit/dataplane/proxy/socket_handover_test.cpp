@@ -103,7 +103,7 @@ TEST_F(SocketHandoverTest, NamesTheOnlySocketOfAListener) {
   const auto found = sockets();
   ASSERT_EQ(found.size(), 1u);
   EXPECT_TRUE(found[0].shared);
-  EXPECT_EQ(found[0].worker, port_ % 2);
+  EXPECT_LT(found[0].worker, 2u);
 }
 
 TEST_F(SocketHandoverTest, TheOneThatComesAcceptsNothingBeforeItIsStarted) {
