@@ -1,9 +1,9 @@
 #include "dataplane/carried_counts.hpp"
 
 #include <charconv>
-#include <optional>
 #include <string_view>
 
+#include "dataplane/carried_names.hpp"
 #include "dataplane/carried_rows.hpp"
 
 namespace lb::dataplane {
@@ -11,11 +11,6 @@ namespace {
 
 constexpr char kConnect[] = "connect_", kLife[] = "life_", kSum[] = "sum";
 constexpr char kEnded[] = "ended_", kRefused[] = "refused_";
-
-// Zero need not be told. The first come first where there are too many.
-void put(handoff::Counters& out, std::string name, uint64_t value) {
-  if (value != 0 && out.size() < handoff::kMaxCounters) out[std::move(name)] = value;
-}
 
 template <class Totals, size_t kRows>
 bool set(Totals& to, const Row<Totals> (&rows)[kRows], std::string_view name, uint64_t value) {
@@ -83,35 +78,6 @@ void add_each(std::array<uint64_t, kCount>& to, const std::array<uint64_t, kCoun
   for (size_t i = 0; i < kCount; ++i) to[i] += from[i];
 }
 
-std::string place(const char* kind, uint16_t port, Protocol protocol) {
-  return std::string(kind) + "|" + std::to_string(port) + "|" + to_string(protocol) + "|";
-}
-
-// The first `count` words, and what comes after them; empty when there are fewer.
-std::vector<std::string> split(const std::string& name, size_t count, std::string& rest) {
-  std::vector<std::string> out;
-  size_t begin = 0;
-  for (size_t i = 0; i < count; ++i) {
-    const size_t end = name.find('|', begin);
-    if (end == std::string::npos) return {};
-    out.push_back(name.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  rest = name.substr(begin);
-  return out;
-}
-
-std::optional<uint16_t> number(const std::string& text) {
-  uint16_t out = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return out;
-}
-
-Protocol protocol_of(const std::string& text) {
-  return text == to_string(Protocol::kUdp) ? Protocol::kUdp : Protocol::kTcp;
-}
-
 }  // namespace
 
 void encode_totals(const proxy::DataPathCounters& path, const std::vector<proxy::PortTotals>& ports,
@@ -138,55 +104,6 @@ void encode_totals(const proxy::DataPathCounters& path, const std::vector<proxy:
 
 void encode_checks(const health::ProberCounters& checks, handoff::Counters& out) {
   for (const auto& row : kCheckRows) put(out, std::string("check|") + row.name, checks.*row.value);
-}
-
-void encode_down(const std::vector<proxy::ServiceStatus>& status, handoff::Counters& out) {
-  for (const auto& service : status) {
-    for (const auto& port : service.ports) {
-      for (const auto& backend : port.backends) {
-        if (backend.health != "down") continue;
-        put(out,
-            place("down", port.port, port.protocol) + backend.backend.to_string() + "|" +
-                service.key,
-            1);
-      }
-    }
-  }
-}
-
-std::vector<proxy::BackendId> decode_down(const handoff::Counters& from) {
-  std::vector<proxy::BackendId> out;
-  for (const auto& [name, value] : from) {
-    std::string key;
-    const auto words = split(name, 4, key);
-    if (words.empty() || words[0] != "down") continue;
-    const auto port = number(words[1]);
-    const auto backend = parse_endpoint(words[3]);
-    if (port && backend) out.push_back({key, *port, protocol_of(words[2]), *backend});
-  }
-  return out;
-}
-
-void encode_drained(const std::set<proxy::Drain>& drains, handoff::Counters& out) {
-  for (const auto& drain : drains) {
-    const std::string backend = drain.backend ? drain.backend->to_string() : std::string();
-    put(out, "drain|" + backend + "|" + drain.service, 1);
-  }
-}
-
-std::set<proxy::Drain> decode_drained(const handoff::Counters& from) {
-  std::set<proxy::Drain> out;
-  for (const auto& [name, value] : from) {
-    proxy::Drain drain;
-    const auto words = split(name, 2, drain.service);
-    if (words.empty() || words[0] != "drain") continue;
-    const auto backend = parse_endpoint(words[1]);
-    // Not understood, it must not come to mean every backend.
-    if (!words[1].empty() && !backend) continue;
-    if (backend) drain.backend = *backend;
-    out.insert(std::move(drain));
-  }
-  return out;
 }
 
 void CarriedCounts::take(const handoff::Counters& from) {

@@ -1,9 +1,13 @@
 #include "dataplane/proxy/affinity_table.hpp"
 
+#include <utility>
+
 namespace lb::proxy {
 
-AffinityTable::AffinityTable(size_t max_sources, const HashSeed& seed)
-    : table_(max_sources, seed) {}
+AffinityTable::AffinityTable(size_t max_sources, const HashSeed& seed,
+                             std::shared_ptr<SourceTotals> totals)
+    : table_(max_sources, seed),
+      totals_(totals ? std::move(totals) : std::make_shared<SourceTotals>()) {}
 
 std::optional<Endpoint> AffinityTable::find(const IpAddress& source, uint64_t now_ms) {
   const SourceKey key = key_of_address(source);
@@ -27,6 +31,7 @@ AffinityTable::Table::Entry& AffinityTable::find_or_make(Table::Map& map, ShardC
   if (Table::Entry* found = map.find(key, hash)) return *found;
   if (table_.full(map)) {
     ++shard.evicted;
+    ++totals_->affinity_evicted;
     map.erase(*map.oldest());
   }
   return map.insert(key, hash);

@@ -9,16 +9,20 @@
 // recently goes. Times are the caller's steady clock in ms.
 #pragma once
 
+#include <memory>
 #include <optional>
 
 #include "dataplane/proxy/source_table.hpp"
+#include "dataplane/proxy/source_totals.hpp"
 
 namespace lb::proxy {
 
 class AffinityTable {
  public:
+  // `totals` counts for several tables; null: nobody does.
   explicit AffinityTable(size_t max_sources = kMaxSources,
-                         const HashSeed& seed = process_hash_seed());
+                         const HashSeed& seed = process_hash_seed(),
+                         std::shared_ptr<SourceTotals> totals = {});
 
   std::optional<Endpoint> find(const IpAddress& source, uint64_t now_ms);
 
@@ -37,6 +41,7 @@ class AffinityTable {
   size_t sources_tracked() { return table_.size(); }
   std::vector<size_t> sources_by_shard() { return table_.spread(); }
   uint64_t evicted();  // to make room
+  const SourceTotals& totals() const { return *totals_; }
 
  private:
   struct Memory {
@@ -53,6 +58,7 @@ class AffinityTable {
                              uint64_t hash);
 
   Table table_;
+  const std::shared_ptr<SourceTotals> totals_;  // never null
 };
 
 }  // namespace lb::proxy

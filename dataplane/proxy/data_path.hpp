@@ -129,6 +129,11 @@ struct DataPathCounters {
   uint64_t spare_sources_avoided = 0;  // now, since they are announced
   uint64_t pipes = 0;                  // now
   uint64_t memory_trims = 0;           // see memory_trim.hpp
+  uint64_t late_resets = 0;  // clients handed to a worker where their listener was gone already
+  uint64_t unwatched = 0;    // times that a worker could not listen at a listener's sockets
+  // See source_totals.hpp.
+  uint64_t source_limits_full = 0, source_limits_evicted = 0, source_limits_evicted_early = 0;
+  uint64_t affinity_evicted = 0;
   // UDP. Bytes are in bytes_in and bytes_out, ejections in ejections.
   uint64_t udp_opened = 0, udp_closed = 0, udp_active = 0;
   uint64_t udp_datagrams_in = 0, udp_datagrams_out = 0;

@@ -115,6 +115,11 @@ uint16_t group_index(const std::vector<BackendGroup>& groups, const std::string&
   return uint16_t(found - groups.begin());
 }
 
+template <class Table>
+std::shared_ptr<Table> make_table(const std::shared_ptr<SourceTotals>& totals) {
+  return std::make_shared<Table>(kMaxSources, process_hash_seed(), totals);
+}
+
 }  // namespace
 
 std::set<ListenerId> ListenerPlanner::plan(std::shared_ptr<const DesiredState> state,
@@ -297,11 +302,11 @@ std::shared_ptr<const ListenerConfig> ListenerPlanner::config(
   out->tuning = tuning_of(policy, port.protocol);
   ListenerCounts& kept = *out->counts;
   if (policy.max_connections_per_source != 0 || policy.max_rate_per_source != 0) {
-    if (!kept.limits) kept.limits = std::make_shared<SourceLimits>();
+    if (!kept.limits) kept.limits = make_table<SourceLimits>(source_totals_);
     out->limits = kept.limits;
   }
   if (policy.affinity_seconds != 0) {
-    if (!kept.affinity) kept.affinity = std::make_shared<AffinityTable>();
+    if (!kept.affinity) kept.affinity = make_table<AffinityTable>(source_totals_);
     out->affinity = kept.affinity;
   }
   out->groups = groups_of(port, kept);

@@ -58,6 +58,9 @@ class ListenerPlanner {
   // before they are many beside the others.
   size_t remembered() const { return records_.size() + counts_.size() + plans_.size(); }
 
+  // What all tables of sources that were planned have done.
+  const SourceTotals& source_totals() const { return *source_totals_; }
+
   // Has dials not leave from one of `ours` (addresses that we announce), where the kernel would
   // choose it: the answers would come to another node once the address has moved.
   void avoid_sources(const std::set<IpAddress>& ours);
@@ -101,6 +104,7 @@ class ListenerPlanner {
   size_t swept_ = 0;        // what a sweep has left
   std::map<BackendId, std::weak_ptr<BackendRecord>> records_;
   std::map<CountsKey, std::weak_ptr<ListenerCounts>> counts_;
+  const std::shared_ptr<SourceTotals> source_totals_ = std::make_shared<SourceTotals>();
 };
 
 inline constexpr char kOutOfMemory[] = "OutOfMemory";

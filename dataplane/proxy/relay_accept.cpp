@@ -10,6 +10,7 @@ namespace lb::proxy {
 namespace {
 
 constexpr int kAcceptsPerTurn = 64;
+constexpr uint64_t kListenAgainMs = 100;
 
 bool accept_may_fail_again(int error) {
   return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
@@ -17,12 +18,48 @@ bool accept_may_fail_again(int error) {
 
 }  // namespace
 
-// Level-triggered, unlike sessions: what one turn leaves in the queue comes up again.
-void RelayEngine::watch_door(const Door& door) {
-  if (!door.fd.valid()) return;
-  watch(door.fd.get(), reinterpret_cast<uint64_t>(&door) | kListenerBit, EPOLLIN);
-  for (const auto& other : door.others) {
-    watch(other.get(), reinterpret_cast<uint64_t>(&door) | kListenerBit, EPOLLIN);
+// Level-triggered, unlike sessions: what one turn leaves in the queue comes up again. False: the
+// kernel watches no more for us (epoll_ctl(2), ENOSPC).
+bool RelayEngine::watch_socket(const Door& door, const net::Fd& socket) {
+  const uint64_t tag = reinterpret_cast<uint64_t>(&door) | kListenerBit;
+  if (watch(socket.get(), tag, EPOLLIN) || errno == EEXIST) return true;
+  add(counters_.unwatched);
+  return false;
+}
+
+// All of its sockets or none.
+bool RelayEngine::watch_door(const Door& door) {
+  if (!door.fd.valid()) return true;
+  const bool all = watch_socket(door, door.fd) &&
+                   std::all_of(door.others.begin(), door.others.end(),
+                               [&](const net::Fd& other) { return watch_socket(door, other); });
+  if (!all) unwatch_door(door);
+  return all;
+}
+
+// Sockets that are to be the door's. As all that is wanted of the host for them, this comes before
+// they are taken; for the caller it is a want of memory.
+void RelayEngine::watch_new(const Door& door, const std::vector<net::Fd>& sockets) {
+  for (const auto& socket : sockets) {
+    if (watch_socket(door, socket)) continue;
+    for (const auto& each : sockets) {
+      epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, each.get(), nullptr);
+    }
+    throw std::bad_alloc();
+  }
+}
+
+// As after a pause, which is what it has until it works.
+void RelayEngine::listen_again(const DoorPtr& door) {
+  if (!watch_door(*door)) paused_.emplace_back(now_ + kListenAgainMs, door);
+}
+
+void RelayEngine::listen_where_due() {
+  for (size_t i = paused_.size(); i-- > 0;) {
+    if (paused_[i].first > now_) continue;
+    const DoorPtr door = std::move(paused_[i].second);
+    paused_.erase(paused_.begin() + std::ptrdiff_t(i));
+    listen_again(door);
   }
 }
 
@@ -88,7 +125,10 @@ void RelayEngine::adopt_late(const Endpoint& address, net::Fd client) {
   for (const auto& each : closed_) {
     if (each->config->address == address) entered = each;
   }
-  if (!entered || entered->behind_lobby) return reset_on_close(client.get());
+  if (!entered || entered->behind_lobby) {
+    add(counters_.late_resets);
+    return reset_on_close(client.get());
+  }
   welcome(entered, client.release());
   uint32_t grace_s = entered->config->policy.delete_drain_s;
   if (entered->routes) {

@@ -231,10 +231,7 @@ void RelayEngine::tick() {
     guarded(session, [&] { on_timer(session); });
   });
   if (trim_.due(now_)) give_memory_back();
-  auto due = std::partition(paused_.begin(), paused_.end(),
-                            [&](const auto& paused) { return paused.first > now_; });
-  for (auto it = due; it != paused_.end(); ++it) watch_door(*it->second);
-  paused_.erase(due, paused_.end());
+  listen_where_due();
   bury();
 }
 

@@ -44,6 +44,8 @@ struct EngineCounters {
   std::atomic<uint64_t> no_port{0}, no_descriptor{0}, no_memory{0}, spare_source_dials{0};
   std::atomic<uint64_t> pipes{0};  // now
   std::atomic<uint64_t> memory_trims{0};
+  std::atomic<uint64_t> late_resets{0};  // handed over when their listener was gone already
+  std::atomic<uint64_t> unwatched{0};    // times that a door could not be listened at
 };
 
 // What every watched socket of a session waits for, once and for all.
@@ -128,7 +130,11 @@ class RelayEngine {
  private:
   using DoorPtr = std::shared_ptr<Door>;
 
-  void watch_door(const Door& door);
+  bool watch_socket(const Door& door, const net::Fd& socket);
+  bool watch_door(const Door& door);
+  void watch_new(const Door& door, const std::vector<net::Fd>& sockets);
+  void listen_again(const DoorPtr& door);
+  void listen_where_due();
   void unwatch_door(const Door& door);
   static void close_sockets(Door& door);
   Listener make_listener(std::shared_ptr<const ListenerConfig> config) const;

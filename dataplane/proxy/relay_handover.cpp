@@ -44,6 +44,7 @@ void RelayEngine::put_listener(std::vector<net::Fd>& sockets,
   refresh_clock();
   put_at(*door, std::move(config));
   tune(*door);
+  if (begins == Begins::kNow) watch_new(*door, sockets);
   take_sockets(door, sockets, begins);
   bury();
 }
@@ -93,8 +94,10 @@ void RelayEngine::open_door(std::vector<net::Fd>& sockets,
   try {
     std::map<Endpoint, DoorPtr> by_address{{door->address, door}};
     by_pointer_.emplace(door.get(), door);
+    if (begins == Begins::kNow) watch_new(*door, sockets);
     doors_.merge(by_address);
   } catch (const std::bad_alloc&) {
+    by_pointer_.erase(door.get());
     open_ -= door->listeners.size() + (door->lobby ? 1 : 0);
     throw;
   }
@@ -138,7 +141,7 @@ Listener RelayEngine::make_lobby(const Door& door, const ListenerConfig& first) 
 
 void RelayEngine::take_sockets(const DoorPtr& door, std::vector<net::Fd>& sockets, Begins begins) {
   if (sockets.empty()) return;
-  unwatch_door(*door);
+  if (begins == Begins::kWhenStarted) unwatch_door(*door);
   for (auto& socket : sockets) {
     if (door->fd.valid()) {
       door->others.push_back(std::move(socket));
@@ -147,15 +150,12 @@ void RelayEngine::take_sockets(const DoorPtr& door, std::vector<net::Fd>& socket
     }
   }
   sockets.clear();
-  if (begins == Begins::kWhenStarted) {
-    held_.push_back(door);
-  } else {
-    watch_door(*door);
-  }
+  if (begins == Begins::kWhenStarted) held_.push_back(door);
 }
 
 void RelayEngine::start_held() {
-  for (const auto& door : std::exchange(held_, {})) watch_door(*door);
+  refresh_clock();
+  for (const auto& door : std::exchange(held_, {})) listen_again(door);
 }
 
 void RelayEngine::close_sockets(Door& door) {

@@ -1,5 +1,7 @@
 #include "dataplane/proxy/source_limits.hpp"
 
+#include <utility>
+
 namespace lb::proxy {
 namespace {
 
@@ -19,7 +21,10 @@ void add(SourceLimitsCounts& sum, const SourceLimitsCounts& shard) {
 
 }  // namespace
 
-SourceLimits::SourceLimits(size_t max_sources, const HashSeed& seed) : table_(max_sources, seed) {}
+SourceLimits::SourceLimits(size_t max_sources, const HashSeed& seed,
+                           std::shared_ptr<SourceTotals> totals)
+    : table_(max_sources, seed),
+      totals_(totals ? std::move(totals) : std::make_shared<SourceTotals>()) {}
 
 // A full bucket is worth one second whatever the rate, so the time at which it will be full says
 // how full it is, and survives a change of the rate.
@@ -35,8 +40,11 @@ Admit SourceLimits::judge(const Source& source, const ShardCounts& shard, const 
 bool SourceLimits::make_room(Table::Map& map, ShardCounts& shard) {
   Table::Entry* oldest = map.oldest();
   if (oldest == nullptr) return false;
+  const bool early = oldest->value.full_at_ns > shard.now_ns;
   ++shard.evicted;
-  if (oldest->value.full_at_ns > shard.now_ns) ++shard.evicted_early;
+  shard.evicted_early += early;
+  ++totals_->limits_evicted;
+  totals_->limits_evicted_early += early;
   map.erase(*oldest);
   return true;
 }
@@ -55,6 +63,7 @@ Admit SourceLimits::enter(const IpAddress& source, uint64_t now_ms, const Limits
     Table::Entry* entry = find_or_make(map, shard, key, hash);
     if (entry == nullptr) {
       ++shard.table_full;
+      ++totals_->limits_full;
       return Admit::kTooManyConnections;
     }
     Source& state = entry->value;

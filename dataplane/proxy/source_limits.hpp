@@ -15,10 +15,12 @@
 // the limits. That takes more open connections than a process has descriptors.
 #pragma once
 
+#include <memory>
 #include <optional>
 
 #include "dataplane/proxy/flow.hpp"
 #include "dataplane/proxy/source_table.hpp"
+#include "dataplane/proxy/source_totals.hpp"
 
 namespace lb::proxy {
 
@@ -47,8 +49,10 @@ class SourceLimits {
     uint32_t max_rate_per_source = 0;
   };
 
+  // `totals` counts for several tables; null: nobody does.
   explicit SourceLimits(size_t max_sources = kMaxSources,
-                        const HashSeed& seed = process_hash_seed());
+                        const HashSeed& seed = process_hash_seed(),
+                        std::shared_ptr<SourceTotals> totals = {});
 
   // After kYes, and only then, leave() must follow once, with the same address. The limits may
   // differ from call to call; open connections count even where `limits` has none.
@@ -62,6 +66,7 @@ class SourceLimits {
   std::vector<size_t> sources_by_shard() { return table_.spread(); }
   uint32_t connections(const IpAddress& source);
   SourceLimitsCounts counts();
+  const SourceTotals& totals() const { return *totals_; }
 
  private:
   struct Source {
@@ -74,11 +79,12 @@ class SourceLimits {
   using Table = SourceTable<Source, ShardCounts>;
 
   static Admit judge(const Source& source, const ShardCounts& shard, const Limits& limits);
-  static bool make_room(Table::Map& map, ShardCounts& shard);
+  bool make_room(Table::Map& map, ShardCounts& shard);
   Table::Entry* find_or_make(Table::Map& map, ShardCounts& shard, const SourceKey& key,
                              uint64_t hash);
 
   Table table_;
+  const std::shared_ptr<SourceTotals> totals_;  // never null
 };
 
 }  // namespace lb::proxy

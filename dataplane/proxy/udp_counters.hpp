@@ -39,6 +39,8 @@ struct UdpCounters {
 
   Count no_memory{0};  // what was left undone for want of it, but for datagrams: see own_wants
 
+  Count unwatched{0};  // times that a listener could not be listened at
+
   Count untuned{0};  // sockets that the kernel would not tune as the policy asks
 
   Count refused{0};       // ECONNREFUSED from a backend

@@ -58,10 +58,32 @@ bool UdpRelay::watch(int fd, uint64_t tag) {
   return epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-void UdpRelay::watch(const UdpListener& listener) {
-  const uint64_t tag = reinterpret_cast<uint64_t>(&listener) | kListenerBit;
-  watch(listener.fd.get(), tag);
-  for (const auto& other : listener.others) watch(other.get(), tag);
+// False: the kernel watches no more for us (epoll_ctl(2), ENOSPC).
+bool UdpRelay::watch(const UdpListener& listener, const net::Fd& socket) {
+  if (watch(socket.get(), reinterpret_cast<uint64_t>(&listener) | kListenerBit)) return true;
+  add(counters_.unwatched);
+  return false;
+}
+
+// All of its sockets or none.
+bool UdpRelay::watch(const UdpListener& listener) {
+  const bool all = watch(listener, listener.fd) &&
+                   std::all_of(listener.others.begin(), listener.others.end(),
+                               [&](const net::Fd& other) { return watch(listener, other); });
+  if (!all) unwatch(listener);
+  return all;
+}
+
+// Sockets that are to be the listener's. As all that is wanted of the host for them, this comes
+// before they are taken; for the caller it is a want of memory.
+void UdpRelay::watch_new(const UdpListener& listener, const std::vector<net::Fd>& sockets) {
+  for (const auto& socket : sockets) {
+    if (watch(listener, socket)) continue;
+    for (const auto& each : sockets) {
+      epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, each.get(), nullptr);
+    }
+    throw std::bad_alloc();
+  }
 }
 
 // Closing is not enough where another process has the socket too: it would stay in the set.
@@ -212,6 +234,7 @@ void UdpRelay::tick() {
   now_ = hooks_.now_ms();
   wheel_.expire(now_, [this](TimerEntry& entry) { on_timer(static_cast<UdpSession&>(entry)); });
   if (now_ >= overflows_at_ + kOverflowLookMs) look_for_overflows();
+  if (now_ >= starts_again_at_) start_held();
   bury();
 }
 

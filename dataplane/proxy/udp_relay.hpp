@@ -13,6 +13,7 @@
 // datagrams has no memory of a first one.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
@@ -85,7 +86,9 @@ class UdpRelay {
   bool poll();
   void tick();
   // When tick() is next worth calling: ms of the clock, UINT64_MAX for not at all.
-  uint64_t next_tick() const { return stranded_.empty() ? wheel_.wake_at() : now_; }
+  uint64_t next_tick() const {
+    return stranded_.empty() ? std::min(wheel_.wake_at(), starts_again_at_) : now_;
+  }
   size_t sessions() const { return live_; }
   // Whatever is left over is due at next_tick().
   bool has_queued() const { return false; }
@@ -96,7 +99,9 @@ class UdpRelay {
   using Listener = std::unique_ptr<UdpListener>;
 
   bool watch(int fd, uint64_t tag);
-  void watch(const UdpListener& listener);
+  bool watch(const UdpListener& listener, const net::Fd& socket);
+  bool watch(const UdpListener& listener);
+  void watch_new(const UdpListener& listener, const std::vector<net::Fd>& sockets);
   void unwatch(const UdpListener& listener);
   Listener* known_listener(const Endpoint& address);
   static void take_sockets(UdpListener& listener, std::vector<net::Fd>& sockets, Begins begins);
@@ -192,7 +197,8 @@ class UdpRelay {
   size_t live_ = 0;
   uint64_t received_ = 0;
   uint64_t serial_ = 0;
-  uint64_t overflows_at_ = 0;  // when they were last looked at
+  uint64_t overflows_at_ = 0;              // when they were last looked at
+  uint64_t starts_again_at_ = UINT64_MAX;  // what is held, since it could not be listened at
 };
 
 }  // namespace lb::proxy

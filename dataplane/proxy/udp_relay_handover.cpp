@@ -5,6 +5,11 @@
 #include "dataplane/proxy/udp_sockets.hpp"
 
 namespace lb::proxy {
+namespace {
+
+constexpr uint64_t kStartAgainMs = 100;
+
+}  // namespace
 
 void UdpRelay::add_listener(net::Fd fd, std::shared_ptr<const ListenerConfig> config) {
   std::vector<net::Fd> sockets;
@@ -30,6 +35,7 @@ void UdpRelay::put_listener(std::vector<net::Fd>& sockets,
   UdpListener& listener = known != nullptr ? **known : *placed;
   if (known != nullptr) empty(listener);
   apply(listener, std::move(config));
+  if (begins == Begins::kNow) watch_new(listener, sockets);
   if (known != nullptr) unwatch(listener);
   if (!listeners_.contains(listener.config->address)) {
     if (known != nullptr) placed = std::move(*known);
@@ -37,7 +43,6 @@ void UdpRelay::put_listener(std::vector<net::Fd>& sockets,
     listeners_.merge(place);
   }
   take_sockets(listener, sockets, begins);
-  if (!listener.held) watch(listener);
   settle();
 }
 
@@ -68,8 +73,12 @@ void UdpRelay::take_sockets(UdpListener& listener, std::vector<net::Fd>& sockets
 }
 
 void UdpRelay::start_held() {
+  now_ = hooks_.now_ms();
+  starts_again_at_ = UINT64_MAX;
   for (const auto& [address, listener] : listeners_) {
-    if (std::exchange(listener->held, false)) watch(*listener);
+    if (!listener->held) continue;
+    listener->held = !watch(*listener);
+    if (listener->held) starts_again_at_ = now_ + kStartAgainMs;
   }
 }
 

@@ -1,6 +1,4 @@
 #include <algorithm>
-#include <iterator>
-#include <mutex>
 #include <tuple>
 
 #include "dataplane/proxy/panic.hpp"
@@ -68,6 +66,8 @@ constexpr Sum kSums[] = {
     {&DataPathCounters::spare_source_dials, &EngineCounters::spare_source_dials},
     {&DataPathCounters::pipes, &EngineCounters::pipes},
     {&DataPathCounters::memory_trims, &EngineCounters::memory_trims},
+    {&DataPathCounters::late_resets, &EngineCounters::late_resets},
+    {&DataPathCounters::unwatched, &EngineCounters::unwatched},
 };
 
 struct UdpSum {
@@ -85,6 +85,7 @@ constexpr UdpSum kUdpSums[] = {
     {&DataPathCounters::ejections, &UdpCounters::ejections},
     {&DataPathCounters::drain_resets, &UdpCounters::drain_ends},
     {&DataPathCounters::untuned, &UdpCounters::untuned},
+    {&DataPathCounters::unwatched, &UdpCounters::unwatched},
     {&DataPathCounters::no_memory, &UdpCounters::no_memory},
     {&DataPathCounters::udp_moved, &UdpCounters::moved},
     {&DataPathCounters::udp_refused, &UdpCounters::refused},
@@ -133,6 +134,11 @@ DataPathCounters WorkerPool::counters() const {
   out.passed_on = passed_on_;
   out.no_memory += memory_wants_;
   out.spare_sources_avoided = spare_sources_->avoided();
+  const SourceTotals& sources = planner_.source_totals();
+  out.source_limits_full = sources.limits_full;
+  out.source_limits_evicted = sources.limits_evicted;
+  out.source_limits_evicted_early = sources.limits_evicted_early;
+  out.affinity_evicted = sources.affinity_evicted;
   if (!chores_) return out;
   out.no_memory += chores_->memory_wants();
   out.readmissions_put_off = chores_->readmissions_put_off();
@@ -341,51 +347,6 @@ std::vector<PortTotals> WorkerPool::totals() const {
   std::vector<PortTotals> list;
   for (auto& [id, port] : out) list.push_back(std::move(port));
   return list;
-}
-
-void WorkerPool::flows(FlowFilter filter, std::function<void(std::vector<Flow>)> done) {
-  struct Gathering {
-    std::mutex mutex;
-    std::vector<Flow> flows;
-    std::atomic<bool> lost{false};  // some worker had no memory for its part
-  };
-  auto all = std::make_shared<Gathering>();
-  const auto list = [all, filter](auto& engine) {
-    try {
-      std::vector<Flow> mine;
-      engine.list_flows(filter, mine);
-      const std::lock_guard lock(all->mutex);
-      all->flows.insert(all->flows.end(), std::make_move_iterator(mine.begin()),
-                        std::make_move_iterator(mine.end()));
-    } catch (const std::bad_alloc&) {
-      all->lost = true;
-      throw;
-    }
-  };
-  for (const auto& worker : workers_) {
-    worker->post(list);
-    worker->post_udp(list);
-  }
-  barrier([all, filter, done = std::move(done)] {
-    if (all->lost) return;  // part of a list would pass for all of it
-    auto& flows = all->flows;
-    std::sort(flows.begin(), flows.end(),
-              [](const Flow& a, const Flow& b) { return a.age_ms < b.age_ms; });
-    if (flows.size() > filter.limit) flows.resize(filter.limit);
-    done(std::move(flows));
-  });
-}
-
-void WorkerPool::kill(uint64_t id, std::function<void(bool)> done) {
-  auto found = std::make_shared<std::atomic<bool>>(false);
-  const auto kill = [id, found](auto& engine) {
-    if (engine.kill(id)) *found = true;
-  };
-  for (const auto& worker : workers_) {
-    worker->post(kill);
-    worker->post_udp(kill);
-  }
-  barrier([found, done = std::move(done)] { done(*found); });
 }
 
 }  // namespace lb::proxy

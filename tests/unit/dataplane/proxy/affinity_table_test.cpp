@@ -98,6 +98,18 @@ TEST(AffinityTable, TheBoundHoldsAndTheLeastRecentlyUsedGo) {
   EXPECT_EQ(table.find(numbered(kept), 50000), std::nullopt);
 }
 
+TEST(AffinityTable, WhatSeveralTablesHadToForgetIsKnownWhenTheyAreGone) {
+  const auto totals = std::make_shared<SourceTotals>();
+  uint64_t evicted = 0;
+  for (int round = 0; round < 2; ++round) {
+    AffinityTable table(640, process_hash_seed(), totals);
+    for (uint32_t i = 0; i < 2000; ++i) table.remember(numbered(i), backend(1), i, 1'000'000);
+    evicted += table.evicted();
+  }
+  EXPECT_GE(evicted, 2u * (2000 - 640));
+  EXPECT_EQ(totals->affinity_evicted, evicted);
+}
+
 TEST(AffinityTable, DoesWhatAPlainModelDoes) {
   const uint64_t seed = std::random_device{}();
   std::cout << "seed " << seed << std::endl;

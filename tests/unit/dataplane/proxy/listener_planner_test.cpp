@@ -52,6 +52,15 @@ TEST_F(ListenerPlannerTest, TouchesOnlyTheServiceThatChanged) {
   EXPECT_EQ(config(id(2, 80))->records.size(), 2U);
 }
 
+TEST_F(ListenerPlannerTest, TablesOfSourcesCountForAllThatWasPlanned) {
+  Service limited = service("a", 1, 80), sticky = service("b", 2, 80);
+  limited.ports[0].policy.max_connections_per_source = 1;
+  sticky.ports[0].policy.affinity_seconds = 1;
+  plan({limited, sticky});
+  EXPECT_EQ(&config(id(1, 80))->limits->totals(), &planner_.source_totals());
+  EXPECT_EQ(&config(id(2, 80))->affinity->totals(), &planner_.source_totals());
+}
+
 TEST_F(ListenerPlannerTest, KeepsWhatIsKnownOfABackendThatStays) {
   plan({service("a", 1, 80, 2)});
   const auto before = config(id(1, 80))->records;

@@ -223,6 +223,28 @@ TEST(SourceLimits, WhenEverySourceIsConnectedANewOneIsRefusedAndOldOnesAreStillL
   EXPECT_EQ(table.enter(numbered(0), 0, kTwoConnections), Admit::kTooManyConnections);
 }
 
+TEST(SourceLimits, WhatSeveralTablesLackedRoomForIsKnownWhenTheyAreGone) {
+  const auto totals = std::make_shared<SourceTotals>();
+  SourceLimitsCounts counted;
+  for (const bool stay : {true, false}) {
+    SourceLimits table(640, process_hash_seed(), totals);
+    for (uint32_t i = 0; i < 2000; ++i) {
+      table.enter(numbered(i), 0, rate_of(5));
+      if (!stay) table.leave(numbered(i));
+    }
+    const SourceLimitsCounts each = table.counts();
+    counted.table_full += each.table_full;
+    counted.evicted += each.evicted;
+    counted.evicted_early += each.evicted_early;
+  }
+  EXPECT_GT(totals->limits_full, 0u);
+  EXPECT_EQ(totals->limits_full, counted.table_full);
+  EXPECT_GT(totals->limits_evicted, 0u);
+  EXPECT_EQ(totals->limits_evicted, counted.evicted);
+  EXPECT_GT(totals->limits_evicted_early, 0u);
+  EXPECT_EQ(totals->limits_evicted_early, counted.evicted_early);
+}
+
 // Sources that an attacker would choose: neighbours, one of each /16, and strides.
 TEST(SourceLimits, CraftedSourcesOfOneSlash8SpreadOverAllShards) {
   for (const uint32_t stride : {1u, 64u, 256u, 4096u}) {
