@@ -56,6 +56,7 @@ inline constexpr Row<Path> kPathRows[] = {
     {"tls_no_protocol", &Path::tls_no_protocol},
     {"tls_client_certificates_refused", &Path::tls_client_certificates_refused},
     {"tls_timeouts", &Path::tls_timeouts},
+    {"tls_overflows", &Path::tls_overflows},
     {"tls_cut_off", &Path::tls_cut_off},
     {"late_resets", &Path::late_resets},
     {"unwatched", &Path::unwatched},

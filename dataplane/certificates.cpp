@@ -25,7 +25,7 @@ std::filesystem::path keys_folder(const Config& config) {
   if (config.persist_keys) return std::filesystem::path(config.state_dir) / "keys";
   const auto* socket = std::get_if<net::UnixPath>(&config.admin);
   if (socket == nullptr) return {};
-  return std::filesystem::path(socket->path).replace_extension(".keys");
+  return socket->path + ".keys";
 }
 
 bool is_named(const DesiredState& state, const std::string& name) {
@@ -45,8 +45,11 @@ Certificates::Certificates(std::shared_ptr<tls::CertificateBook> book,
     : book_(std::move(book)), folder_(std::move(folder)), report_(std::move(report)) {
   if (!folder_) return;
   for (const auto& [name, text] : folder_->load(report_)) {
-    const auto taken = book_->put(name, text, std::time(nullptr));
-    if (!taken) report_({taken.error().code, name + ": " + taken.error().message});
+    const auto good = book_->put(name, text, std::time(nullptr));
+    if (good) continue;
+    report_({good.error().code, name + ": " + good.error().message});
+    // One that was served goes on being served, as without a restart.
+    (void)book_->put(name, text, net::ServerCertificate::kAnyTime);
   }
 }
 
@@ -81,6 +84,9 @@ void Certificates::put(const std::string& name, const std::string& body, Coordin
     return respond(error_response(status_of(taken.error()), taken.error()));
   }
   if (folder_) note(folder_->save(name, *text));
+  if (!is_named(*coordinator.held(), name)) {
+    return respond(net::json_response(200, encode_certificate(name, **taken)));
+  }
   coordinator.apply_again([respond, name, certificate = *taken](const Result<ApplyResult>& done) {
     if (!done) return respond(error_response(http_status(done.error()), done.error()));
     respond(net::json_response(200, encode_certificate(name, *certificate)));

@@ -75,6 +75,8 @@ constexpr PathRow kPathRows[] = {
      &proxy::DataPathCounters::tls_client_certificates_refused},
     {"tls_timeouts_total", "Of these, clients that were too slow",
      &proxy::DataPathCounters::tls_timeouts},
+    {"tls_overflows_total", "Of these, clients above 2,048 of a worker that agree on keys at once",
+     &proxy::DataPathCounters::tls_overflows},
     {"tls_cut_off_total", "Clients that ended without saying so in TLS first",
      &proxy::DataPathCounters::tls_cut_off},
     {"connections_killed_total", "Connections ended by an operator",

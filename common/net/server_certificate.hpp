@@ -25,6 +25,9 @@ class ServerCertificate {
  public:
   using Pointer = std::shared_ptr<const ServerCertificate>;
 
+  // For `now_s`: whatever its dates say.
+  static constexpr int64_t kAnyTime = INT64_MIN;
+
   // PEM. With a key: the chain, our own first. Without: authorities, who sign others. Refused as
   // "CertificateUnreadable", "KeyUnreadable" (encrypted ones too), "KeyDoesNotFit",
   // "CertificateTooWeak", "CertificateExpired", "CertificateNotYetValid".

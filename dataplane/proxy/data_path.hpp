@@ -119,7 +119,7 @@ struct DataPathCounters {
   // TLS that ends here.
   uint64_t tls_handshakes = 0, tls_resumed = 0, tls_refused = 0, tls_unknown_names = 0;
   uint64_t tls_no_protocol = 0, tls_client_certificates_refused = 0, tls_timeouts = 0;
-  uint64_t tls_cut_off = 0;
+  uint64_t tls_overflows = 0, tls_cut_off = 0;
   uint64_t untuned = 0;  // sockets that the kernel would not tune as the policy asks
   uint64_t instant_resets = 0, replays = 0, keep_overflows = 0, hedges = 0, hedges_won = 0;
   uint64_t waits = 0, wait_timeouts = 0, wait_overflows = 0, clients_gone_while_waiting = 0;

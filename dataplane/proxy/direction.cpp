@@ -14,6 +14,7 @@ constexpr uint8_t kFullReads = 2;    // then splicing pays
 constexpr uint8_t kSmallChunks = 8;  // then it does not any more
 constexpr size_t kSmallChunk = 8 << 10;
 constexpr size_t kSpliceChunk = 1 << 20;
+constexpr size_t kTlsTurn = 128 << 10;  // of the socket's bytes: many records may hold little
 constexpr unsigned kSpliceFlags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;  // MORE would cost 200 ms
 
 }  // namespace
@@ -26,6 +27,7 @@ PumpResult Direction::pump(Peer source, Peer sink, RelayResources& resources) {
     if (step == Step::kGoOn) step = fill(source, sink, resources);
     if (step == Step::kSourceFailed) return PumpResult::kSourceFailed;
     if (step == Step::kSinkFailed) return PumpResult::kSinkFailed;
+    if (step == Step::kYield) return PumpResult::kMore;
     if (step == Step::kStop) return ended() ? PumpResult::kEnded : PumpResult::kWaiting;
   }
   return PumpResult::kMore;
@@ -79,7 +81,10 @@ Direction::Step Direction::fill(Peer source, Peer sink, RelayResources& resource
 Direction::Step Direction::fill_by_copy(int source, Peer sink, RelayResources& resources) {
   const ssize_t got = ::recv(source, resources.scratch.data(), resources.scratch.size(), 0);
   if (got < 0) return on_read_error();
-  if (got == 0) return end(sink, resources);
+  if (got == 0) {
+    ended_ = true;
+    return Step::kGoOn;
+  }
   const auto size = static_cast<size_t>(got);
   note_copy(size, resources.scratch.size());
   return pass_on(sink, size, resources);
@@ -89,6 +94,7 @@ Direction::Step Direction::fill_by_copy(int source, Peer sink, RelayResources& r
 Direction::Step Direction::fill_by_tls(Peer source, Peer sink, RelayResources& resources) {
   using tls::Outcome;
   if (std::exchange(fresh_, false)) source.tls->wake(end_in_sight_);
+  source.tls->allow(kTlsTurn);
   auto& scratch = resources.scratch;
   size_t size = 0;
   Outcome outcome = Outcome::kDone;
@@ -101,9 +107,11 @@ Direction::Step Direction::fill_by_tls(Peer source, Peer sink, RelayResources& r
   const Step passed = size == 0 ? Step::kGoOn : pass_on(sink, size, resources);
   if (passed == Step::kSinkFailed) return passed;
   if (outcome == Outcome::kFailed) return Step::kSourceFailed;
+  if (outcome == Outcome::kMore && passed == Step::kGoOn) return Step::kYield;
   if (outcome != Outcome::kEnded && outcome != Outcome::kCutOff) return passed;
   if (outcome == Outcome::kCutOff) ++resources.cut_off;
-  return end(sink, resources);
+  ended_ = true;
+  return Step::kGoOn;
 }
 
 // What is in the scratch buffer.
@@ -116,44 +124,6 @@ Direction::Step Direction::pass_on(Peer sink, size_t size, RelayResources& resou
   resources.wire.clear();
   if (!sink.tls->write(data, size, resources.wire)) return Step::kSinkFailed;
   return send_now(sink.fd, resources.wire.data(), resources.wire.size());
-}
-
-// Behind all that has come: a sink that speaks TLS is told in it.
-Direction::Step Direction::end(Peer sink, RelayResources& resources) {
-  ended_ = true;
-  if (sink.tls == nullptr || broken_) return Step::kGoOn;
-  resources.wire.clear();
-  sink.tls->finish(resources.wire);
-  owe(resources.wire);
-  return Step::kGoOn;
-}
-
-// EAGAIN says the same for an empty socket and for a full pipe, but the pipe is empty here.
-Direction::Step Direction::fill_by_splice(int source, int sink, RelayResources& resources) {
-  if (!pipe_) pipe_ = resources.pipes.take();
-  if (!pipe_) {
-    splicing_ = false;
-    return Step::kGoOn;
-  }
-  const ssize_t got =
-      ::splice(source, nullptr, pipe_->write_end.get(), nullptr, kSpliceChunk, kSpliceFlags);
-  if (got <= 0) {
-    const int error = errno;
-    return_pipe(resources);
-    errno = error;
-    // At the mark of an urgent byte splice(2) says the same as at the end, or as of an empty
-    // socket. recv(2) knows better, and goes past it.
-    const bool perhaps_a_mark = got == 0 || (error == EAGAIN && end_in_sight_);
-    if (!perhaps_a_mark) return on_read_error();
-    splicing_ = false;
-    streak_ = 0;
-    return Step::kGoOn;
-  }
-  pipe_->held = static_cast<size_t>(got);
-  resources.spliced += pipe_->held;
-  bytes_ += pipe_->held;
-  note_splice(pipe_->held);
-  return drain(sink, resources);
 }
 
 Direction::Step Direction::send_now(int sink, const char* data, size_t size) {

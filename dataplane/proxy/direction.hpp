@@ -66,20 +66,19 @@ class Direction {
   bool ended() const { return ended_ && !has_pending(); }
   bool has_pending() const { return pending_ || (pipe_ && pipe_->held > 0); }
   uint64_t bytes() const { return bytes_; }
+  size_t pending_bytes() const { return pending_ ? pending_->size() : 0; }
+  bool end_in_sight() const { return end_in_sight_; }
   // More than the end is to be expected of the source.
   bool about_to_read() const { return readable_ && !end_in_sight_ && !ended_; }
 
   // Another sink is to get `bytes`, all that has come from the source, before anything else.
   void repeat(const std::string& bytes, RelayResources& resources);
 
-  // The source has failed: what it had sent is passed on, but no end in order.
-  void break_off() { broken_ = true; }
-
   // Drops what still waits, when the sink is gone.
   void abandon(RelayResources& resources);
 
  private:
-  enum class Step : uint8_t { kGoOn, kStop, kSourceFailed, kSinkFailed };
+  enum class Step : uint8_t { kGoOn, kStop, kYield, kSourceFailed, kSinkFailed };
 
   Step drain(int sink, RelayResources& resources);
   Step fill(Peer source, Peer sink, RelayResources& resources);
@@ -87,7 +86,6 @@ class Direction {
   Step fill_by_splice(int source, int sink, RelayResources& resources);
   Step fill_by_tls(Peer source, Peer sink, RelayResources& resources);
   Step pass_on(Peer sink, size_t size, RelayResources& resources);
-  Step end(Peer sink, RelayResources& resources);
   Step send_now(int sink, const char* data, size_t size);
   Step on_read_error();
   void note_copy(size_t got, size_t room);
@@ -102,7 +100,6 @@ class Direction {
   bool fresh_ = false;  // readable since the source's TLS last looked
   bool end_in_sight_ = false;
   bool ended_ = false;
-  bool broken_ = false;
   bool splicing_ = false;
 };
 

@@ -174,21 +174,6 @@ bool ListenerPlanner::plan_changed(const DesiredState& state, std::set<ListenerI
   return true;
 }
 
-std::set<std::string> ListenerPlanner::with_other_certificates(const DesiredState& state) const {
-  std::set<std::string> out;
-  if (other_certificates_.empty()) return out;
-  const auto needs = [&](const ServicePort& port) {
-    if (port.tls.mode != TlsMode::kTerminate) return false;
-    const auto names = certificates_of(port.tls);
-    return std::any_of(names.begin(), names.end(),
-                       [&](const auto& name) { return other_certificates_.contains(name); });
-  };
-  for (const auto& service : state.services) {
-    if (std::any_of(service.ports.begin(), service.ports.end(), needs)) out.insert(service.key);
-  }
-  return out;
-}
-
 void ListenerPlanner::plan_all(const DesiredState& state) {
   // The old plan keeps counts and records alive that the new one takes over.
   const auto old = std::exchange(planned_, {});
@@ -237,23 +222,13 @@ bool ListenerPlanner::plan_service(const Service& service) {
       } else if (auto tls = terms(service, port); !tls) {
         refused_[service.key].push_back(listener_failure(service.key, id, tls.error()));
       } else {
+        note_missing(service.key, id, tls->get());
         planned_[id] = {service.key, config(service, port, id, std::move(tls).value())};
         listeners.push_back(id);
       }
     }
   }
   return alone;
-}
-
-// Null where TLS does not end here. A ticket is good at all addresses of its port.
-Result<std::shared_ptr<const tls::ServerTls>> ListenerPlanner::terms(const Service& service,
-                                                                     const ServicePort& port) {
-  if (port.tls.mode != TlsMode::kTerminate) return std::shared_ptr<const tls::ServerTls>();
-  if (!certificates_) return Error{"CertificateMissing", "there are no certificates here"};
-  std::string scope = service.key + "\n" + std::to_string(port.port);
-  for (const auto& name : port.match.names) scope += "\n" + name;
-  for (const auto& name : port.tls.client_authorities) scope += "\n" + name;
-  return certificates_->terms(scope, port.tls);
 }
 
 std::vector<Failure> ListenerPlanner::failures() const {

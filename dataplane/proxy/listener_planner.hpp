@@ -73,6 +73,7 @@ class ListenerPlanner {
   void plan_all(const DesiredState& state);
   void begin_plan(const std::string& key);
   std::set<std::string> with_other_certificates(const DesiredState& state) const;
+  void note_missing(const std::string& key, const ListenerId& id, const tls::ServerTls* tls);
   Result<std::shared_ptr<const tls::ServerTls>> terms(const Service& service,
                                                       const ServicePort& port);
   bool plan_service(const Service& service);

@@ -17,6 +17,7 @@ constexpr uint64_t kPatienceMs = 5000;  // for a peer to take what came before t
 void RelayEngine::on_end(Session& session, int direction) {
   const int sink = 1 - direction;
   const Policy& policy = session.listener->config->policy;
+  if (sink == kClient && !say_goodbye(session)) return;
   end_for(session, direction == kClient ? EndReason::kClientFin : EndReason::kBackendFin);
   if (session.from[sink].ended()) return finish(session);
   if (!policy.half_close) return end_both(session);
@@ -32,7 +33,6 @@ void RelayEngine::on_failure(Session& session, int dead_side) {
   session.phase = Phase::kResetting;
   session.survivor = static_cast<uint8_t>(1 - dead_side);
   session.from[session.survivor].abandon(resources_);
-  session.from[dead_side].break_off();
   session.from[dead_side].source_ready(true);
   session.phase_ends = now_ + kPatienceMs;
   continue_reset(session);
@@ -66,7 +66,7 @@ void RelayEngine::continue_reset(Session& session) {
 void RelayEngine::end_both(Session& session) {
   session.phase = Phase::kLingering;
   session.phase_ends = now_ + kPatienceMs;
-  say_goodbye(session);
+  if (!session.from[kBackend].has_pending()) (void)say_goodbye(session);
   for (int side : {kClient, kBackend}) session.from[side].abandon(resources_);
   session.listener->counts->lingering.fetch_add(1, std::memory_order_relaxed);
   session.checked_bytes = UINT64_MAX;
@@ -119,6 +119,7 @@ void RelayEngine::finish(Session& session) {
   if (session.phase == Phase::kDead) return;
   const bool lingered = session.phase == Phase::kLingering;
   if (session.phase == Phase::kWaiting) leave_queue(session);
+  if (session.phase == Phase::kSecuring) --securing_;
   session.phase = Phase::kDead;
   record_end(session);
   leave(session);

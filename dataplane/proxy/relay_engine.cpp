@@ -312,9 +312,9 @@ void RelayEngine::note_bytes(Session& session, int direction, uint64_t bytes) {
 PumpResult RelayEngine::pump(Session& session, int direction) {
   const bool keeping = direction == kClient && session.keeping();
   if (keeping) resources_.kept = &*session.rescue->kept;
-  const PumpResult result = session.from[direction].pump(peer(session, direction),
-                                                         peer(session, 1 - direction), resources_);
-  if (direction == kClient) reply(session);
+  PumpResult result = session.from[direction].pump(peer(session, direction),
+                                                   peer(session, 1 - direction), resources_);
+  if (direction == kClient && !reply(session)) result = PumpResult::kSourceFailed;
   if (!keeping) return result;
   resources_.kept = nullptr;
   if (session.rescue->kept->overflowed()) keep_no_longer(session);

@@ -38,7 +38,7 @@ struct EngineCounters {
       wait_timeouts{0}, wait_overflows{0}, wait_gone{0}, untuned{0}, stalls{0};
   // TLS that ends here: handshakes done, of these resumed ones; those refused, and why.
   std::atomic<uint64_t> tls_handshakes{0}, tls_resumed{0}, tls_unknown_names{0}, tls_no_protocol{0},
-      tls_client_certificates_refused{0}, tls_timeouts{0}, tls_refused{0};
+      tls_client_certificates_refused{0}, tls_timeouts{0}, tls_refused{0}, tls_overflows{0};
   std::atomic<uint64_t> tls_cut_off{0};  // ends of clients by FIN only
   // Wants of ours, nobody's fault.
   std::atomic<uint64_t> no_port{0}, no_descriptor{0}, no_memory{0}, spare_source_dials{0};
@@ -202,8 +202,8 @@ class RelayEngine {
   void handshake_failed(Session& session, tls::Outcome outcome);
   void handshake_timed_out(Session& session);
   static Peer peer(const Session& session, int side);
-  void reply(Session& session);
-  void say_goodbye(Session& session);
+  bool reply(Session& session);
+  bool say_goodbye(Session& session);
 
   static void leave(Session& session);
   void dial_next(Session& session);
@@ -359,8 +359,9 @@ class RelayEngine {
   std::vector<Session*> queue_;
   Session* dead_ = nullptr;  // linked by TimerEntry::next: dying must not need memory
   size_t live_ = 0;
-  size_t waiting_ = 0;  // sessions, for a backend
-  int dial_error_ = 0;  // of the latest dial that failed at once
+  size_t waiting_ = 0;   // sessions, for a backend
+  size_t securing_ = 0;  // sessions that agree on keys
+  int dial_error_ = 0;   // of the latest dial that failed at once
   uint64_t serial_ = 0;
   uint64_t refused_ = 0;  // at the door
   uint32_t roused_ = 0;

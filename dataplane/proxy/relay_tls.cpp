@@ -8,6 +8,10 @@ namespace {
 
 constexpr uint64_t kHandshakeMs = 10'000;  // for a client to agree on keys with us
 
+constexpr size_t kMostHandshake = 128 << 10;  // that a client has to say for it, at once
+constexpr size_t kMostSecuring = 2048;        // of one worker: each costs a key's work
+constexpr size_t kMostPending = 256 << 10;    // of what a client gets, answers to it among that
+
 using tls::Outcome;
 
 }  // namespace
@@ -23,8 +27,13 @@ void RelayEngine::let_through(Session& session, bool spoken) {
     return dial_next(session);
   }
   if (!session.details) session.details = std::make_unique<SessionDetails>();
+  if (securing_ >= kMostSecuring) {
+    add(counters_.tls_overflows);
+    return refuse(session, Refusal::kHandshake);
+  }
   session.details->tls = tls::TlsStream::accept(terms, session.side[kClient].get());
   session.phase = Phase::kSecuring;
+  ++securing_;
   session.phase_ends = now_ + kHandshakeMs;
   rearm(session);
   if (spoken) shake_hands(session);
@@ -35,7 +44,8 @@ void RelayEngine::let_through(Session& session, bool spoken) {
 void RelayEngine::shake_hands(Session& session) {
   tls::TlsStream& tls = *session.details->tls;
   Direction& to_client = session.from[kBackend];
-  tls.wake(session.fin_seen);
+  tls.wake(session.from[kClient].end_in_sight());
+  tls.allow(kMostHandshake);
   resources_.wire.clear();
   const Outcome outcome = tls.shake_hands(resources_.wire);
   to_client.owe(resources_.wire);
@@ -51,6 +61,7 @@ void RelayEngine::secured(Session& session) {
   add(counters_.tls_handshakes);
   if (session.details->tls->resumed()) add(counters_.tls_resumed);
   session.phase = Phase::kDialling;
+  --securing_;
   session.phase_ends = 0;
   // What came with the end of the handshake has been read from the socket already.
   session.from[kClient].source_ready(session.fin_seen);
@@ -60,7 +71,8 @@ void RelayEngine::secured(Session& session) {
 // A client that leaves is no offence; one that was told why it is refused gets the time to read it.
 void RelayEngine::handshake_failed(Session& session, Outcome outcome) {
   const tls::TlsStream& tls = *session.details->tls;
-  if (outcome != Outcome::kFailed || tls.socket_failed()) return left_early(session);
+  const bool left = outcome == Outcome::kCutOff || outcome == Outcome::kEnded;
+  if (left || tls.socket_failed()) return left_early(session);
   switch (tls.handshake_error()) {
     case tls::HandshakeError::kUnknownName:
       add(counters_.tls_unknown_names);
@@ -93,23 +105,26 @@ Peer RelayEngine::peer(const Session& session, int side) {
 }
 
 // Reading may have made an answer, such as to a change of keys, which comes before all that
-// follows.
-void RelayEngine::reply(Session& session) {
-  if (!session.details || !session.details->tls || !session.details->tls->has_reply()) return;
+// follows. False: the client takes none of them.
+bool RelayEngine::reply(Session& session) {
+  if (!session.details || !session.details->tls || !session.details->tls->has_reply()) return true;
   Direction& to_client = session.from[kBackend];
   to_client.owe(session.details->tls->take_reply());
   (void)to_client.flush(session.side[kClient].get(), resources_);
+  return to_client.pending_bytes() <= kMostPending;
 }
 
-// Before the client's socket is shut from our side, unless it already was, or part of something
-// else has gone out.
-void RelayEngine::say_goodbye(Session& session) {
-  if (!session.details || !session.details->tls) return;
-  if (session.from[kBackend].ended() || session.from[kBackend].has_pending()) return;
+// Before the client's socket is shut from our side. False: not all of it is with the kernel yet, or
+// the client is gone.
+bool RelayEngine::say_goodbye(Session& session) {
+  if (!session.details || !session.details->tls) return true;
+  Direction& to_client = session.from[kBackend];
   resources_.wire.clear();
   session.details->tls->finish(resources_.wire);
-  const auto& wire = resources_.wire;
-  (void)::send(session.side[kClient].get(), wire.data(), wire.size(), MSG_NOSIGNAL);
+  to_client.owe(resources_.wire);
+  if (to_client.flush(session.side[kClient].get(), resources_)) return !to_client.has_pending();
+  if (session.phase == Phase::kRelaying) on_failure(session, kClient);
+  return false;
 }
 
 }  // namespace lb::proxy

@@ -82,7 +82,9 @@ bool RelayEngine::client_has_left(const Session& session) {
   const PeerEnd end = peer_end(client);
   if (end != PeerEnd::kFin) return end == PeerEnd::kReset;
   const bool may_end_first = session.listener->config->policy.half_close;
-  const bool has_spoken = session.from[kClient].bytes() != 0 || has_unread(client);
+  const auto* tls = session.details ? session.details->tls.get() : nullptr;
+  const bool has_spoken = session.from[kClient].bytes() != 0 || has_unread(client) ||
+                          (tls != nullptr && tls->holds_more());
   return !may_end_first || !has_spoken;
 }
 

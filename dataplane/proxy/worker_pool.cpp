@@ -306,8 +306,8 @@ Status WorkerPool::open_group(const ListenerId& id, const Served& served, OpenDo
   return Done{};
 }
 
-// The other workers know a TCP door without a socket of it: connections are handed to them. All of a
-// UDP door is its owner's, so owners differ between the addresses of one port, too.
+// The other workers know a TCP door without a socket of it: connections are handed to them. All of
+// a UDP door is its owner's, so owners differ between the addresses of one port, too.
 Status WorkerPool::open_shared(const ListenerId& id, const Served& served, OpenDoor& door) {
   auto opened = open_socket(id, served.planned.config->tuning, options_);
   if (!opened) return opened.error();

@@ -9,6 +9,7 @@
 #include <ctime>
 
 #include "common/net/openssl_types.hpp"
+#include "dataplane/tls/tls_stream.hpp"
 
 namespace lb::tls {
 namespace {
@@ -47,8 +48,9 @@ int64_t steady_seconds() {
 ServerCertificate::Pointer find_in(const std::vector<NamedCertificate>& known,
                                    const std::string& name) {
   const auto found =
-      std::find_if(known.begin(), known.end(), [&](const auto& each) { return each.name == name; });
-  return found == known.end() ? nullptr : found->certificate;
+      std::lower_bound(known.begin(), known.end(), name,
+                       [](const auto& each, const auto& wanted) { return each.name < wanted; });
+  return found == known.end() || found->name != name ? nullptr : found->certificate;
 }
 
 bool use(SSL* ssl, const ServerCertificate& certificate) {
@@ -101,11 +103,10 @@ Result<std::shared_ptr<const ServerTls>> ServerTls::make(const TlsPolicy& policy
 // An exact name may be that of several certificates, of different kinds of keys.
 Status ServerTls::take_certificates(const TlsPolicy& policy,
                                     const std::vector<NamedCertificate>& known) {
-  std::string missing;
   for (const auto& name : policy.certificates) {
     const auto certificate = find_in(known, name);
     if (!certificate || !certificate->has_key()) {
-      missing = name;
+      missing_.push_back(name);
       continue;
     }
     for (const auto& each : certificate->names()) by_name_[each].push_back(certificate);
@@ -114,7 +115,8 @@ Status ServerTls::take_certificates(const TlsPolicy& policy,
     }
   }
   if (!by_name_.empty() || !default_.empty()) return Done{};
-  return Error{"CertificateMissing", "there is no certificate '" + missing + "' here yet"};
+  if (missing_.empty()) return Error{"CertificateMissing", "no certificate here is for any name"};
+  return Error{"CertificateMissing", "there is no certificate '" + missing_.front() + "' here yet"};
 }
 
 Status ServerTls::set_up(const TlsPolicy& policy, const std::string& scope) {
@@ -128,6 +130,7 @@ Status ServerTls::set_up(const TlsPolicy& policy, const std::string& scope) {
   SSL_CTX_set_timeout(context_, kTicketSeconds);
   SSL_CTX_set_num_tickets(context_, kTickets);
   SSL_CTX_set_app_data(context_, this);
+  SSL_CTX_set_msg_callback(context_, &TlsStream::on_message);
   const bool set = SSL_CTX_set_min_proto_version(context_, TLS1_2_VERSION) == 1 &&
                    SSL_CTX_set_cipher_list(context_, kCiphers12) == 1 &&
                    SSL_CTX_set1_groups_list(context_, kGroups) == 1;
@@ -167,6 +170,9 @@ Status ServerTls::take_authorities(const TlsPolicy& policy,
     }
     authorities_.push_back(authority);
   }
+  // A ticket would outlive its client's certificate, and the authority that has signed it.
+  SSL_CTX_set_options(context_, SSL_OP_NO_TICKET);
+  SSL_CTX_set_num_tickets(context_, 0);
   SSL_CTX_set_verify(context_, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
   return Done{};
 }
@@ -183,7 +189,7 @@ const ServerTls::Certificates* ServerTls::find(std::string_view name) const {
   return default_.empty() ? nullptr : &default_;
 }
 
-// Called whether a name was sent or not, and before certificates or tickets are looked at.
+// Called whether a name was sent or not, and before a certificate is chosen.
 int ServerTls::on_server_name(SSL* ssl, int* alert, void* self) try {
   const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
   const auto* found = static_cast<const ServerTls*>(self)->find(name == nullptr ? "" : name);

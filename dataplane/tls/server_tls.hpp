@@ -1,5 +1,5 @@
 // What a listener ends TLS with: its certificates by server name, its protocols, its tickets, and
-// whose certificates clients must show.
+// whose certificates clients must show (each time: there are no tickets then).
 //
 // Immutable and shared by workers; a connection keeps the one that it began with, so certificates
 // are replaced without one being dropped. TLS 1.2 with forward secrecy and authenticated ciphers
@@ -23,7 +23,7 @@ namespace lb::tls {
 
 using net::ServerCertificate;
 
-// By name, as the policy names them; those that are missing are not among them.
+// Of a list that is sorted by name; those that are missing are not in it.
 struct NamedCertificate {
   std::string name;
   ServerCertificate::Pointer certificate;
@@ -42,6 +42,9 @@ class ServerTls {
   ~ServerTls();
   ServerTls(const ServerTls&) = delete;
   ServerTls& operator=(const ServerTls&) = delete;
+
+  // Of its certificates, those that are not there.
+  const std::vector<std::string>& missing() const { return missing_; }
 
   // For one connection; the caller frees it. Null: no memory.
   SSL* open() const;
@@ -69,6 +72,7 @@ class ServerTls {
   std::shared_ptr<TicketKeys> tickets_;
   std::vector<unsigned char> protocols_;  // as they stand in a hello; ours first
   std::unordered_map<std::string, Certificates> by_name_;
+  std::vector<std::string> missing_;
   Certificates default_;  // empty: those who ask for no name of ours are refused
   std::vector<ServerCertificate::Pointer> authorities_;
 };

@@ -5,18 +5,25 @@
 #include <openssl/ssl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <new>
 #include <utility>
 
 namespace lb::tls {
+namespace {
+
+constexpr uint8_t kMostMessages = 16;  // new keys, in a row, with nothing to say in between
+
+}  // namespace
 
 // OpenSSL's way to the socket: reading from it, and writing to the caller's buffer.
 class TlsStream::Bio {
  public:
   static BIO* make(TlsStream* stream) {
-    static BIO_METHOD* const method = make_method();
-    BIO* out = method == nullptr ? nullptr : BIO_new(method);
+    const BIO_METHOD* how = method();
+    BIO* out = how == nullptr ? nullptr : BIO_new(how);
     if (out == nullptr) return nullptr;
     BIO_set_data(out, stream);
     BIO_set_init(out, 1);
@@ -24,6 +31,17 @@ class TlsStream::Bio {
   }
 
  private:
+  // Tried again where memory was lacking. Null: it still is.
+  static const BIO_METHOD* method() {
+    static std::atomic<BIO_METHOD*> known{nullptr};
+    if (BIO_METHOD* out = known.load()) return out;
+    BIO_METHOD* made = make_method();
+    BIO_METHOD* out = nullptr;
+    if (made == nullptr || known.compare_exchange_strong(out, made)) return made;
+    BIO_meth_free(made);
+    return out;
+  }
+
   static BIO_METHOD* make_method() {
     BIO_METHOD* method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "stream");
     if (method == nullptr) return nullptr;
@@ -36,13 +54,15 @@ class TlsStream::Bio {
   static int read(BIO* bio, char* data, int size) {
     auto& stream = *static_cast<TlsStream*>(BIO_get_data(bio));
     BIO_clear_retry_flags(bio);
-    while (!stream.emptied_) {
+    if (stream.offends_) return -1;
+    while (!stream.emptied_ && stream.allowed_ > 0) {
       const ssize_t got = ::recv(stream.socket_, data, size_t(size), 0);
       if (got < 0 && errno == EINTR) continue;
       stream.socket_failed_ = got < 0 && errno != EAGAIN;
       if (stream.socket_failed_) return -1;
       stream.fin_ = got == 0;
       stream.emptied_ = got < 0 || (got > 0 && got < size && !stream.end_in_sight_);
+      stream.allowed_ -= std::min(stream.allowed_, size_t(std::max<ssize_t>(got, 0)));
       if (got >= 0) return int(got);
     }
     BIO_set_retry_read(bio);
@@ -77,6 +97,7 @@ std::unique_ptr<TlsStream> TlsStream::accept(std::shared_ptr<const ServerTls> te
   if (bio == nullptr) throw std::bad_alloc();
   SSL_set_bio(ssl, bio, bio);
   SSL_set_accept_state(ssl);
+  SSL_set_msg_callback_arg(ssl, out.get());
   return out;
 }
 
@@ -90,7 +111,8 @@ void TlsStream::wake(bool end_in_sight) {
 Outcome TlsStream::outcome(int returned) {
   const int why = SSL_get_error(ssl_, returned);
   if (std::exchange(out_of_memory_, false)) throw std::bad_alloc();
-  if (why == SSL_ERROR_WANT_READ) return Outcome::kWaiting;
+  if (offends_) return Outcome::kFailed;
+  if (why == SSL_ERROR_WANT_READ) return emptied_ ? Outcome::kWaiting : Outcome::kMore;
   if (why == SSL_ERROR_ZERO_RETURN) return Outcome::kEnded;
   return fin_ ? Outcome::kCutOff : Outcome::kFailed;
 }
@@ -99,7 +121,10 @@ Outcome TlsStream::shake_hands(std::string& wire) {
   wire_ = &wire;
   ERR_clear_error();
   const int done = SSL_do_handshake(ssl_);
-  if (done == 1) return Outcome::kDone;
+  if (done == 1) {
+    secured_ = true;
+    return Outcome::kDone;
+  }
   const Outcome out = outcome(done);
   if (out != Outcome::kWaiting) note_handshake_error();
   return out;
@@ -128,6 +153,7 @@ Outcome TlsStream::read(char* data, size_t size, size_t* got) {
   wire_ = &reply_;
   ERR_clear_error();
   const int done = SSL_read_ex(ssl_, data, size, got);
+  if (done == 1) messages_ = 0;
   return done == 1 ? Outcome::kDone : outcome(done);
 }
 
@@ -148,10 +174,27 @@ bool TlsStream::write(const char* data, size_t size, std::string& wire) {
 }
 
 void TlsStream::finish(std::string& wire) {
+  if (std::exchange(finished_, true)) return;
   wire_ = &wire;
   ERR_clear_error();
   SSL_shutdown(ssl_);
   ERR_clear_error();
+}
+
+bool TlsStream::holds_more() const { return SSL_has_pending(ssl_) == 1; }
+
+// Within a call of OpenSSL's, which goes on over such messages for as long as there are any. A wish
+// to renegotiate shows only in the alert that refuses it.
+void TlsStream::on_message(int sending, int, int type, const void* data, size_t size, SSL* ssl,
+                           void* self) {
+  auto& stream = *static_cast<TlsStream*>(self);
+  if (!stream.secured_ || size < 2) return;
+  const auto* bytes = static_cast<const unsigned char*>(data);
+  const bool refuses = sending != 0 && type == SSL3_RT_ALERT && bytes[1] == SSL_AD_NO_RENEGOTIATION;
+  const bool asks = sending == 0 && type == SSL3_RT_HANDSHAKE;
+  if (refuses || (asks && ++stream.messages_ > kMostMessages)) stream.offends_ = true;
+  // Nothing more is processed.
+  if (stream.offends_) SSL_set_shutdown(ssl, SSL_RECEIVED_SHUTDOWN | SSL_SENT_SHUTDOWN);
 }
 
 bool TlsStream::resumed() const { return SSL_session_reused(ssl_) == 1; }

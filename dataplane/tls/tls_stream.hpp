@@ -3,13 +3,15 @@
 //
 // No event loop and no sending inside, so nothing here ever waits for the peer to take something.
 // The socket is borrowed, non-blocking, and read edge-triggered (epoll(7)): after a short read it
-// is taken for empty until wake(). One thread. Throws std::bad_alloc only; TLS's own failures are
-// outcomes, with the alert that the peer should get in the buffer.
+// is taken for empty until wake(). A peer that keeps us busy with new keys, or wants to
+// renegotiate, has failed. One thread. Throws std::bad_alloc only; TLS's own failures are outcomes,
+// with the alert that the peer should get in the buffer.
 #pragma once
 
 #include <openssl/types.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -21,6 +23,7 @@ namespace lb::tls {
 
 enum class Outcome : uint8_t {
   kDone,
+  kMore,     // the turn is used up
   kWaiting,  // for more of the peer's bytes
   kEnded,    // by close_notify (RFC 8446, section 6.1)
   kCutOff,   // by FIN without it
@@ -40,12 +43,14 @@ class TlsStream {
 
   // More may have come. `end_in_sight`: short reads empty nothing from now on.
   void wake(bool end_in_sight);
+  // So much is read from the socket until the next call: others are to have their turn too.
+  void allow(size_t bytes) { allowed_ = bytes; }
 
   // What is to be sent is appended to `wire` by these, whatever they return.
   Outcome shake_hands(std::string& wire);
   // False: the connection is of no use any more.
   bool write(const char* data, size_t size, std::string& wire);
-  // close_notify.
+  // close_notify, the first time.
   void finish(std::string& wire);
   // kDone: `*got` bytes, at least one. Now and then TLS has something to say to that: see
   // take_reply().
@@ -53,6 +58,12 @@ class TlsStream {
   // Is to be sent before anything that write() makes from now on.
   std::string take_reply() { return std::exchange(reply_, {}); }
   bool has_reply() const { return !reply_.empty(); }
+  // Something of the peer's has left the socket and was not given out yet.
+  bool holds_more() const;
+
+  // For SSL_CTX_set_msg_callback.
+  static void on_message(int sending, int version, int type, const void* data, size_t size,
+                         SSL* ssl, void* self);
 
   HandshakeError handshake_error() const { return error_; }
   // The peer has reset the connection, or the way to it is broken: no offence against TLS.
@@ -81,6 +92,11 @@ class TlsStream {
   bool fin_ = false;
   bool socket_failed_ = false;
   bool out_of_memory_ = false;
+  bool secured_ = false;
+  bool finished_ = false;
+  bool offends_ = false;  // the peer does what no honest one does
+  uint8_t messages_ = 0;  // of the protocol's own, in a row
+  size_t allowed_ = SIZE_MAX;
 };
 
 }  // namespace lb::tls

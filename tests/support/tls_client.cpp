@@ -72,6 +72,8 @@ bool TlsClient::change_keys() {
   return SSL_key_update(ssl_, SSL_KEY_UPDATE_REQUESTED) == 1 && SSL_do_handshake(ssl_) == 1;
 }
 
+bool TlsClient::renegotiate() { return SSL_renegotiate(ssl_) == 1 && SSL_do_handshake(ssl_) == 1; }
+
 bool TlsClient::ended_well() const { return (SSL_get_shutdown(ssl_) & SSL_RECEIVED_SHUTDOWN) != 0; }
 
 bool TlsClient::resumed() const { return SSL_session_reused(ssl_) == 1; }

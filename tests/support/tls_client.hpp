@@ -20,7 +20,7 @@ struct TlsClientOptions {
   std::vector<std::string> alpn = {};  // empty: none is offered
   net::SignedKey identity = {};        // empty: none is shown
   int max_version = 0;                 // as OpenSSL numbers them; 0: the newest
-  ssl_session_st* session = nullptr;      // to be resumed; borrowed
+  ssl_session_st* session = nullptr;   // to be resumed; borrowed
 };
 
 class TlsClient {
@@ -42,6 +42,8 @@ class TlsClient {
   // Tells the other side to use new keys, and to answer with new ones of its own (RFC 8446,
   // section 4.6.3).
   bool change_keys();
+  // With TLS 1.2. False: it was refused.
+  bool renegotiate();
 
   // That the server has sent, as a number of RFC 8446, section 6; 0: none.
   int alert() const { return alert_; }

@@ -137,6 +137,21 @@ TEST_F(CertificatesTest, ARestartHasThemWithoutBeingTold) {
   EXPECT_EQ(ask("GET", "").body, "{\"certificates\":[]}\n");
 }
 
+// As a process that was not restarted would.
+TEST_F(CertificatesTest, OneThatHasRunOutMeanwhileIsStillServedAfterARestart) {
+  const auto folder = tls::KeyFolder::open(std::filesystem::path(here_.path()) / "keys", true);
+  ASSERT_TRUE(folder->save("a", made("a.test", validity(-60, -1))).ok());
+  EXPECT_THAT(ask("GET", "").body, HasSubstr("a.test"));
+  EXPECT_THAT(reports_, testing::ElementsAre("CertificateExpired"));
+}
+
+TEST_F(CertificatesTest, OneThatNobodyNamesTouchesNothing) {
+  hold("a");
+  const size_t before = path_.applied.size();
+  EXPECT_EQ(ask("PUT", "b", body_of(made("b.test"))).status, 200);
+  EXPECT_EQ(path_.applied.size(), before);
+}
+
 TEST_F(CertificatesTest, OtherMethodsAreRefused) {
   EXPECT_EQ(ask("POST", "a", "{}").status, 405);
   EXPECT_EQ(ask("PUT", "", "{}").status, 405);

@@ -105,6 +105,40 @@ TEST_F(TlsCertificatesTest, ClientsMustShowOneOfTheAuthoritiesWhereThatIsAsked) 
   EXPECT_EQ(counters().tls_client_certificates_refused, 2u);
 }
 
+// Otherwise one would outlive its certificate, and an authority that is no longer trusted.
+TEST_F(TlsCertificatesTest, WhoMustShowACertificateGetsNoTicket) {
+  tls_.client_authorities = {"clients"};
+  put("a", certificate_for("a.test"));
+  put("clients", {authority().certificate, ""});
+  serve_tls();
+  const auto known =
+      net::issue(authority(), "client", net::CertificateUse::kClient, validity()).value();
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    SCOPED_TRACE(version);
+    test::TlsClientOptions options{
+        .server_name = "a.test", .identity = known, .max_version = version};
+    const Pair first = connect(options);
+    write_all(first.backend.get(), "x");
+    EXPECT_EQ(first.tls->read(1), "x");
+    SSL_SESSION* session = first.tls->session();
+    options.session = session;
+    EXPECT_FALSE(connect(options).tls->resumed());
+    SSL_SESSION_free(session);
+  }
+}
+
+TEST_F(TlsCertificatesTest, WithSomeMissingTheOthersServeAndThatIsSaid) {
+  tls_.certificates = {"a", "b"};
+  put("a", certificate_for("a.test"));
+  const auto failed = serve_tls();
+  ASSERT_EQ(failed.size(), 1u);
+  EXPECT_EQ(failed[0].reason, "CertificateMissing");
+  EXPECT_NE(failed[0].message.find("'b'"), std::string::npos) << failed[0].message;
+  EXPECT_EQ(name_for("a.test"), "a.test");
+  put("b", certificate_for("b.test"));
+  EXPECT_TRUE(serve_tls().empty());
+}
+
 TEST_F(TlsCertificatesTest, WithoutTheAuthorityThatIsAskedForNobodyIsLetIn) {
   tls_.client_authorities = {"clients"};
   put("a", certificate_for("a.test"));

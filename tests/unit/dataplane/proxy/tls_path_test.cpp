@@ -139,6 +139,40 @@ TEST_F(TlsPathTest, NewKeysInTheMiddleAreAnswered) {
   }
 }
 
+// Each of them costs us a key's work, and the client nothing.
+TEST_F(TlsPathTest, WhoOnlyChangesKeysIsReset) {
+  put("a", certificate_for("a.test"));
+  serve_tls();
+  Pair pair = connect();
+  for (int i = 0; i < 40 && pair.tls->change_keys(); ++i) {
+  }
+  EXPECT_EQ(read_all(pair.backend.get()), "");
+  expect_ended(EndReason::kClientReset);
+}
+
+TEST_F(TlsPathTest, WhoWantsToRenegotiateIsReset) {
+  put("a", certificate_for("a.test"));
+  serve_tls();
+  Pair pair = connect({.server_name = "a.test", .max_version = TLS1_2_VERSION});
+  EXPECT_FALSE(pair.tls->renegotiate());
+  EXPECT_EQ(read_all(pair.backend.get()), "");
+  expect_ended(EndReason::kClientReset);
+}
+
+TEST_F(TlsPathTest, ManyRecordsOfOneByteArriveInOrder) {
+  put("a", certificate_for("a.test"));
+  serve_tls();
+  Pair pair = connect();
+  std::string sent;
+  std::thread writer([&] {
+    for (int i = 0; i < 20000; ++i)
+      EXPECT_TRUE(pair.tls->write(std::string(1, char('a' + i % 26))));
+  });
+  for (int i = 0; i < 20000; ++i) sent += char('a' + i % 26);
+  EXPECT_EQ(read_some(pair.backend, sent.size()), sent);
+  writer.join();
+}
+
 TEST_F(TlsPathTest, GarbageWithinAConnectionEndsItAndReachesNobody) {
   put("a", certificate_for("a.test"));
   serve_tls();

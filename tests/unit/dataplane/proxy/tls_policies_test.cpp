@@ -63,6 +63,7 @@ TEST_F(TlsPoliciesTest, AHandshakeTakesAPlaceAndGivesItBack) {
   EXPECT_TRUE(third.backend.valid());
 }
 
+// By a reset, or by an end in order, of which the client must not be told.
 TEST_F(TlsPoliciesTest, WhatTheClientHasSaidIsSaidAgainToAnotherBackend) {
   policy_.retry_before_first_byte = true;
   Server other;
@@ -74,20 +75,43 @@ TEST_F(TlsPoliciesTest, WhatTheClientHasSaidIsSaidAgainToAnotherBackend) {
   listener.backends.push_back(second);
   normalise(both);
   apply(both);
+  for (const bool by_reset : {true, false}) {
+    SCOPED_TRACE(by_reset);
+    const Fd client = dial(port_);
+    test::TlsClient tls(client.get(), {.server_name = "a.test"});
+    ASSERT_TRUE(tls.shake_hands());
+    ASSERT_TRUE(tls.write("question"));
+    const int first = wait_for_one_of(server_.fd.get(), other.fd.get());
+    Fd failing = (first == 0 ? server_ : other).accept_one();
+    EXPECT_EQ(read_some(failing, 8), "question");
+    by_reset ? reset(failing) : failing.reset();
+    const Fd backend = (first == 0 ? other : server_).accept_one();
+    EXPECT_EQ(read_some(backend, 8), "question");
+    write_all(backend.get(), "answer");
+    EXPECT_EQ(tls.read(6), "answer");
+  }
+}
+
+TEST_F(TlsPoliciesTest, WhoHasSpokenAndEndedMayStillWaitForABackend) {
+  policy_.when_empty = WhenEmpty::kWait;
+  policy_.empty_wait_ms = 5000;
+  put("a", certificate_for("a.test"));
+  DesiredState empty = state();
+  empty.services.edit(0).ports[0].backends.clear();
+  apply(empty);
   const Fd client = dial(port_);
   test::TlsClient tls(client.get(), {.server_name = "a.test"});
   ASSERT_TRUE(tls.shake_hands());
   ASSERT_TRUE(tls.write("question"));
-  const int first_is_ours = wait_for_one_of(server_.fd.get(), other.fd.get());
-  Server& first = first_is_ours == 0 ? server_ : other;
-  Server& next = first_is_ours == 0 ? other : server_;
-  Fd failing = first.accept_one();
-  EXPECT_EQ(read_some(failing, 8), "question");
-  reset(failing);
-  const Fd backend = next.accept_one();
-  EXPECT_EQ(read_some(backend, 8), "question");
+  tls.finish();
+  shutdown(client.get(), SHUT_WR);
+  EXPECT_TRUE(eventually([this] { return counters().waits == 1; }));
+  apply(state());
+  Fd backend = server_.accept_one();
+  EXPECT_EQ(read_all(backend.get()), "question");
   write_all(backend.get(), "answer");
-  EXPECT_EQ(tls.read(6), "answer");
+  backend.reset();
+  EXPECT_EQ(tls.read_to_end(), "answer");
 }
 
 TEST_F(TlsPoliciesTest, OneNameEndsItsTlsWhereAnotherIsPassedThrough) {

@@ -60,7 +60,9 @@ TEST(CertificateBook, ServesWithWhatIsThereAndNamesWhatIsNot) {
   CertificateBook book;
   EXPECT_EQ(book.terms("x", ending({"a", "b"})).error().code, "CertificateMissing");
   ASSERT_TRUE(book.put("b", made("b"), kNow).ok());
-  EXPECT_TRUE(book.terms("x", ending({"a", "b"})).ok());
+  const auto terms = book.terms("x", ending({"a", "b"}));
+  ASSERT_TRUE(terms.ok());
+  EXPECT_THAT((*terms)->missing(), ElementsAre("a"));
 }
 
 TEST(CertificateBook, DoesNotServeWithAnAuthorityThatHasNoKey) {

@@ -14,8 +14,7 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr char kChain[] =
-    "-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n";
+constexpr char kChain[] = "-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n";
 constexpr char kKey[] = "-----BEGIN PRIVATE KEY-----\nBB\n-----END PRIVATE KEY-----\n";
 
 class KeyFolderTest : public testing::Test {
@@ -80,7 +79,8 @@ TEST_F(KeyFolderTest, IsRefusedWhereItIsAFile) {
 TEST(KeyFolderInMemory, IsTakenWithoutLeaveToPersist) {
   struct stat about {};
   if (stat("/dev/shm", &about) != 0) GTEST_SKIP() << "this host has no /dev/shm";
-  const auto path = std::filesystem::path("/dev/shm") / ("empalme-keys-" + std::to_string(getpid()));
+  const auto path =
+      std::filesystem::path("/dev/shm") / ("empalme-keys-" + std::to_string(getpid()));
   EXPECT_TRUE(KeyFolder::open(path, false).ok());
   std::filesystem::remove_all(path);
 }
