@@ -126,6 +126,34 @@ Direction::Step Direction::pass_on(Peer sink, size_t size, RelayResources& resou
   return send_now(sink.fd, resources.wire.data(), resources.wire.size());
 }
 
+// EAGAIN says the same for an empty socket and for a full pipe, but the pipe is empty here.
+Direction::Step Direction::fill_by_splice(int source, int sink, RelayResources& resources) {
+  if (!pipe_) pipe_ = resources.pipes.take();
+  if (!pipe_) {
+    splicing_ = false;
+    return Step::kGoOn;
+  }
+  const ssize_t got =
+      ::splice(source, nullptr, pipe_->write_end.get(), nullptr, kSpliceChunk, kSpliceFlags);
+  if (got <= 0) {
+    const int error = errno;
+    return_pipe(resources);
+    errno = error;
+    // At the mark of an urgent byte splice(2) says the same as at the end, or as of an empty
+    // socket. recv(2) knows better, and goes past it.
+    const bool perhaps_a_mark = got == 0 || (error == EAGAIN && end_in_sight_);
+    if (!perhaps_a_mark) return on_read_error();
+    splicing_ = false;
+    streak_ = 0;
+    return Step::kGoOn;
+  }
+  pipe_->held = static_cast<size_t>(got);
+  resources.spliced += pipe_->held;
+  bytes_ += pipe_->held;
+  note_splice(pipe_->held);
+  return drain(sink, resources);
+}
+
 Direction::Step Direction::send_now(int sink, const char* data, size_t size) {
   size_t sent = 0;
   while (sent < size) {
