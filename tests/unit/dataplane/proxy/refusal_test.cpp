@@ -147,7 +147,7 @@ TEST_F(RefusalTest, EveryRuleHasANameOfItsOwn) {
   std::set<std::string> names;
   for (size_t i = 0; i < kRefusals; ++i) names.insert(to_string(static_cast<Refusal>(i)));
   EXPECT_EQ(names, (std::set<std::string>{"source_range", "connections", "source", "rate",
-                                          "proxy_header", "client_hello", "route"}));
+                                          "proxy_header", "client_hello", "route", "handshake"}));
 }
 
 TEST_F(RefusalTest, DatagramsOutsideTheSourceRanges) {
