@@ -41,6 +41,10 @@ std::string replaced(std::string text, char from, char to) {
 Result<KeyFolder> KeyFolder::open(std::filesystem::path folder, bool persist) {
   std::error_code error;
   std::filesystem::create_directories(folder.parent_path(), error);
+  const bool there = std::filesystem::exists(folder, error);
+  if (!persist && !in_memory(there ? folder : folder.parent_path())) {
+    return failure(folder, "is on a disk, where keys are kept only with --persist-keys");
+  }
   if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
     return failure(folder, std::strerror(errno));
   }
@@ -48,9 +52,6 @@ Result<KeyFolder> KeyFolder::open(std::filesystem::path folder, bool persist) {
   if (::lstat(folder.c_str(), &about) != 0) return failure(folder, std::strerror(errno));
   if (!S_ISDIR(about.st_mode)) return failure(folder, "is no folder");
   if (about.st_uid != ::geteuid()) return failure(folder, "is somebody else's");
-  if (!persist && !in_memory(folder)) {
-    return failure(folder, "is on a disk, where keys are kept only with --persist-keys");
-  }
   if (::chmod(folder.c_str(), 0700) != 0) return failure(folder, std::strerror(errno));
   return KeyFolder(std::move(folder));
 }
