@@ -5,10 +5,13 @@ vip=$(service_ip ha)
 until_true 90 pods_are_ready web 3 || fail "the sample's pods are not ready"
 load restarts --target "$vip:80" --rate 200 --seconds 200 --concurrency 50
 
-# Services that come, change and go for as long as there is an API server to be asked.
+# Services that come, change and go until they are told to stop: killed, a kubectl of theirs would
+# go on, and make again what was deleted since.
+enough=$(mktemp -u)
 churn() {
   local i
   for i in $(seq 100); do
+    [ ! -e "$enough" ] || break
     make_service churn-$((i % 3)) "$((8300 + i))" <<<"  loadBalancerClass: empalme.io/lb"
     [ $((i % 3)) -eq 0 ] && kubectl delete service churn-1 --wait=false --ignore-not-found >/dev/null
     sleep 0.1
@@ -44,8 +47,9 @@ figure "with $made Services that come and go: another leads $took ms after the A
 # The Lease of the dead leader runs out within 15 s; the kubelet's pause before it starts a container again is its own.
 [ "$took" -le 32000 ] || fail "later than Lease and kubelet allow"
 
-kill "$churning" 2>/dev/null
-wait "$churning" 2>/dev/null
+touch "$enough"
+wait "$churning"
+rm "$enough"
 kubectl delete service after churn-0 churn-1 churn-2 --ignore-not-found --timeout=30s >/dev/null || fail "a Service hangs in Terminating"
 until_true 60 controllers_ready || fail "not two controllers again"
 end_load restarts
