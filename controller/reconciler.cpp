@@ -54,7 +54,9 @@ void Reconciler::stop() {
 
 void Reconciler::lead(bool leading) {
   if (std::exchange(leading_, leading) == leading) return;
+  secrets_changed_ = true;
   if (leading) return touch_all();
+  want_secrets();
   writes_.clear();
   const auto blocked = allocator_.blocked();
   allocator_ = plan::Allocator(all_pools());
@@ -75,12 +77,16 @@ void Reconciler::upsert(plan::SourceService service) {
   auto& held = world_.services[key];
   if (held == service) return;
   if (held.joins != service.joins) joins_.set(key, service.joins);
+  note_secrets(held, service);
   held = std::move(service);
   touch_with_hosts(key);
 }
 
 void Reconciler::remove(const std::string& key) {
-  if (world_.services.erase(key) == 0) return;
+  const auto found = world_.services.find(key);
+  if (found == world_.services.end()) return;
+  note_secrets(found->second, {});
+  world_.services.erase(found);
   joins_.set(key, {});
   touch_with_hosts(key);
 }
@@ -281,6 +287,7 @@ void Reconciler::plan_new_sources() {
 
 // Until nobody's outcome changes another's: published in between, two could serve one address.
 void Reconciler::drain() {
+  want_secrets();
   plan_new_sources();
   std::set<std::string> waiting;
   for (size_t round = 0; round <= world_.services.size(); ++round) {

@@ -43,6 +43,9 @@ class Reconciler : public sources::SourceSink, public sources::PoolSink, public 
     // Of addresses in no pool; pools have their own.
     std::chrono::seconds quarantine{plan::kDefaultQuarantineS};
     std::chrono::seconds conflict{300};
+    // The certificates in Secrets that Services of ours ask for while we lead; what is heard of
+    // them comes to certificates(). Empty: none is followed.
+    std::function<void(const std::set<std::string>&)> want_secrets = {};
     std::chrono::seconds patch_retry{5};  // doubled with each refusal, up to 64 times as long
   };
 
@@ -103,6 +106,10 @@ class Reconciler : public sources::SourceSink, public sources::PoolSink, public 
   void touch_with_hosts(const std::string& key);
   void touch_all();
   void judge_certificates();
+  std::set<std::string> secrets_of(const plan::SourceService& service) const;
+  void note_secrets(const plan::SourceService& before, const plan::SourceService& now);
+  void want_secrets();
+  void hear_secrets(const CertificateNews& news);
   void schedule();
   void drain();
   void carry_out(const std::string& key, plan::ServicePlan planned);
@@ -124,6 +131,8 @@ class Reconciler : public sources::SourceSink, public sources::PoolSink, public 
   std::set<std::string> stale_;
   std::map<std::string, plan::CertificateTroubles> certificate_troubles_;  // by source
   plan::CertificateTroubles refused_certificates_;                         // by data planes
+  std::set<std::string> wanted_secrets_, heard_secrets_;                   // names of certificates
+  bool secrets_changed_ = false;  // other ones may be wanted now
   std::set<std::string> dirty_;
   std::map<std::string, std::vector<plan::Problem>> problems_;
   std::map<IpAddress, asio::steady_timer::time_point> resting_;

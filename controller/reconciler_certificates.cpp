@@ -1,14 +1,64 @@
 // What certificates, and what is wrong with them, change in the world of the reconciler.
 #include <algorithm>
+#include <iterator>
 
 #include "controller/reconciler.hpp"
 
 namespace lb::controller {
+namespace {
+
+constexpr char kCluster[] = "kubernetes/";
+
+}  // namespace
 
 void Reconciler::certificates(const std::string& prefix, CertificateNews news) {
+  if (prefix == kCluster) hear_secrets(news);
   fleet_->give_certificates(prefix, std::move(news.all));
   certificate_troubles_[prefix] = std::move(news.troubles);
   judge_certificates();
+}
+
+// Those of its certificates that Secrets hold; of a Service that is not ours none is asked for.
+std::set<std::string> Reconciler::secrets_of(const plan::SourceService& service) const {
+  if (!service.kube || !plan::owned(*service.kube, world_.settings)) return {};
+  std::set<std::string> out;
+  for (auto& name : plan::certificates_of(service.ports)) {
+    if (name.starts_with(kCluster)) out.insert(std::move(name));
+  }
+  return out;
+}
+
+// Most changes are of backends: all services are looked through only for the others.
+void Reconciler::note_secrets(const plan::SourceService& before, const plan::SourceService& now) {
+  secrets_changed_ = secrets_changed_ || secrets_of(before) != secrets_of(now);
+}
+
+// Only while we lead.
+void Reconciler::want_secrets() {
+  if (!options_.want_secrets || !std::exchange(secrets_changed_, false)) return;
+  std::set<std::string> names;
+  for (const auto& [key, service] : world_.services) {
+    if (leading_) names.merge(secrets_of(service));
+  }
+  auto& awaited = world_.awaited_certificates;
+  awaited.clear();
+  std::set_difference(names.begin(), names.end(), heard_secrets_.begin(), heard_secrets_.end(),
+                      std::inserter(awaited, awaited.end()));
+  if (std::exchange(wanted_secrets_, names) != names) options_.want_secrets(names);
+}
+
+// Whoever waits for one that is heard of now is planned again.
+void Reconciler::hear_secrets(const CertificateNews& news) {
+  heard_secrets_.clear();
+  for (const auto& [name, certificate] : news.all) heard_secrets_.insert(name);
+  for (const auto& [name, why] : news.troubles) heard_secrets_.insert(name);
+  const size_t heard = std::erase_if(world_.awaited_certificates, [this](const auto& name) {
+    return heard_secrets_.contains(name);
+  });
+  if (heard == 0) return;
+  for (const auto& [key, service] : world_.services) {
+    if (!secrets_of(service).empty()) touch(key);
+  }
 }
 
 void Reconciler::certificates_refused(plan::CertificateTroubles all) {

@@ -9,6 +9,7 @@
 #include "common/model/state_json.hpp"
 #include "controller/core/joins.hpp"
 #include "controller/core/text.hpp"
+#include "controller/core/tls_annotations.hpp"
 
 namespace lb::plan {
 namespace {
@@ -27,7 +28,7 @@ bool is_other(const std::string& name) {
 // Without them a Service serves more than its owner meant to.
 bool guards(std::string_view field) {
   return field == "source-ranges" || field == "deny-ranges" || field.starts_with("max-") ||
-         field.starts_with(kMatch);
+         field.starts_with(kMatch) || field.starts_with(kTlsFields);
 }
 
 bool is_number(std::string_view text) {
@@ -120,11 +121,13 @@ Named parse(std::string_view rest) {
 
 class Reader {
  public:
-  Reader(Policy& service, std::vector<ServicePort>& ports, std::vector<Problem>& problems)
-      : service_(service), ports_(ports), problems_(problems) {}
+  Reader(std::string ns, Policy& service, std::vector<ServicePort>& ports,
+         std::vector<Problem>& problems)
+      : ns_(std::move(ns)), service_(service), ports_(ports), problems_(problems) {}
 
   void read_service(const std::string& name, const Named& named, const std::string& text) {
     if (named.field.starts_with(kMatch)) return read_match(name, named, text);
+    if (named.field.starts_with(kTlsFields)) return read_tls(name, named, text);
     for (ServicePort& port : ports_) {
       if (auto policy = with_field(port.policy, named.field, text)) {
         port.policy = std::move(policy).value();
@@ -142,9 +145,9 @@ class Reader {
       found = true;
       // A number may stand for two ports, and datagrams name nobody.
       const bool by_number = port.name != named.port;
-      if (named.field.starts_with(kMatch) && by_number && port.protocol == Protocol::kUdp) continue;
-      if (named.field.starts_with(kMatch)) {
-        const auto set = set_match(port.match, named.field, text);
+      if (of_streams(named) && by_number && port.protocol == Protocol::kUdp) continue;
+      if (of_streams(named)) {
+        const auto set = set_of_streams(port, named, text);
         if (!set) return refuse(name, named.field, set.error());
         continue;
       }
@@ -156,6 +159,27 @@ class Reader {
   }
 
  private:
+  // What only ports of TCP have.
+  static bool of_streams(const Named& named) {
+    return named.field.starts_with(kMatch) || named.field.starts_with(kTlsFields);
+  }
+
+  Status set_of_streams(ServicePort& port, const Named& named, const std::string& text) const {
+    if (named.field.starts_with(kMatch)) return set_match(port.match, named.field, text);
+    if (port.protocol == Protocol::kUdp) return Error{"Schema", "is not for ports of UDP"};
+    return set_tls(port.tls, named.field, text, ns_);
+  }
+
+  // Of the Service: a port may be exempt, but not all of them by a value that got lost.
+  void read_tls(const std::string& name, const Named& named, const std::string& text) {
+    if (text.empty()) return refuse(name, named.field, Error{"Schema", "is empty"});
+    for (ServicePort& port : ports_) {
+      if (port.protocol == Protocol::kUdp) continue;
+      const auto set = set_tls(port.tls, named.field, text, ns_);
+      if (!set) return refuse(name, named.field, set.error());
+    }
+  }
+
   // Of the Service: datagrams name nobody. The names are written once for each port, and a document
   // that no data plane takes would keep everybody's changes from it.
   void read_match(const std::string& name, const Named& named, const std::string& text) {
@@ -175,6 +199,7 @@ class Reader {
     problems_.push_back({"InvalidAnnotation", name + ": " + error.message, 0, {}, guards(field)});
   }
 
+  const std::string ns_;
   Policy& service_;
   std::vector<ServicePort>& ports_;
   std::vector<Problem>& problems_;
@@ -182,9 +207,10 @@ class Reader {
 
 }  // namespace
 
-void apply_annotations(const std::map<std::string, std::string>& annotations, Policy& service,
-                       std::vector<ServicePort>& ports, std::vector<Problem>& problems) {
-  Reader reader(service, ports, problems);
+void apply_annotations(const ObjectMeta& meta, Policy& service, std::vector<ServicePort>& ports,
+                       std::vector<Problem>& problems) {
+  const auto& annotations = meta.annotations;
+  Reader reader(meta.ns, service, ports, problems);
   const auto first = annotations.lower_bound(kAnnotationPrefix);
   // Those of ports come last: they override what the Service says.
   for (const bool of_ports : {false, true}) {
@@ -200,6 +226,7 @@ void apply_annotations(const std::map<std::string, std::string>& annotations, Po
       }
     }
   }
+  finish_tls(ports, problems);
 }
 
 }  // namespace lb::plan

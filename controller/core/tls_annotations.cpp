@@ -1,0 +1,131 @@
+#include "controller/core/tls_annotations.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "common/model/match.hpp"
+#include "controller/core/label_reader.hpp"
+#include "controller/core/secret_names.hpp"
+#include "controller/core/text.hpp"
+
+namespace lb::plan {
+namespace {
+
+constexpr std::string_view kBackendFields = "backend.";
+constexpr size_t kMaxProtocolName = 255;  // RFC 7301, section 3.1
+
+// The certificates in these Secrets, in their order.
+Status take_secrets(const std::string& text, const SecretEntry& kind, size_t most,
+                    std::vector<std::string>& out) {
+  std::vector<std::string> names;
+  for (const auto& secret : split_list(text)) {
+    const auto name = certificate_name({kind.ns, secret, kind.authorities});
+    if (!name) return name.error();
+    if (std::find(names.begin(), names.end(), *name) != names.end()) {
+      return Error{"Schema", "'" + secret + "' stands there twice"};
+    }
+    names.push_back(*name);
+  }
+  if (names.size() > most) {
+    return Error{"TooLarge", "names more than " + std::to_string(most) + " Secrets"};
+  }
+  out = std::move(names);
+  return Done{};
+}
+
+Status take_protocols(const std::string& text, std::vector<std::string>& out) {
+  auto names = split_list(text);
+  const std::set<std::string> each(names.begin(), names.end());
+  if (each.size() != names.size()) return Error{"Schema", "a protocol stands there twice"};
+  if (names.size() > kMaxAlpn) return Error{"TooLarge", "has more than 16 protocols"};
+  const bool fit = std::all_of(names.begin(), names.end(),
+                               [](const auto& name) { return name.size() <= kMaxProtocolName; });
+  if (!fit) return Error{"Schema", "a protocol's name has 1 to 255 bytes"};
+  out = std::move(names);
+  return Done{};
+}
+
+Status take_server_name(const std::string& text, std::string& out) {
+  const auto name = parse_server_name(text);
+  if (!name) return name.error();
+  if (name->starts_with('*')) return Error{"Schema", "stands for several names"};
+  out = *name;
+  return Done{};
+}
+
+Status set_backend(BackendTls& backend, std::string_view field, const std::string& text,
+                   const std::string& ns) {
+  if (field == "server-name") return take_server_name(text, backend.server_name);
+  if (field == "authorities") {
+    return take_secrets(text, {ns, {}, true}, kMaxAuthorities, backend.authorities);
+  }
+  if (field != "verify") return Error{"Schema", "unknown field"};
+  const auto flag = parse_flag(text);
+  if (!flag) return Error{"Schema", "is neither true nor false"};
+  backend.verify = *flag;
+  return Done{};
+}
+
+// None of them: what the Service says of TLS is not for this port.
+Status set_certificates(TlsPolicy& tls, const std::string& text, const std::string& ns) {
+  const Status taken = take_secrets(text, {ns, {}, false}, kMaxSecrets, tls.certificates);
+  if (!taken) return taken;
+  if (tls.certificates.empty()) {
+    tls = {};
+  } else {
+    tls.mode = TlsMode::kTerminate;
+  }
+  return taken;
+}
+
+Status set_default(TlsPolicy& tls, const std::string& text, const std::string& ns) {
+  const auto name = certificate_name({ns, text});
+  if (!name) return name.error();
+  tls.default_certificate = *name;
+  return Done{};
+}
+
+// What is missing, or contradicts itself; empty: nothing.
+std::string fault_of(const TlsPolicy& tls) {
+  if (tls.mode != TlsMode::kTerminate) return "tls.secrets is missing: TLS ends only with them";
+  const auto& known = tls.certificates;
+  const bool listed = tls.default_certificate.empty() ||
+                      std::find(known.begin(), known.end(), tls.default_certificate) != known.end();
+  if (!listed) return "tls.default-secret is none of tls.secrets";
+  if (tls.backend && tls.backend->verify && tls.backend->server_name.empty()) {
+    return "tls.backend.server-name is missing: it is what certificates are verified for";
+  }
+  return {};
+}
+
+}  // namespace
+
+Status set_tls(TlsPolicy& tls, std::string_view field, const std::string& text,
+               const std::string& ns) {
+  field.remove_prefix(kTlsFields.size());
+  if (field == "secrets") return set_certificates(tls, text, ns);
+  if (field == "default-secret") return set_default(tls, text, ns);
+  if (field == "alpn") return take_protocols(text, tls.alpn);
+  if (field == "client-authorities") {
+    return take_secrets(text, {ns, {}, true}, kMaxAuthorities, tls.client_authorities);
+  }
+  if (!field.starts_with(kBackendFields)) return Error{"Schema", "unknown field"};
+  field.remove_prefix(kBackendFields.size());
+  BackendTls backend = tls.backend.value_or(BackendTls{});
+  const Status set = set_backend(backend, field, text, ns);
+  if (set) tls.backend = std::move(backend);
+  return set;
+}
+
+void finish_tls(std::vector<ServicePort>& ports, std::vector<Problem>& problems) {
+  for (auto& port : ports) {
+    if (port.tls == TlsPolicy{}) continue;
+    const std::string fault = fault_of(port.tls);
+    if (fault.empty()) continue;
+    problems.push_back({"InvalidAnnotation", std::string("empalme.io/") + fault, port.port,
+                        port.protocol == Protocol::kUdp ? "UDP" : "TCP", true});
+    port.tls = {};
+  }
+}
+
+}  // namespace lb::plan
