@@ -7,6 +7,7 @@ source "$here/network.sh"
 source "$here/control_plane.sh"
 source "$here/nodes.sh"
 source "$here/check.sh"
+source "$here/pulse.sh"
 source "$here/ha.sh"
 source "$here/helm.sh"
 source "$here/outside.sh"
@@ -35,7 +36,7 @@ cluster_up() { # [--keep-image]: with the image of the last time
 cluster_down() {
   local name
   nodes_down
-  for name in edge scheduler manager apiserver etcd docker; do end "$name"; done
+  for name in pulse edge scheduler manager apiserver etcd docker; do end "$name"; done
   network_down
   rm -rf "$cluster_dir"/{etcd,pki,config,pids,edge} "$cluster_dir"/n[0-9] "$cluster_dir"/logs
   for name in $(seq "$cluster_nodes"); do
