@@ -38,6 +38,10 @@ void add_reconciler_metrics(Metrics& out, const Reconciler& reconciler) {
   gauge(out, "addresses_quarantined", "Addresses that rest after use", usage.quarantined);
   gauge(out, "addresses_conflicting", "Addresses that another host answers for", usage.conflicts);
   gauge(out, "services_waiting", "Services without an address", usage.waiting);
+  gauge(out, "certificates_awaited", "Certificates that Services wait for",
+        reconciler.world().awaited_certificates.size());
+  counter(out, "certificates_given_up_total", "Certificates that were not waited for any longer",
+          counters.certificates_given_up);
   uint64_t unfit = 0, hopeless = 0;
   for (const auto& [key, view] : reconciler.world().health) {
     unfit += view.ready - view.usable;

@@ -28,6 +28,7 @@ namespace lb::controller {
 
 struct ReconcilerCounters : ServiceWriteCounters {
   uint64_t plans = 0;
+  uint64_t certificates_given_up = 0;  // nobody answered for them within the wait
 };
 
 class Reconciler : public sources::SourceSink, public sources::PoolSink, public FleetObserver {
@@ -85,7 +86,9 @@ class Reconciler : public sources::SourceSink, public sources::PoolSink, public 
   bool ready() const;
   const plan::World& world() const { return world_; }
   plan::Allocator::Usage usage() const { return allocator_.usage(); }
-  ReconcilerCounters counters() const { return {writes_.counters(), plans_}; }
+  ReconcilerCounters counters() const {
+    return {writes_.counters(), plans_, certificates_given_up_};
+  }
   // Services that wait to be planned; none while somebody else leads.
   size_t pending() const { return dirty_.size(); }
   size_t stale_sources() const { return stale_.size(); }
@@ -128,6 +131,7 @@ class Reconciler : public sources::SourceSink, public sources::PoolSink, public 
   std::optional<std::vector<plan::Pool>> cluster_pools_;  // nullopt: not known yet
   plan::Allocator allocator_;
   uint64_t plans_ = 0;
+  uint64_t certificates_given_up_ = 0;
   std::map<std::string, std::set<std::string>> keys_of_source_;
   std::set<std::string> planned_sources_;  // prefixes that were planned whole once
   std::set<std::string> stale_;

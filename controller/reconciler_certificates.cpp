@@ -1,6 +1,7 @@
 // What certificates, and what is wrong with them, change in the world of the reconciler.
 #include <algorithm>
 
+#include "common/ops/log.hpp"
 #include "controller/reconciler.hpp"
 
 namespace lb::controller {
@@ -62,6 +63,9 @@ void Reconciler::want_secrets() {
 
 // An API server that does not answer for Secrets must not hold back what else has changed.
 void Reconciler::stop_waiting(const std::string& name) {
+  ops::log(ops::Level::kWarning, "nobody answers for a certificate: it is not waited for any longer",
+           {{"certificate", name}});
+  ++certificates_given_up_;
   world_.awaited_certificates.erase(name);
   unread_secrets_.insert(name);
   for (const auto& [key, service] : world_.services) {

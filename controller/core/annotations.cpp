@@ -26,13 +26,10 @@ bool is_other(const std::string& name) {
          name == kShareKeyAnnotation || name == kGroupsAnnotation;
 }
 
-// "tls" alone is no field, but somebody meant one.
-bool is_tls(std::string_view field) { return field == "tls" || field.starts_with(kTlsFields); }
-
 // Without them a Service serves more than its owner meant to.
 bool guards(std::string_view field) {
   return field == "source-ranges" || field == "deny-ranges" || field.starts_with("max-") ||
-         field.starts_with(kMatch) || is_tls(field);
+         field.starts_with(kMatch) || is_tls_field(field);
 }
 
 bool is_number(std::string_view text) {
@@ -136,7 +133,7 @@ class Reader {
 
   void read_service(const std::string& name, const Named& named, const std::string& text) {
     if (named.field.starts_with(kMatch)) return read_match(name, named, text);
-    if (is_tls(named.field)) return read_tls(name, named, text);
+    if (is_tls_field(named.field)) return read_tls(name, named, text);
     for (ServicePort& port : ports_) {
       if (auto policy = with_field(port.policy, named.field, text)) {
         port.policy = std::move(policy).value();
@@ -171,7 +168,7 @@ class Reader {
  private:
   // What only ports of TCP have.
   static bool of_streams(const Named& named) {
-    return named.field.starts_with(kMatch) || is_tls(named.field);
+    return named.field.starts_with(kMatch) || is_tls_field(named.field);
   }
 
   Status set_of_streams(size_t index, const Named& named, const std::string& text) {

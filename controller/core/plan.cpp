@@ -152,7 +152,8 @@ class Planner {
     if (desired.ports.empty()) block_all();
     if (allocation.problem && allocator_.holding_back()) return hold();
     if (allocation.problem || blocked()) return refuse(meta);
-    if (awaits_certificates(desired)) {
+    if (auto awaited = awaits_certificate(desired)) {
+      plan_.problems.push_back(std::move(*awaited));
       keep_where(allocation.addresses);
       return std::move(plan_);
     }
@@ -200,15 +201,17 @@ class Planner {
 
   // Published before its certificates are read it would be told of as broken for a moment. Those
   // that are published already are there.
-  bool awaits_certificates(const Service& desired) const {
-    if (world_.awaited_certificates.empty()) return false;
+  std::optional<Problem> awaits_certificate(const Service& desired) const {
+    if (world_.awaited_certificates.empty()) return std::nullopt;
     const auto names = certificates_of(desired.ports);
     const auto there = publication() == nullptr ? std::vector<std::string>{}
                                                 : certificates_of(publication()->service->ports);
-    return std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+    const auto found = std::find_if(names.begin(), names.end(), [&](const std::string& name) {
       return world_.awaited_certificates.contains(name) &&
              !std::binary_search(there.begin(), there.end(), name);
     });
+    if (found == names.end()) return std::nullopt;
+    return Problem{"CertificateAwaited", "certificate '" + *found + "' was not read yet"};
   }
 
   // Until every data plane was heard nothing is refused for want of an address.

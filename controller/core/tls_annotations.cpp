@@ -11,6 +11,7 @@
 namespace lb::plan {
 namespace {
 
+constexpr std::string_view kTlsFields = "tls.";
 constexpr std::string_view kBackendFields = "backend.";
 constexpr size_t kMaxProtocolName = 255;  // RFC 7301, section 3.1
 
@@ -110,9 +111,19 @@ void bound_names(std::vector<ServicePort>& ports, std::vector<Problem>& problems
 
 }  // namespace
 
+bool is_tls_field(std::string_view field) {
+  for (size_t dot = 0;; ++dot) {
+    const size_t end = field.find('.', dot);
+    if (field.substr(dot, end - dot) == "tls") return true;
+    if (end == std::string_view::npos) return false;
+    dot = end;
+  }
+}
+
 Status set_tls(TlsPolicy& tls, std::string_view field, const std::string& text,
                const std::string& ns) {
-  field.remove_prefix(std::min(kTlsFields.size(), field.size()));
+  if (!field.starts_with(kTlsFields)) return Error{"Schema", "unknown field"};
+  field.remove_prefix(kTlsFields.size());
   if (field == "secrets") return set_certificates(tls, text, ns);
   if (field == "default-secret") return set_default(tls, text, ns);
   if (field == "alpn") return take_protocols(text, tls.alpn);

@@ -15,11 +15,14 @@
 
 namespace lb::plan {
 
-inline constexpr std::string_view kTlsFields = "tls.";
 inline constexpr size_t kMaxSecrets = 256;  // of one port
 inline constexpr size_t kMaxNames = 1024;   // of a Service, each once for each of its ports
 
-// One field, with "tls." ahead. The port is unchanged where that is an error ("Schema",
+// Whether "tls" is one of the parts between its dots. A near miss is one, too: in plain such a port
+// would not be what was asked for.
+bool is_tls_field(std::string_view field);
+
+// One field, "tls.secrets" and its like. The port is unchanged where that is an error ("Schema",
 // "InvalidName", "TooLarge"), and half made until finish_tls().
 Status set_tls(TlsPolicy& tls, std::string_view field, const std::string& text,
                const std::string& ns);

@@ -1,9 +1,9 @@
 #include "controller/kube/secret.hpp"
 
-#include <cstring>
 #include <utility>
 
 #include "common/model/json.hpp"
+#include "controller/core/certificate_book.hpp"
 #include "controller/kube/base64.hpp"
 
 namespace lb::kube {
@@ -17,8 +17,6 @@ const std::string* text_at(const Json& object, const char* name) {
                                                      : nullptr;
 }
 
-void wipe(std::string& text) { ::explicit_bzero(text.data(), text.size()); }
-
 // A key is in one place only afterwards.
 SecretData data_of(Json& secret) {
   SecretData out;
@@ -28,7 +26,7 @@ SecretData data_of(Json& secret) {
     if (!value.is_string()) continue;
     auto& text = value.get_ref<std::string&>();
     if (auto bytes = decode_base64(text)) out[key] = std::move(*bytes);
-    wipe(text);
+    plan::wipe(text);
   }
   return out;
 }

@@ -1,8 +1,9 @@
 #include "controller/kube/secret_reader.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
+
+#include "controller/core/certificate_book.hpp"
 
 namespace lb::kube {
 namespace {
@@ -136,7 +137,7 @@ SecretAnswer SecretReader::read(const SecretName& name) {
   if (answer->status == 401 && options_.on_unauthorized) options_.on_unauthorized();
   if (answer->status != 200) return {name, refusal(name, *answer)};
   auto secret = secret_from(answer->body);
-  ::explicit_bzero(answer->body.data(), answer->body.size());
+  plan::wipe(answer->body);
   if (!secret) {
     return {name, Error{"SecretUnreadable",
                         "Secret " + name.to_string() + ": " + secret.error().message}};

@@ -1,5 +1,6 @@
 # The data plane that holds an address is killed, its keepalived is, and its pod is deleted.
 ha_up || return
+until_true 30 ha_at_rest || fail "addresses go from node to node"
 holder=n1
 vip=$(address_on "$holder")
 [ -n "$vip" ] || fail "$holder holds no address: the case shows nothing"

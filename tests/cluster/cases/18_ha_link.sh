@@ -1,5 +1,6 @@
 # The link of the node that holds an address is cut, with the leading controller elsewhere and on it.
 ha_up || return
+until_true 30 ha_at_rest || fail "addresses go from node to node"
 
 cut_off() { # NAME NODE SECONDS
   local name=$1 node=$2 vip moment healed stopped pause apart both late back

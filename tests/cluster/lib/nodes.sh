@@ -46,6 +46,7 @@ authorization: {mode: Webhook}
 tlsCertFile: $cluster_dir/pki/n$2.crt
 tlsPrivateKeyFile: $cluster_dir/pki/n$2.key
 containerRuntimeEndpoint: unix://$1/containerd.sock
+podLogsDir: $1/pod-logs
 cgroupDriver: cgroupfs
 cgroupRoot: /empalme-n$2
 cgroupsPerQOS: true

@@ -24,11 +24,14 @@ class AwaitedCertificatesTest : public testing::Test {
   ServiceBuilder web = service("web");
 };
 
-TEST_F(AwaitedCertificatesTest, IsNotPublishedAndNothingIsSaidOfIt) {
+TEST_F(AwaitedCertificatesTest, IsNotPublishedAndNothingIsWritten) {
   const auto out = plan();
   EXPECT_EQ(out.desired, std::nullopt);
   EXPECT_EQ(out.patch, std::nullopt);
   EXPECT_THAT(out.events, IsEmpty());
+  EXPECT_EQ(out.problems, (std::vector<Problem>{{"CertificateAwaited",
+                                                 "certificate 'kubernetes/default/web-tls' was not "
+                                                 "read yet"}}));
 }
 
 TEST_F(AwaitedCertificatesTest, IsPublishedOnceTheyAreHeardOf) {
@@ -36,6 +39,7 @@ TEST_F(AwaitedCertificatesTest, IsPublishedOnceTheyAreHeardOf) {
   world.awaited_certificates.clear();
   const auto out = plan();
   ASSERT_TRUE(out.desired);
+  EXPECT_THAT(out.problems, IsEmpty());
   EXPECT_THAT(out.desired->ports.at(0).tls.certificates, ElementsAre("kubernetes/default/web-tls"));
 }
 

@@ -8,6 +8,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing::Pair;
 
 constexpr char kWeb[] = "kubernetes/default/web-tls";
 
@@ -50,6 +51,8 @@ TEST_F(WantedSecretsTest, ThatNobodyAnswersForAreNotWaitedForForEver) {
   reconciler.start();
   sync({web()});
   EXPECT_TRUE(run_until(io, [&] { return served(); })) << "after secret_wait";
+  EXPECT_EQ(reconciler.counters().certificates_given_up, 1u);
+  EXPECT_THAT(reconciler.problems(), IsEmpty());
 }
 
 TEST_F(WantedSecretsTest, AreNoneOnceTheServiceIsGone) {
@@ -76,8 +79,10 @@ TEST_F(WantedSecretsTest, ComeAheadOfTheServiceThatNamesThem) {
   ASSERT_TRUE(run_until(io, [&] { return !wanted_secrets.empty(); }));
   run(50ms);
   EXPECT_FALSE(served()) << "nothing is heard of its certificate";
+  EXPECT_THAT(reconciler.problems(), ElementsAre(Pair("CertificateAwaited", 1u)));
   give();
   ASSERT_TRUE(run_until(io, [&] { return served(); }));
+  EXPECT_EQ(reconciler.counters().certificates_given_up, 0u);
   EXPECT_EQ(dataplane.certificates[kWeb], "A");
 }
 

@@ -38,6 +38,10 @@ class Collector : public SourceSink {
     EXPECT_EQ(services.size(), keys.size()) << "what is synced was told of";
   }
   void nodes(std::set<IpAddress>) override {}
+  void certificates(const std::string& prefix, CertificateNews now) override {
+    EXPECT_EQ(prefix, prefix_);
+    news = std::move(now);
+  }
   void freshness(const std::string& source, std::optional<Error> trouble) override {
     name = source;
     stale = trouble;
@@ -48,6 +52,7 @@ class Collector : public SourceSink {
   std::set<std::string> seen;  // "10.0.0.2 ready": every backend in every state ever
   std::string name;
   std::optional<Error> stale;
+  CertificateNews news;
   size_t upserts = 0, removals = 0, syncs = 0, troubles = 0;
 
  private:

@@ -31,14 +31,6 @@ net::SignedKey made(const std::string& name, int64_t days = 90) {
       .value();
 }
 
-class Sink : public test_rig::Collector {
- public:
-  Sink() : Collector("file/") {}
-  void certificates(const std::string&, CertificateNews now) override { news = std::move(now); }
-
-  CertificateNews news;
-};
-
 class FileCertificatesTest : public testing::Test {
  protected:
   std::string path(const std::string& name) const { return folder.path() + "/" + name; }
@@ -78,7 +70,7 @@ class FileCertificatesTest : public testing::Test {
   test::TemporaryFolder folder;
   std::chrono::milliseconds settle{50};
   asio::io_context io;
-  Sink sink;
+  test_rig::Collector sink{"file/"};
   std::unique_ptr<FileSource> source;
 };
 

@@ -154,14 +154,6 @@ TEST_F(SecretCertificatesTest, AreForgottenOnceNobodyNamesThem) {
   EXPECT_THAT(certificates.all(), IsEmpty());
 }
 
-class Sink : public test_rig::Collector {
- public:
-  Sink() : Collector("kubernetes/") {}
-  void certificates(const std::string&, CertificateNews now) override { news = std::move(now); }
-
-  CertificateNews news;
-};
-
 class SecretFollowerTest : public testing::Test {
  protected:
   SecretFollowerTest() { follower.start(); }
@@ -182,7 +174,7 @@ class SecretFollowerTest : public testing::Test {
 
   asio::io_context io;
   kube::FakeSecretServer server;
-  Sink sink;
+  test_rig::Collector sink{"kubernetes/"};
   SecretFollower follower{io, options(), sink};
 };
 
