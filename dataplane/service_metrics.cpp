@@ -89,6 +89,7 @@ constexpr Cause kTurns[] = {{"up", &proxy::BackendTotals::turned_up},
                             {"down", &proxy::BackendTotals::turned_down}};
 constexpr Cause kCauses[] = {{"refused", &proxy::BackendTotals::refused},
                              {"timeout", &proxy::BackendTotals::timeouts},
+                             {"tls", &proxy::BackendTotals::tls},
                              {"other", &proxy::BackendTotals::errors}};
 
 constexpr proxy::Refusal kLimits[] = {proxy::Refusal::kConnections, proxy::Refusal::kSource,

@@ -52,6 +52,12 @@ constexpr Sum kSums[] = {
     {&DataPathCounters::tls_timeouts, &EngineCounters::tls_timeouts},
     {&DataPathCounters::tls_overflows, &EngineCounters::tls_overflows},
     {&DataPathCounters::tls_cut_off, &EngineCounters::tls_cut_off},
+    {&DataPathCounters::backend_tls_handshakes, &EngineCounters::backend_tls_handshakes},
+    {&DataPathCounters::backend_tls_resumed, &EngineCounters::backend_tls_resumed},
+    {&DataPathCounters::backend_tls_failures, &EngineCounters::backend_tls_failures},
+    {&DataPathCounters::backend_tls_unverified, &EngineCounters::backend_tls_unverified},
+    {&DataPathCounters::backend_tls_timeouts, &EngineCounters::backend_tls_timeouts},
+    {&DataPathCounters::backend_tls_cut_off, &EngineCounters::backend_tls_cut_off},
     {&DataPathCounters::untuned, &EngineCounters::untuned},
     {&DataPathCounters::instant_resets, &EngineCounters::instant_resets},
     {&DataPathCounters::replays, &EngineCounters::replays},
@@ -293,6 +299,7 @@ BackendTotals totals_of(const ListenerConfig& config, size_t backend) {
     out.errors += worker.errors;
     out.ejections += worker.ejections;
     out.instant_resets += worker.instant_resets;
+    out.tls += worker.tls;
   }
   return out;
 }
