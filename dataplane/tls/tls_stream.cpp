@@ -169,6 +169,10 @@ void TlsStream::note_handshake_error() {
     case SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL:
       error_ = HandshakeError::kNoProtocol;
       break;
+    case SSL_R_BAD_EXTENSION:
+      // What newer versions of OpenSSL call a protocol that was not offered.
+      if (!offered_.empty()) error_ = HandshakeError::kNoProtocol;
+      break;
     case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
     case SSL_R_CERTIFICATE_VERIFY_FAILED:
       error_ = HandshakeError::kCertificate;
