@@ -177,9 +177,10 @@ struct ListenerConfig {
   std::vector<uint32_t> nodes;
   ListenerGroups groups;  // empty: all backends are one
   std::shared_ptr<ListenerCounts> counts = std::make_shared<ListenerCounts>();
-  std::shared_ptr<ListenerCounts> lobby;      // of the door; null: this one asks for no match
-  std::shared_ptr<SourceLimits> limits;       // null: no limit by source
-  std::shared_ptr<AffinityTable> affinity;    // null: none
+  std::shared_ptr<ListenerCounts> lobby;    // of the door; null: this one asks for no match
+  std::shared_ptr<SourceLimits> limits;     // null: no limit by source
+  std::shared_ptr<AffinityTable> affinity;  // null: none
+
   std::shared_ptr<const tls::ServerTls> tls;          // null: TLS does not end here
   std::shared_ptr<const tls::ClientTls> backend_tls;  // null: backends get plain bytes
 

@@ -90,6 +90,7 @@ bool RelayEngine::promote_hedge(Session& session) {
   session.dial = hedge->dial;
   session.from[kBackend] = Direction();
   session.phase = Phase::kDialling;
+  drop_link(session);
   if (hedge->link.tls) {
     session.phase = Phase::kSecuringBackend;
     session.details->link = std::move(hedge->link);

@@ -23,8 +23,8 @@ struct Session;
 struct Hedge {
   net::Fd fd;
   std::shared_ptr<BackendRecord> backend;
-  uint8_t dial = 0;   // as Session::dial
-  uint64_t ends = 0;  // when it has taken too long
+  uint8_t dial = 0;           // as Session::dial
+  uint64_t ends = 0;          // when it has taken too long
   BackendLink link = {};      // once it is connected, where TLS is spoken with backends
   bool end_in_sight = false;  // see Direction
 };

@@ -13,8 +13,8 @@ namespace {
 
 bool is_good(const SSL_SESSION* session, int64_t now_s) {
   const int64_t age = now_s - SSL_SESSION_get_time(session);
-  const int64_t life = std::min<int64_t>(SSL_SESSION_get_timeout(session),
-                                         SessionStore::kLifeSeconds);
+  const int64_t life =
+      std::min<int64_t>(SSL_SESSION_get_timeout(session), SessionStore::kLifeSeconds);
   const X509* shown = SSL_SESSION_get0_peer(const_cast<SSL_SESSION*>(session));
   const bool expired =
       shown != nullptr && now_s >= net::openssl::seconds_of(X509_get0_notAfter(shown));

@@ -22,7 +22,7 @@ namespace lb::tls {
 
 class SessionStore {
  public:
-  static constexpr size_t kMostPeers = 1024;
+  static constexpr size_t kMostPeers = 256;
   static constexpr size_t kMostEach = 4;
   static constexpr int64_t kLifeSeconds = 3600;
 

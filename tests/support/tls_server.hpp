@@ -1,4 +1,5 @@
-// A TLS server's end of one connection, for tests: blocking, over a socket that is accepted already.
+// A TLS server's end of one connection, for tests: blocking, over a socket that is accepted
+// already.
 //
 // One thread at a time. OpenSSL's failures are results; only a lack of memory aborts.
 #pragma once
@@ -46,8 +47,8 @@ class TlsServer {
   int alert() const { return alert_; }  // that the client has sent; 0: none
   bool ended_well() const;              // the end came by close_notify
   bool resumed() const;
-  std::string server_name() const;  // that the client asked for
-  std::string protocol() const;     // by ALPN
+  std::string server_name() const;                  // that the client asked for
+  std::string protocol() const;                     // by ALPN
   std::string offered() const { return offered_; }  // as it stood in the hello; empty: nothing
 
  private:

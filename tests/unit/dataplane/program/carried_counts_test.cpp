@@ -264,7 +264,8 @@ proxy::PortTotals all_counted_by_port() {
   auto& mine = out.backends.at(0);
   for (uint64_t* each :
        {&mine.connections, &mine.bytes_in, &mine.bytes_out, &mine.refused, &mine.timeouts,
-        &mine.errors, &mine.ejections, &mine.instant_resets, &mine.turned_up, &mine.turned_down}) {
+        &mine.errors, &mine.ejections, &mine.instant_resets, &mine.tls, &mine.turned_up,
+        &mine.turned_down}) {
     *each = next++;
   }
   return out;

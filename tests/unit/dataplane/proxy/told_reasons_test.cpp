@@ -33,7 +33,9 @@ TEST(ToldReasons, RemembersSoManyAndIsSilentAboutMore) {
   std::vector<std::string> reasons;
   for (size_t i = 0; i <= ToldReasons::kMost; ++i) reasons.push_back(std::to_string(i));
   ToldReasons told;
-  for (size_t i = 0; i < ToldReasons::kMost; ++i) EXPECT_TRUE(told.is_news(reasons[i].c_str(), kAtFirst));
+  for (size_t i = 0; i < ToldReasons::kMost; ++i) {
+    EXPECT_TRUE(told.is_news(reasons[i].c_str(), kAtFirst));
+  }
   EXPECT_FALSE(told.is_news(reasons.back().c_str(), kAtFirst));
 }
 

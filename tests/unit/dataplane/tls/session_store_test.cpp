@@ -63,7 +63,9 @@ TEST(SessionStore, IsBounded) {
   size_t kept = 0;
   while (store.take(peer_at(1), kMade)) ++kept;
   EXPECT_EQ(kept, SessionStore::kMostEach);
-  for (size_t i = 0; i < SessionStore::kMostPeers + 10; ++i) store.put(peer_at(uint16_t(i)), session());
+  for (size_t i = 0; i < SessionStore::kMostPeers + 10; ++i) {
+    store.put(peer_at(uint16_t(i)), session());
+  }
   EXPECT_EQ(store.peers(), SessionStore::kMostPeers);
 }
 
