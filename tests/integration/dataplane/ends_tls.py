@@ -291,7 +291,7 @@ def check_backends(rig):
     rig.put_state(["name-1"], dict(terms, server_name="other.internal"), secure.port)
     expect(gets_nothing(rig), "a backend with a wrong name gets no client")
     labels = f'backend="{LOCAL}:{secure.port}",cause="tls"'
-    name = f'empalme_backend_connect_failures_total{{service="file/web",port="{rig.port}",protocol="TCP",{labels}}}'
+    name = f'empalme_backend_connect_failures_total{{service="file/web",port="{rig.port}",protocol="tcp",{labels}}}'
     expect(metric(rig, name) == 1, "that is counted")
     expect(metric(rig, "empalme_dataplane_backend_tls_unverified_total") == 1, "with its cause")
     told = [json.loads(line) for line in (rig.work / "log").read_text().splitlines() if "no TLS with a backend" in line]

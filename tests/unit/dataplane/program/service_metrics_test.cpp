@@ -18,6 +18,7 @@ proxy::PortTotals port(size_t backends = 1) {
     proxy::BackendTotals backend;
     backend.backend = {IpAddress::v4(0x0a000001 + uint32_t(i)), 8080};
     backend.refused = 2;
+    backend.tls = 3;
     out.backends.push_back(backend);
   }
   return out;
@@ -63,6 +64,7 @@ TEST(ServiceMetrics, CountConnectionsByGroupWhereThereAreGroups) {
 
 TEST(ServiceMetrics, NameTheBackendAndTheCause) {
   EXPECT_THAT(text({port()}), HasSubstr("backend=\"10.0.0.1:8080\",cause=\"refused\"} 2\n"));
+  EXPECT_THAT(text({port()}), HasSubstr("backend=\"10.0.0.1:8080\",cause=\"tls\"} 3\n"));
   EXPECT_THAT(text({port()}), HasSubstr("empalme_backend_up{"));
 }
 
