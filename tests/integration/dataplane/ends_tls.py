@@ -310,6 +310,8 @@ def check_openssl(rig):
                                    rig.work / "server.pem", "-rev", "-quiet", version],
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
         try:
+            # Whom it cannot reach the data plane leaves out for a while.
+            until(lambda: socket.create_connection((LOCAL, port)).close() is None, f"s_server {version} listens")
             rig.put_state(["name-1"], {"server_name": "web.internal", "authorities": ["internal-ca"]}, port)
             until(lambda: reversed_by(rig) == b"olleh\n", f"openssl s_server {version} answers")
         finally:

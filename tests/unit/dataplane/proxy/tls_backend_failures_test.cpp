@@ -166,7 +166,7 @@ TEST_F(TlsBackendFailuresTest, OrThatEndsInIt) {
 }
 
 TEST_F(TlsBackendFailuresTest, OrThatStallsInIt) {
-  policy_.connect_timeout_ms = 100;
+  policy_.connect_timeout_ms = 1000;
   Fd stalled;
   expect_another_instead_of([&](Fd& fd) { stalled = std::move(fd); });
   EXPECT_EQ(counters().backend_tls_timeouts, 1u);

@@ -9,6 +9,7 @@ namespace lb::proxy {
 class TlsBackendTest : public TlsTest {
  protected:
   TlsBackendTest() {
+    policy_.connect_timeout_ms = 20'000;  // a slow machine is no failure
     tls_.backend = BackendTls{"web.internal", {"ca"}, true};
     put("a", certificate_for("a.test"));
     put("ca", {authority().certificate, ""});
