@@ -187,7 +187,7 @@ TEST_F(TlsBackendPoliciesTest, AfterAReplayAHandshakeThatFailsIsTriedElsewhereTo
 }
 
 TEST_F(TlsBackendPoliciesTest, ASecondDialWinsOverAHandshakeThatStalls) {
-  policy_.hedge_ms = 30;
+  policy_.hedge_ms = 500;  // long enough to see who is first
   policy_.connect_timeout_ms = 60'000;
   Server other;
   serve_with({server_.port, other.port});
@@ -203,7 +203,7 @@ TEST_F(TlsBackendPoliciesTest, ASecondDialWinsOverAHandshakeThatStalls) {
 }
 
 TEST_F(TlsBackendPoliciesTest, TheFirstMayStillWin) {
-  policy_.hedge_ms = 30;
+  policy_.hedge_ms = 500;  // long enough to see who is first
   policy_.connect_timeout_ms = 60'000;
   Server other;
   serve_with({server_.port, other.port});
@@ -221,7 +221,7 @@ TEST_F(TlsBackendPoliciesTest, TheFirstMayStillWin) {
 
 // The second takes the first one's place, its handshake half done.
 TEST_F(TlsBackendPoliciesTest, WhereTheFirstFailsTheSecondGoesOn) {
-  policy_.hedge_ms = 30;
+  policy_.hedge_ms = 500;  // long enough to see who is first
   policy_.connect_timeout_ms = 60'000;
   Server other;
   serve_with({server_.port, other.port});
@@ -239,7 +239,7 @@ TEST_F(TlsBackendPoliciesTest, WhereTheFirstFailsTheSecondGoesOn) {
 }
 
 TEST_F(TlsBackendPoliciesTest, ASecondDialThatFailsLeavesTheFirstAlone) {
-  policy_.hedge_ms = 30;
+  policy_.hedge_ms = 500;  // long enough to see who is first
   policy_.connect_timeout_ms = 60'000;
   Server other;
   serve_with({server_.port, other.port});
