@@ -255,12 +255,13 @@ void Fleet::tell_refused_certificates() {
 void Fleet::tell_features() {
   std::optional<std::set<std::string>> common;
   for (const auto& [name, heard] : heard_) {
-    if (heard.features.empty()) continue;
+    const auto& its = heard.features;
+    if (its.empty()) continue;
     if (!common) {
-      common = heard.features;
+      common = its;
       continue;
     }
-    std::erase_if(*common, [&](const std::string& each) { return !heard.features.contains(each); });
+    std::erase_if(*common, [&](const std::string& each) { return !its.contains(each); });
   }
   if (!common || *common == features_) return;
   features_ = *common;

@@ -152,6 +152,18 @@ void add_lease_metrics(Metrics& out, const kube::LeaseCounters& counters) {
           counters.failures);
 }
 
+void add_certificate_metrics(Metrics& out, const sources::SecretFollower& follower) {
+  const auto& counters = follower.counters();
+  const auto& certificates = follower.certificates();
+  gauge(out, "secret_certificates", "Certificates of Secrets that Services name",
+        certificates.size());
+  gauge(out, "secret_certificates_in_trouble",
+        "Those whose Secret cannot be read or used: the last good one is kept, if any",
+        certificates.troubles().size());
+  counter(out, "secret_reads_total", "Secrets that Services name, read", counters.reads);
+  counter(out, "secret_read_failures_total", "Reads of them that failed", counters.failures);
+}
+
 void add_secret_metrics(Metrics& out, const kube::SecretCounters& counters,
                         const net::TlsIdentity& identity) {
   counter(out, "tls_secret_reads_total", "Secrets with certificates read", counters.reads);

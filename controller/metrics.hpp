@@ -16,6 +16,7 @@
 #include "controller/sources/consul_source.hpp"
 #include "controller/sources/docker_source.hpp"
 #include "controller/sources/file_source.hpp"
+#include "controller/sources/secret_follower.hpp"
 
 namespace lb::controller {
 
@@ -24,6 +25,7 @@ using Metrics = std::vector<ops::Metric>;
 void add_reconciler_metrics(Metrics& out, const Reconciler& reconciler);
 void add_fleet_metrics(Metrics& out, const Fleet& fleet);
 void add_lease_metrics(Metrics& out, const kube::LeaseCounters& counters);
+void add_certificate_metrics(Metrics& out, const sources::SecretFollower& follower);
 void add_secret_metrics(Metrics& out, const kube::SecretCounters& counters,
                         const net::TlsIdentity& identity);
 void add_writer_metrics(Metrics& out, const kube::ApiWriterCounters& counters);

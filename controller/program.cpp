@@ -49,7 +49,7 @@ void Program::start() {
   }
   if (secrets_) secrets_->start();
   for (auto& source : sources_) source->start();
-  if (pools_) pools_->start(), pool_reporter_->start();
+  if (pools_) pools_->start(), pool_reporter_->start(), certificates_->start();
 }
 
 int Program::check() const {
@@ -74,6 +74,9 @@ Status Program::prepare() {
   if (config_.docker) options.sources.insert("docker/");
   if (config_.consul.server) options.sources.insert("consul/");
   options.leading = config_.lease_name.empty();
+  if (config_.kubernetes) {
+    options.want_secrets = [this](const auto& names) { certificates_->want(names); };
+  }
   options.on_held = [this](const DesiredState& state) {
     for (auto& source : sources_) source->held(state);
   };
@@ -178,6 +181,10 @@ void Program::make_kubernetes_source() {
   pools_ = std::make_unique<sources::AddressPoolSource>(
       io_, sources::AddressPoolSource::Options{make_client_, [c = credentials_] { c->refused(); }},
       *reconciler_);
+  kube::SecretReader::Options secrets;
+  secrets.make_client = make_client_;
+  secrets.on_unauthorized = [c = credentials_] { c->refused(); };
+  certificates_ = std::make_unique<sources::SecretFollower>(io_, std::move(secrets), *reconciler_);
   pool_reporter_ = std::make_unique<PoolReporter>(
       io_, PoolReporter::Options{[this] { return reconciler_->pool_statuses(); }}, *writer_);
 }
@@ -340,6 +347,7 @@ std::string Program::metrics() const {
     add_reflector_metrics(out, {&kubernetes_->reflectors(), &pools_->reflectors()});
   }
   add_pool_metrics(out, reconciler_->allocator());
+  if (certificates_) add_certificate_metrics(out, *certificates_);
   if (pool_reporter_) add_pool_status_metrics(out, pool_reporter_->counters());
   if (!files_.empty()) add_file_metrics(out, files_);
   if (docker_ != nullptr) add_docker_metrics(out, *docker_);
@@ -354,7 +362,7 @@ void Program::end() {
   if (observe_server_) observe_server_->stop();
   if (admin_server_) admin_server_->stop();
   for (auto& source : sources_) source->stop();
-  if (pools_) pools_->stop(), pool_reporter_->stop();
+  if (pools_) pools_->stop(), pool_reporter_->stop(), certificates_->stop();
   if (writer_) writer_->stop();
   if (secrets_) secrets_->stop();
   fleet_->stop();

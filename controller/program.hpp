@@ -24,6 +24,7 @@
 #include "controller/sources/docker_source.hpp"
 #include "controller/sources/file_source.hpp"
 #include "controller/sources/kubernetes_source.hpp"
+#include "controller/sources/secret_follower.hpp"
 #include "controller/sources/source.hpp"
 
 namespace lb::controller {
@@ -79,12 +80,13 @@ class Program {
   std::unique_ptr<kube::LeaseKeeper> lease_;  // null: nobody to share the work with
   bool leading_ = false;
   std::vector<std::unique_ptr<sources::Source>> sources_;
-  std::vector<const sources::FileSource*> files_;      // among sources_
-  sources::KubernetesSource* kubernetes_ = nullptr;    // one of sources_
-  const sources::DockerSource* docker_ = nullptr;      // likewise
-  const sources::ConsulSource* consul_ = nullptr;      // likewise
-  std::unique_ptr<sources::AddressPoolSource> pools_;  // null where there is no cluster
-  std::unique_ptr<PoolReporter> pool_reporter_;        // likewise
+  std::vector<const sources::FileSource*> files_;          // among sources_
+  sources::KubernetesSource* kubernetes_ = nullptr;        // one of sources_
+  const sources::DockerSource* docker_ = nullptr;          // likewise
+  const sources::ConsulSource* consul_ = nullptr;          // likewise
+  std::unique_ptr<sources::AddressPoolSource> pools_;      // null where there is no cluster
+  std::unique_ptr<sources::SecretFollower> certificates_;  // likewise
+  std::unique_ptr<PoolReporter> pool_reporter_;            // likewise
   std::unique_ptr<net::HttpServer> observe_server_;
   std::unique_ptr<net::HttpServer> admin_server_;  // null: its default place could not be had
 };

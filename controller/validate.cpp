@@ -90,8 +90,9 @@ std::string shown(const sources::FileDocument& document) {
       holder["backends"].push_back(named.host + ":" + std::to_string(named.port));
     });
   }
-  for (const auto& [key, join] : document.joined) {
-    for_port(out, key, join.port, join.protocol, [&](Shown& port) {
+  for (const auto& named : document.joined) {
+    const auto& join = named.join;
+    for_port(out, named.key, join.port, join.protocol, [&](Shown& port) {
       Shown& group = group_of(port, join.group);
       group["service"] = join.service;
       if (join.service_port != 0) group["port"] = join.service_port;

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <ranges>
 
 #include "common/ops/log.hpp"
 #include "empalme/programs.hpp"
@@ -122,9 +121,9 @@ void Supervisor::restart_later(Child& child) {
 void Supervisor::stop(int signal) {
   const int passed_on = stopping_ ? SIGKILL : signal;
   stopping_ = true;
-  for (auto& child : children_ | std::views::reverse) {
-    child.timer.cancel();
-    if (child.pid > 0) ::kill(child.pid, passed_on);
+  for (auto child = children_.rbegin(); child != children_.rend(); ++child) {
+    child->timer.cancel();
+    if (child->pid > 0) ::kill(child->pid, passed_on);
   }
   finish_if_over();
 }

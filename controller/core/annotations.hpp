@@ -3,17 +3,17 @@
 // A field is that of the policy schema with dashes for underscores ("connect-timeout-ms",
 // "health.path"); <port> is the name or the number of a port and overrides what the Service says;
 // lists are separated by commas. "match.names" and "match.sources" say which of the connections of
-// an address and port a Service is for, where it shares these. Pure; any thread. What cannot be
-// read is a Problem that names the annotation and leaves the field as it was; where that would let
-// in more than was asked for, it blocks the Service.
+// an address and port a Service is for, where it shares these; for "tls." see tls_annotations.hpp.
+// Pure; any thread. What cannot be read is a Problem that names the annotation and leaves the field
+// as it was; where that would let in more than was asked for, it blocks the Service.
 #pragma once
 
-#include <map>
 #include <string>
 #include <vector>
 
 #include "common/model/state.hpp"
 #include "controller/core/backends.hpp"
+#include "controller/core/objects.hpp"
 
 namespace lb::plan {
 
@@ -29,7 +29,7 @@ inline constexpr char kShareKeyAnnotation[] = "empalme.io/share-key";
 inline constexpr char kTargetsAnnotation[] = "empalme.io/targets";
 
 // Overrides `service` and the policies of `ports`, which come in as copies of it.
-void apply_annotations(const std::map<std::string, std::string>& annotations, Policy& service,
-                       std::vector<ServicePort>& ports, std::vector<Problem>& problems);
+void apply_annotations(const ObjectMeta& meta, Policy& service, std::vector<ServicePort>& ports,
+                       std::vector<Problem>& problems);
 
 }  // namespace lb::plan

@@ -1,7 +1,6 @@
 #include "controller/core/plan.hpp"
 
 #include <algorithm>
-#include <cstdio>
 
 #include "controller/core/certificate_problems.hpp"
 #include "controller/core/joins.hpp"
@@ -14,13 +13,6 @@ namespace {
 
 bool has(const std::vector<std::string>& list, const std::string& item) {
   return std::find(list.begin(), list.end(), item) != list.end();
-}
-
-// FNV-1a: tells long class names apart where there is no room for them.
-uint64_t hash_of(const std::string& text) {
-  uint64_t out = 14695981039346656037ULL;
-  for (const char c : text) out = (out ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
-  return out;
 }
 
 ServicePatch patch_of(const KubeMeta& meta) {
@@ -160,6 +152,10 @@ class Planner {
     if (desired.ports.empty()) block_all();
     if (allocation.problem && allocator_.holding_back()) return hold();
     if (allocation.problem || blocked()) return refuse(meta);
+    if (awaits_certificates(desired)) {
+      keep_where(allocation.addresses);
+      return std::move(plan_);
+    }
     if (!allocator_.holding_back() || !gives_up_any(meta, allocation.addresses)) {
       report(meta, allocation.addresses, desired);
     }
@@ -188,13 +184,31 @@ class Planner {
       allocator_.claim(key_, claim());
       return;
     }
-    const auto mine = allocator_.allocate(key_, claim()).addresses;
+    keep_where(allocator_.allocate(key_, claim()).addresses);
+  }
+
+  // What is published, if anything is, unless it has an address that is none of these.
+  void keep_where(const std::vector<IpAddress>& mine) {
+    if (publication() == nullptr) return;
     const Service& now = *publication()->service;
     const bool still =
         std::all_of(now.addresses.begin(), now.addresses.end(), [&](const IpAddress& each) {
           return std::find(mine.begin(), mine.end(), each) != mine.end();
         });
     if (still) plan_.desired = now;
+  }
+
+  // Published before its certificates are read it would be told of as broken for a moment. Those
+  // that are published already are there.
+  bool awaits_certificates(const Service& desired) const {
+    if (world_.awaited_certificates.empty()) return false;
+    const auto names = certificates_of(desired.ports);
+    const auto there = publication() == nullptr ? std::vector<std::string>{}
+                                                : certificates_of(publication()->service->ports);
+    return std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+      return world_.awaited_certificates.contains(name) &&
+             !std::binary_search(there.begin(), there.end(), name);
+    });
   }
 
   // Until every data plane was heard nothing is refused for want of an address.
@@ -321,30 +335,6 @@ std::vector<std::string> oldest_first(const World& world) {
 }
 
 }  // namespace
-
-// A class is a qualified name; a finalizer's name has 63 characters at most, and no second slash.
-std::string finalizer_of(const std::string& load_balancer_class) {
-  if (load_balancer_class.empty() || load_balancer_class == kDefaultClass) return kFinalizer;
-  constexpr size_t kRoom = 63 - sizeof("service.") + 1;
-  std::string name = load_balancer_class;
-  std::replace(name.begin(), name.end(), '/', '_');
-  if (name.size() > kRoom) {
-    char hash[20];
-    std::snprintf(hash, sizeof hash, ".%016llx", static_cast<unsigned long long>(hash_of(name)));
-    name = name.substr(0, kRoom - 17) + hash;
-  }
-  return std::string(kFinalizer) + "." + name;
-}
-
-bool is_our_finalizer(const std::string& name) {
-  return name == kFinalizer || name.starts_with(std::string(kFinalizer) + ".");
-}
-
-bool owned(const KubeMeta& meta, const Settings& settings) {
-  if (meta.type != "LoadBalancer" || meta.deleting) return false;
-  if (!meta.load_balancer_class) return settings.claim_unclassed;
-  return *meta.load_balancer_class == settings.load_balancer_class;
-}
 
 void claim_held(const World& world, Allocator& allocator, const std::string& key) {
   const auto found = world.services.find(key);

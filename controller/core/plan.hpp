@@ -66,6 +66,7 @@ struct World {
   std::map<std::string, Labels> namespaces;            // labels, by name
   std::set<std::string> features;                      // of every data plane; empty: not known yet
   CertificateTroubles certificate_troubles;            // of sources and of data planes, by name
+  std::set<std::string> awaited_certificates;          // asked for, and not heard of yet
 };
 
 struct PlannedEvent {

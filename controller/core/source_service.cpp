@@ -197,7 +197,7 @@ SourceService from_kubernetes(const ServiceObject& service,
   out.ports = std::move(joined.ports);
   // Policies of ports are effective ones: the Service's, and what overrides it.
   for (auto& port : out.ports) port.policy = out.policy;
-  apply_annotations(service.meta.annotations, out.policy, out.ports, out.problems);
+  apply_annotations(service.meta, out.policy, out.ports, out.problems);
   if (!service.source_ranges.empty()) check_ranges(ranges, out);
   check_affinity(service, out);
   check_distribution(service, out);

@@ -5,6 +5,7 @@
 #include "common/model/json.hpp"
 #include "common/ops/log.hpp"
 #include "controller/kube/base64.hpp"
+#include "controller/kube/secret.hpp"
 
 namespace lb::kube {
 namespace {
@@ -13,30 +14,6 @@ using Json = nlohmann::json;
 
 constexpr char kAuthoritySuffix[] = "-ca";
 constexpr char kClientSuffix[] = "-client";
-
-const std::string* text_at(const Json& object, const char* name) {
-  const auto found = object.is_object() ? object.find(name) : object.end();
-  return found != object.end() && found->is_string() ? found->get_ptr<const std::string*>()
-                                                     : nullptr;
-}
-
-// What is no text is left out: it is made anew.
-SecretData data_of(const Json& secret) {
-  SecretData out;
-  const auto data = secret.find("data");
-  if (data == secret.end() || !data->is_object()) return out;
-  for (const auto& [key, value] : data->items()) {
-    if (!value.is_string()) continue;
-    if (auto text = decode_base64(value.get_ref<const std::string&>())) out[key] = *text;
-  }
-  return out;
-}
-
-std::string version_of(const Json& secret) {
-  const auto meta = secret.find("metadata");
-  const auto* version = meta == secret.end() ? nullptr : text_at(*meta, "resourceVersion");
-  return version == nullptr ? std::string{} : *version;
-}
 
 Json body_of(const std::string& ns, const std::string& name, const std::string& version,
              const SecretData& data) {
@@ -155,10 +132,10 @@ bool SecretKeeper::read(const std::string& name, Held& out) {
   const auto answer = client().request({"GET", path() + "/" + name, {}, {}});
   if (answer && answer->status == 404) return true;
   if (!answer || answer->status != 200) return failed(name, answer);
-  const Json secret = Json::parse(answer->body, nullptr, false);
-  out.version = secret.is_object() ? version_of(secret) : std::string{};
-  if (out.version.empty()) return failed(name, "the answer is no Secret");
-  out.data = data_of(secret);
+  auto secret = secret_from(answer->body);
+  if (!secret) return failed(name, secret.error().message);
+  out.version = std::move(secret->version);
+  out.data = std::move(secret->data);
   ++counters_.reads;
   return true;
 }
@@ -178,8 +155,8 @@ bool SecretKeeper::write(const std::string& name, Held& held, SecretData data) {
   }
   if (!answer || (answer->status != 200 && answer->status != 201)) return failed(name, answer);
   ++counters_.writes;
-  const Json secret = Json::parse(answer->body, nullptr, false);
-  held.version = secret.is_object() ? version_of(secret) : std::string{};
+  const auto secret = secret_from(answer->body);
+  held.version = secret ? secret->version : std::string{};
   held.data = std::move(data);
   ops::log(ops::Level::kInfo, creates ? "made certificates" : "renewed certificates",
            {{"secret", options_.ns + "/" + name}});

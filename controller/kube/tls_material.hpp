@@ -12,15 +12,13 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <string>
 
 #include "common/model/result.hpp"
 #include "common/net/tls.hpp"
+#include "controller/kube/secret.hpp"
 
 namespace lb::kube {
-
-using SecretData = std::map<std::string, std::string>;
 
 struct TlsTerms {
   int64_t authority_life = int64_t{10} * 365 * 86'400;

@@ -17,6 +17,7 @@ VALUE_SETS = {
     "class": {"loadBalancerClass": "example.com/lb", "fullnameOverride": "second"},
     "unclassed": {"claimUnclassed": True},
     "strict": {"strictEndpoints": True},
+    "tls secrets": {"tlsSecrets": [{"namespace": "shop", "names": ["web-tls", "shop-tls"]}]},
     "pools": {"pools": ["192.0.2.10-192.0.2.20", "198.51.100.0/24", "2001:db8::10-2001:db8::20"]},
     "monitored": MONITORED,
     "ha": HA,

@@ -60,6 +60,17 @@ class RenderedObjects(unittest.TestCase):
                 self.assertEqual("--strict-endpoints" in args, strict)
                 self.assertEqual(rules, [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]}] * strict)
 
+    def test_secrets_are_read_by_name_in_the_namespaces_that_are_named(self):
+        objects = rendered(VALUE_SETS["tls secrets"])
+        rules = objects["Role/empalme-tls-secrets"]["rules"]
+        self.assertEqual(rules, [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"],
+                                  "resourceNames": ["web-tls", "shop-tls"]}])
+        binding = objects["RoleBinding/empalme-tls-secrets"]
+        self.assertEqual([each["metadata"]["namespace"] for each in (objects["Role/empalme-tls-secrets"], binding)],
+                         ["shop", "shop"])
+        self.assertEqual(binding["subjects"], [{"kind": "ServiceAccount", "name": "empalme", "namespace": "empalme-system"}])
+        self.assertNotIn("Role/empalme-tls-secrets", rendered())
+
     def test_peers_reach_the_data_planes_as_one_flag(self):
         peers = container(rendered(VALUE_SETS["ha with peers"])["DaemonSet/empalme-dataplane"], "dataplane")["args"]
         self.assertIn("--vrrp-peers=192.0.2.1,192.0.2.2", peers)
@@ -230,6 +241,8 @@ class Refusals(unittest.TestCase):
     def test_values_that_do_not_go_together_are_refused_with_what_to_do(self):
         for settings, words in (
                 ({**HA, "pools": ["auto"]}, "name CIDRs or ranges"),
+                ({"tlsSecrets": [{"namespace": "shop", "names": ["a"]}, {"namespace": "shop", "names": ["b"]}]},
+                 "namespace shop stands there twice"),
                 ({**HA, "dataplane.announce": "auto"}, "use vrrp:NAME"),
                 ({"dataplane.announce": "vrrp:eth0"}, "is for several data planes"),
                 ({**HA, "dataplane.announce": "none", "dataplane.vrrpPeers": ["192.0.2.1"]}, "is for dataplane.announce vrrp:NAME"),

@@ -13,6 +13,7 @@ kubectl get clusterroles,clusterrolebindings,roles,rolebindings -A -o json >"$cl
 said=$(python3 "$cluster_root/tests/cluster/lib/audit.py" "$cluster_dir/logs/audit.log" empalme-system \
   "$cluster_dir/logs/rights-ha.json" "${unused_rights[@]}") || fail "$said"
 figure "$said"
+kubectl delete role,rolebinding empalme-tls-secrets --ignore-not-found >/dev/null
 
 vips=$(ha_addresses)
 ha_down

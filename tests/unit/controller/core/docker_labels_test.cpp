@@ -57,6 +57,18 @@ TEST(DockerLabels, NamePortTargetAndProtocol) {
   EXPECT_EQ(labels.ports[1].target, 5353);
 }
 
+// Certificates come from files and Secrets: in plain such a port would not be what was asked for.
+TEST(DockerLabels, EndNoTlsAndServeNothingInPlainInstead) {
+  for (const char* field :
+       {"tls.secrets", "policy.tls.secrets", "tls.certificates", "tls", "policy.tls"}) {
+    const auto labels = read(container("web")
+                                 .tcp("80", "8080")
+                                 .label(std::string("empalme.tcp.80.") + field, "web-tls"));
+    EXPECT_THAT(labels.ports, IsEmpty()) << field;
+    EXPECT_THAT(messages(labels.problems), ElementsAre(HasSubstr(field)));
+  }
+}
+
 TEST(DockerLabels, ListenEverywhereUnlessTheyNameAddresses) {
   EXPECT_THAT(port_with("weight", "1").addresses, ElementsAre(IpAddress::parse("0.0.0.0").value()));
   EXPECT_THAT(

@@ -38,7 +38,8 @@ class ClusterFaults : public FaultsTest {
   void claim_in_status(const std::string& service, const std::string& address) {
     server.with([&](auto& cluster) {
       cluster.edit(kube::kServices, "d", service, [&](Json& object) {
-        object["status"]["loadBalancer"]["ingress"] = {{{"ip", address}, {"ipMode", "Proxy"}}};
+        const Json ingress{{"ip", address}, {"ipMode", "Proxy"}};
+        object["status"]["loadBalancer"]["ingress"] = Json::array({ingress});
       });
     });
   }

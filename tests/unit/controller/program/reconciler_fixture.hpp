@@ -27,10 +27,12 @@ class ReconcilerTest : public testing::Test {
   }
   ~ReconcilerTest() override { writer.stop(); }
 
-  Reconciler::Options options() const {
+  Reconciler::Options options() {
     Reconciler::Options out;
     out.pools = {plan::pool("192.0.2.10-192.0.2.12")};
     out.sources = sources_;
+    out.want_secrets = [this](const auto& names) { wanted_secrets = names; };
+    out.secret_wait = 1s;
     out.quarantine = out.conflict = out.patch_retry = 1s;
     return out;
   }
@@ -62,6 +64,7 @@ class ReconcilerTest : public testing::Test {
   }
 
   const std::set<std::string> sources_;
+  std::set<std::string> wanted_secrets;
   asio::io_context io;
   kube::Script script;
   kube::ApiWriter writer{

@@ -224,7 +224,8 @@ TEST_F(DataPathTest, ABackendIsUpWhileItMayBeGivenConnections) {
   on_control([&] {
     path_->set_drains({{"", Endpoint{*IpAddress::parse("127.0.0.1"), 6}}}, [] {});
     std::vector<uint16_t> up;
-    for (const auto& backend : path_->totals().at(0).backends) {
+    const auto totals = path_->totals();
+    for (const auto& backend : totals.at(0).backends) {
       if (backend.up) up.push_back(backend.backend.port);
     }
     EXPECT_EQ(up, std::vector<uint16_t>{1});

@@ -74,7 +74,7 @@ TEST(DescriptorLine, ANumberBeyondItEndsTheAllowance) {
 
 TEST(DescriptorLine, LooksAgainAfterAWhileOrWhenSomethingWasReleased) {
   Fd one(dup(0)), two(dup(0));
-  DescriptorLine line(int(net::open_descriptors()));
+  DescriptorLine line(static_cast<int>(net::open_descriptors()));
   EXPECT_TRUE(line.lacking(1000));
   one.reset();
   two.reset();

@@ -53,7 +53,7 @@ TEST_F(DescriptorsUntold, AConnectionThatEndsAtTheLineCostsNoWalk) {
 TEST_F(DescriptorsUntold, WhatOthersDoIsSeenWithinAHundredMilliseconds) {
   std::vector<Fd> others;
   for (int i = 0; i < 64; ++i) others.push_back(Fd(dup(0)));
-  DescriptorLine line(int(net::open_descriptors()));
+  DescriptorLine line(static_cast<int>(net::open_descriptors()));
   EXPECT_TRUE(line.lacking(1000));
   others.clear();
   line.released();

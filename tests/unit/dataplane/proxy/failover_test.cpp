@@ -322,12 +322,14 @@ TEST_F(FailoverTest, ABackendThatACheckCallsDownGetsNobody) {
   }
   on_control([&] {
     path_->set_health(id, Health::kDown, "ConnectTimeout");
-    for (const auto& backend : path_->totals().at(0).backends) {
+    const auto totals = path_->totals();
+    for (const auto& backend : totals.at(0).backends) {
       EXPECT_EQ(backend.turned_down, backend.backend.port == sick.port ? 1u : 0u);
       EXPECT_EQ(backend.turned_up, 0u);
     }
     path_->set_health(id, Health::kUp, "");
-    for (const auto& backend : path_->totals().at(0).backends) {
+    const auto after = path_->totals();
+    for (const auto& backend : after.at(0).backends) {
       EXPECT_EQ(backend.turned_up, backend.backend.port == sick.port ? 1u : 0u);
     }
     path_->set_health(id, Health::kDown, "ConnectTimeout");
