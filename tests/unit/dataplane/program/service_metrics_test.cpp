@@ -142,10 +142,25 @@ TEST(ServiceMetrics, BucketsHoldThoseBelowThem) {
 }
 
 TEST(ServiceMetrics, AreBoundedAndSayHowManyAreLeftOut) {
-  const std::string shown = text({port(5)}, {.backends = 2});
+  auto one = port(5);
+  one.groups = {{"blue", 1, 1, 1}, {"green", 1, 1, 1}, {"red", 1, 1, 1}};
+  const std::string shown = text({one}, {.backends = 2, .groups = 1});
   EXPECT_THAT(shown, HasSubstr("10.0.0.2:8080"));
   EXPECT_THAT(shown, Not(HasSubstr("10.0.0.3:8080")));
   EXPECT_THAT(shown, HasSubstr("empalme_dataplane_backends_without_series 3\n"));
+  EXPECT_THAT(shown, HasSubstr("group=\"blue\""));
+  EXPECT_THAT(shown, Not(HasSubstr("group=\"green\"")));
+  EXPECT_THAT(shown, HasSubstr("empalme_dataplane_groups_without_series 2\n"));
+}
+
+TEST(ServiceMetrics, GroupsAreDealtOutByServiceAsBackendsAre) {
+  auto many = port_of("file/a", 1), few = port_of("file/b", 1);
+  for (int i = 0; i < 64; ++i) many.groups.push_back({"g" + std::to_string(i), 1, 1, 1});
+  few.groups = {{"blue", 1, 1, 1}, {"green", 1, 1, 1}};
+  const std::string shown = text({many, few}, {.groups = 6});
+  EXPECT_EQ(times_in(shown, "empalme_group_weight{service=\"file/a\""), 4u);
+  EXPECT_EQ(times_in(shown, "empalme_group_weight{service=\"file/b\""), 2u);
+  EXPECT_THAT(shown, HasSubstr("empalme_dataplane_groups_without_series 60\n"));
 }
 
 size_t backends_shown(const std::string& text, const std::string& key) {
