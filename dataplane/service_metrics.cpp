@@ -193,6 +193,20 @@ struct Shown {
   const Member* member;
 };
 
+// A series for as long as there is a reason.
+void add_reasons(std::vector<Metric>& out, const std::vector<Shown<proxy::BackendTotals>>& shown) {
+  Metric down{"empalme_backend_down",
+              "1: called down by its check or left out after failures, by why.",
+              MetricType::kGauge,
+              {}};
+  for (const auto& [port, backend] : shown) {
+    if (backend->why_down.empty()) continue;
+    const Labels labels = with(labels_of(*port), "backend", backend->backend.to_string());
+    down.samples.push_back({1.0, with(labels, "reason", backend->why_down)});
+  }
+  if (!down.samples.empty()) out.push_back(std::move(down));
+}
+
 void add_backends(std::vector<Metric>& out, const std::vector<Shown<proxy::BackendTotals>>& shown) {
   for (const auto& row : kBackendRows) {
     Metric metric{row.name, row.help, row.type, {}};
@@ -224,6 +238,7 @@ void add_backends(std::vector<Metric>& out, const std::vector<Shown<proxy::Backe
     }
   }
   out.push_back(std::move(up));
+  add_reasons(out, shown);
   out.push_back(std::move(failures));
   out.push_back(std::move(turns));
 }

@@ -35,6 +35,12 @@ std::string text(const std::vector<proxy::PortTotals>& ports, SeriesLimits limit
   return ops::metrics_text(out);
 }
 
+size_t times_in(const std::string& text, const std::string& part) {
+  size_t count = 0;
+  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
+  return count;
+}
+
 TEST(ServiceMetrics, NameTheServiceItsPortAndProtocol) {
   EXPECT_THAT(text({port()}),
               HasSubstr("empalme_service_connections_accepted_total{service=\"file/web\","
@@ -66,6 +72,18 @@ TEST(ServiceMetrics, NameTheBackendAndTheCause) {
   EXPECT_THAT(text({port()}), HasSubstr("empalme_backend_up{"));
 }
 
+TEST(ServiceMetrics, SayWhyABackendIsDownForAsLongAsItIs) {
+  auto one = port(3);
+  EXPECT_THAT(text({one}), Not(HasSubstr("empalme_backend_down")));
+  one.backends[1].why_down = "HttpStatus";
+  one.backends[2].why_down = "Refused";
+  const std::string shown = text({one}, {.backends = 2});
+  EXPECT_EQ(times_in(shown, "empalme_backend_down{"), 1u) << "as bounded as the others";
+  EXPECT_THAT(shown, HasSubstr("empalme_backend_down{service=\"file/web\",port=\"80\","
+                               "protocol=\"tcp\",backend=\"10.0.0.2:8080\","
+                               "reason=\"HttpStatus\"} 1\n"));
+}
+
 TEST(ServiceMetrics, CountHowOftenACheckChangedItsMind) {
   auto one = port();
   one.backends[0].turned_up = 3;
@@ -92,11 +110,6 @@ void count(proxy::PortTotals& port, proxy::EndReason how, uint64_t times) {
 }
 void count(proxy::PortTotals& port, proxy::Refusal rule, uint64_t times) {
   port.refused[static_cast<size_t>(rule)] = times;
-}
-size_t times_in(const std::string& text, const std::string& part) {
-  size_t count = 0;
-  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
-  return count;
 }
 
 TEST(ServiceMetrics, CountEndsByHow) {
