@@ -1,4 +1,4 @@
-// A listener at an address of version 6: its clients are relayed, kept out and told of as others are.
+// A listener of version 6: its clients are relayed, kept out and told of as others are.
 #include "dataplane/proxy/proxy_header.hpp"
 #include "tests/unit/dataplane/proxy/data_path_fixture.hpp"
 
