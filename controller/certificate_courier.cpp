@@ -31,9 +31,10 @@ CertificateCourier::CertificateCourier(net::HttpClient& client, std::chrono::mil
                                        std::string dataplane, const plan::CertificateBook& book)
     : client_(client), timeout_(timeout), dataplane_(std::move(dataplane)), book_(book) {}
 
-// Where nobody ever asked for certificates, nothing is ever asked about them.
+// Where nobody can have given certificates, nothing is ever asked about them; else there may be
+// some from before us.
 bool CertificateCourier::settled() const {
-  if (!asked_) return book_.wanted().empty();
+  if (!asked_) return book_.wanted().empty() && !book_.has_sources();
   return known_ && (unsupported_ || settled_ == book_.revision());
 }
 
@@ -112,11 +113,11 @@ void CertificateCourier::push(const std::string& name) {
   const auto certificate = book_.find(name);
   net::HttpRequest request{"PUT", path_of(name), {}, body_of(*certificate)};
   request.headers.push_back({"Content-Type", "application/json"});
-  ask(std::move(request), [this, name, fingerprint = certificate->fingerprint()](
-                              const net::HttpResponse& response) {
-    pushed(name, fingerprint, response);
-    push_next();
-  });
+  ask(std::move(request),
+      [this, name, fingerprint = certificate->fingerprint()](const net::HttpResponse& response) {
+        pushed(name, fingerprint, response);
+        push_next();
+      });
 }
 
 void CertificateCourier::pushed(const std::string& name, const std::string& fingerprint,
@@ -146,6 +147,11 @@ void CertificateCourier::refuse(const std::string& name, const std::string& fing
            {{"dataplane", dataplane_}, {"certificate", name}, {"reason", why.code}});
   known = std::move(why);
   news_ = true;
+}
+
+void CertificateCourier::offer_again() {
+  if (std::exchange(offered_, {}).empty()) return;
+  settled_ = 0;
 }
 
 void CertificateCourier::forget_unwanted() {

@@ -4,7 +4,7 @@
 // Lives on the io_context's thread, as does the client that it borrows; one bring() or tidy() at a
 // time. What the data plane has is asked for once, and again after doubt(); then what was pushed is
 // remembered, so a state without new certificates costs nothing. One that the data plane refuses is
-// told and holds nobody up: it is offered again when it changes, or after doubt().
+// told and holds nobody up: it is offered again when it changes, after offer_again() or doubt().
 #pragma once
 
 #include <chrono>
@@ -44,6 +44,8 @@ class CertificateCourier {
   bool tidy_enough() const;
   // Precondition: no state that the data plane holds names what no wanted service does.
   void tidy(Finished done);
+  // What it refused may be good by now: its clock was behind, its disk full.
+  void offer_again();
   // What it has is no longer known.
   void doubt() { known_ = false; }
 

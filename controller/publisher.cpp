@@ -101,6 +101,7 @@ void Publisher::watch_silence() {
   } else if (silent >= options_.silent_after) {
     set_reach(Reach::kSilent);
   }
+  offer_again_in_time();
   silence_timer_.expires_after(std::chrono::seconds(1));
   silence_timer_.async_wait([this](const boost::system::error_code& error) {
     if (!error && !stopped_) watch_silence();

@@ -72,6 +72,7 @@ class Publisher {
     std::chrono::milliseconds poll_pause{100};  // at least, from one question for news to the next
     std::chrono::seconds silent_after{8};       // longer than a poll takes
     std::chrono::seconds lost_after{60};
+    std::chrono::seconds offer_again{30};           // a certificate that was refused
     std::chrono::milliseconds repair_pause{1'000};  // at least, between two for another pair
   };
   struct Target {
@@ -124,6 +125,7 @@ class Publisher {
   void publish();
   void bring_certificates();
   void tidy_certificates();
+  void offer_again_in_time();
   void carried(const Status& outcome);
   void put();
   void patch();
@@ -175,6 +177,7 @@ class Publisher {
   std::string acknowledged_at_;
   std::string last_error_;
   asio::steady_timer::time_point last_heard_{};
+  asio::steady_timer::time_point offered_{};                // what was refused, again
   asio::steady_timer::time_point asked_{};                  // the poll under way
   std::optional<asio::steady_timer::time_point> repaired_;  // another pair, with a whole state
   plan::Reach reach_ = plan::Reach::kSilent;

@@ -17,6 +17,15 @@ void Publisher::bring_certificates() {
   courier_.bring([this](const Status& outcome) { carried(outcome); });
 }
 
+void Publisher::offer_again_in_time() {
+  const auto now = asio::steady_timer::clock_type::now();
+  if (courier_.refused().empty()) offered_ = now;
+  if (in_flight_ || now - offered_ < options_.offer_again) return;
+  offered_ = now;
+  courier_.offer_again();
+  if (!courier_.settled()) schedule();
+}
+
 // Nothing is wanted but what is held, so what nobody wants is named by no state either.
 void Publisher::tidy_certificates() {
   send_backoff_.reset();

@@ -10,15 +10,14 @@ namespace {
 using Clock = asio::steady_timer::clock_type;
 
 // What of the set is new begins to count now; what has left it is forgotten.
-template <class Set, class Limit>
-std::vector<IpAddress> overdue(std::map<IpAddress, Clock::time_point>& since, const Set& present,
-                               Limit limit) {
+template <class Key, class Set, class Limit>
+std::vector<Key> overdue(std::map<Key, Clock::time_point>& since, const Set& present, Limit limit) {
   std::erase_if(since, [&](const auto& each) { return !present.contains(each.first); });
   const auto now = Clock::now();
-  std::vector<IpAddress> out;
-  for (const auto& address : present) {
-    const auto [found, added] = since.try_emplace(address, now);
-    if (!added && now - found->second >= limit(address)) out.push_back(address);
+  std::vector<Key> out;
+  for (const auto& each : present) {
+    const auto [found, added] = since.try_emplace(each, now);
+    if (!added && now - found->second >= limit(each)) out.push_back(each);
   }
   return out;
 }
@@ -55,6 +54,7 @@ void Reconciler::stop() {
 void Reconciler::lead(bool leading) {
   if (std::exchange(leading_, leading) == leading) return;
   secrets_changed_ = true;
+  wanted_secrets_.reset();
   if (leading) return touch_all();
   want_secrets();
   writes_.clear();
@@ -146,6 +146,12 @@ void Reconciler::published(const std::set<std::string>& keys) {
     const auto before = world_.published.find(key);
     const bool known = before != world_.published.end();
     if (known == now.has_value() && (!known || before->second == *now)) continue;
+    const auto names = [](const plan::Publication& each) {
+      return plan::certificates_of(each.service->ports);
+    };
+    const std::vector<std::string> none;
+    secrets_changed_ =
+        secrets_changed_ || (known ? names(before->second) : none) != (now ? names(*now) : none);
     if (now) {
       world_.published.insert_or_assign(key, std::move(*now));
     } else {
@@ -346,6 +352,10 @@ void Reconciler::age() {
                                      [this](const IpAddress&) { return options_.conflict; })) {
     allocator_.end_conflict(address);
     schedule();
+  }
+  for (const auto& name : overdue(awaited_since_, world_.awaited_certificates,
+                                  [this](const auto&) { return options_.secret_wait; })) {
+    stop_waiting(name);
   }
   age_timer_.expires_after(std::chrono::seconds(1));
   age_timer_.async_wait([this](const boost::system::error_code& error) {

@@ -46,7 +46,8 @@ class Reconciler : public sources::SourceSink, public sources::PoolSink, public 
     // The certificates in Secrets that Services of ours ask for while we lead; what is heard of
     // them comes to certificates(). Empty: none is followed.
     std::function<void(const std::set<std::string>&)> want_secrets = {};
-    std::chrono::seconds patch_retry{5};  // doubled with each refusal, up to 64 times as long
+    std::chrono::seconds secret_wait{15};  // for a certificate that is not published yet
+    std::chrono::seconds patch_retry{5};   // doubled with each refusal, up to 64 times as long
   };
 
   // `writer` is null where there is no cluster.
@@ -109,6 +110,7 @@ class Reconciler : public sources::SourceSink, public sources::PoolSink, public 
   std::set<std::string> secrets_of(const plan::SourceService& service) const;
   void note_secrets(const plan::SourceService& before, const plan::SourceService& now);
   void want_secrets();
+  void stop_waiting(const std::string& name);
   void hear_secrets(const CertificateNews& news);
   void schedule();
   void drain();
@@ -131,8 +133,11 @@ class Reconciler : public sources::SourceSink, public sources::PoolSink, public 
   std::set<std::string> stale_;
   std::map<std::string, plan::CertificateTroubles> certificate_troubles_;  // by source
   plan::CertificateTroubles refused_certificates_;                         // by data planes
-  std::set<std::string> wanted_secrets_, heard_secrets_;                   // names of certificates
-  bool secrets_changed_ = false;  // other ones may be wanted now
+  std::optional<std::set<std::string>> wanted_secrets_;  // as told; names of certificates
+  std::set<std::string> heard_secrets_;
+  std::set<std::string> unread_secrets_;  // waited for, for too long
+  std::map<std::string, asio::steady_timer::time_point> awaited_since_;
+  bool secrets_changed_ = true;  // other ones may be wanted now
   std::set<std::string> dirty_;
   std::map<std::string, std::vector<plan::Problem>> problems_;
   std::map<IpAddress, asio::steady_timer::time_point> resting_;

@@ -1,6 +1,5 @@
 // What certificates, and what is wrong with them, change in the world of the reconciler.
 #include <algorithm>
-#include <iterator>
 
 #include "controller/reconciler.hpp"
 
@@ -8,6 +7,14 @@ namespace lb::controller {
 namespace {
 
 constexpr char kCluster[] = "kubernetes/";
+
+std::set<std::string> secrets_in(const std::vector<ServicePort>& ports) {
+  std::set<std::string> out;
+  for (auto& name : plan::certificates_of(ports)) {
+    if (name.starts_with(kCluster)) out.insert(std::move(name));
+  }
+  return out;
+}
 
 }  // namespace
 
@@ -18,14 +25,12 @@ void Reconciler::certificates(const std::string& prefix, CertificateNews news) {
   judge_certificates();
 }
 
-// Those of its certificates that Secrets hold; of a Service that is not ours none is asked for.
+// Those of its certificates that Secrets hold; none where it is not ours, or not to be served.
 std::set<std::string> Reconciler::secrets_of(const plan::SourceService& service) const {
   if (!service.kube || !plan::owned(*service.kube, world_.settings)) return {};
-  std::set<std::string> out;
-  for (auto& name : plan::certificates_of(service.ports)) {
-    if (name.starts_with(kCluster)) out.insert(std::move(name));
-  }
-  return out;
+  const bool blocked = std::any_of(service.problems.begin(), service.problems.end(),
+                                   [](const plan::Problem& problem) { return problem.blocks; });
+  return blocked ? std::set<std::string>{} : secrets_in(service.ports);
 }
 
 // Most changes are of backends: all services are looked through only for the others.
@@ -40,11 +45,28 @@ void Reconciler::want_secrets() {
   for (const auto& [key, service] : world_.services) {
     if (leading_) names.merge(secrets_of(service));
   }
-  auto& awaited = world_.awaited_certificates;
-  awaited.clear();
-  std::set_difference(names.begin(), names.end(), heard_secrets_.begin(), heard_secrets_.end(),
-                      std::inserter(awaited, awaited.end()));
-  if (std::exchange(wanted_secrets_, names) != names) options_.want_secrets(names);
+  std::erase_if(unread_secrets_, [&](const auto& name) { return !names.contains(name); });
+  world_.awaited_certificates.clear();
+  for (const auto& name : names) {
+    const bool known = heard_secrets_.contains(name) || unread_secrets_.contains(name);
+    if (!known) world_.awaited_certificates.insert(name);
+  }
+  // A data plane that begins anew needs what is published still.
+  for (const auto& [key, published] : world_.published) {
+    names.merge(secrets_in(published.service->ports));
+  }
+  if (wanted_secrets_ == names) return;
+  wanted_secrets_ = names;
+  options_.want_secrets(names);
+}
+
+// An API server that does not answer for Secrets must not hold back what else has changed.
+void Reconciler::stop_waiting(const std::string& name) {
+  world_.awaited_certificates.erase(name);
+  unread_secrets_.insert(name);
+  for (const auto& [key, service] : world_.services) {
+    if (secrets_of(service).contains(name)) touch(key);
+  }
 }
 
 // Whoever waits for one that is heard of now is planned again.

@@ -18,6 +18,7 @@ using nlohmann::json;
 
 constexpr std::string_view kPort = "port.";
 constexpr std::string_view kMatch = "match";
+constexpr std::string_view kSecretsField = "tls.secrets";
 
 // Not of the policy; read elsewhere.
 bool is_other(const std::string& name) {
@@ -25,10 +26,13 @@ bool is_other(const std::string& name) {
          name == kShareKeyAnnotation || name == kGroupsAnnotation;
 }
 
+// "tls" alone is no field, but somebody meant one.
+bool is_tls(std::string_view field) { return field == "tls" || field.starts_with(kTlsFields); }
+
 // Without them a Service serves more than its owner meant to.
 bool guards(std::string_view field) {
   return field == "source-ranges" || field == "deny-ranges" || field.starts_with("max-") ||
-         field.starts_with(kMatch) || field.starts_with(kTlsFields);
+         field.starts_with(kMatch) || is_tls(field);
 }
 
 bool is_number(std::string_view text) {
@@ -125,9 +129,14 @@ class Reader {
          std::vector<Problem>& problems)
       : ns_(std::move(ns)), service_(service), ports_(ports), problems_(problems) {}
 
+  // What ports say of TLS from now on is held against what the Service has said.
+  void begin_ports() {
+    for (const auto& port : ports_) tls_of_service_.push_back(port.tls);
+  }
+
   void read_service(const std::string& name, const Named& named, const std::string& text) {
     if (named.field.starts_with(kMatch)) return read_match(name, named, text);
-    if (named.field.starts_with(kTlsFields)) return read_tls(name, named, text);
+    if (is_tls(named.field)) return read_tls(name, named, text);
     for (ServicePort& port : ports_) {
       if (auto policy = with_field(port.policy, named.field, text)) {
         port.policy = std::move(policy).value();
@@ -140,14 +149,15 @@ class Reader {
 
   void read_port(const std::string& name, const Named& named, const std::string& text) {
     bool found = false;
-    for (ServicePort& port : ports_) {
+    for (size_t index = 0; index < ports_.size(); ++index) {
+      ServicePort& port = ports_[index];
       if (port.name != named.port && std::to_string(port.port) != named.port) continue;
-      found = true;
       // A number may stand for two ports, and datagrams name nobody.
       const bool by_number = port.name != named.port;
       if (of_streams(named) && by_number && port.protocol == Protocol::kUdp) continue;
+      found = true;
       if (of_streams(named)) {
-        const auto set = set_of_streams(port, named, text);
+        const auto set = set_of_streams(index, named, text);
         if (!set) return refuse(name, named.field, set.error());
         continue;
       }
@@ -161,23 +171,35 @@ class Reader {
  private:
   // What only ports of TCP have.
   static bool of_streams(const Named& named) {
-    return named.field.starts_with(kMatch) || named.field.starts_with(kTlsFields);
+    return named.field.starts_with(kMatch) || is_tls(named.field);
   }
 
-  Status set_of_streams(ServicePort& port, const Named& named, const std::string& text) const {
+  Status set_of_streams(size_t index, const Named& named, const std::string& text) {
+    ServicePort& port = ports_[index];
     if (named.field.starts_with(kMatch)) return set_match(port.match, named.field, text);
     if (port.protocol == Protocol::kUdp) return Error{"Schema", "is not for ports of UDP"};
+    if (named.field == kSecretsField && text.empty()) {
+      return exempt_from_tls(port.tls, tls_of_service_[index]);
+    }
     return set_tls(port.tls, named.field, text, ns_);
   }
 
   // Of the Service: a port may be exempt, but not all of them by a value that got lost.
   void read_tls(const std::string& name, const Named& named, const std::string& text) {
-    if (text.empty()) return refuse(name, named.field, Error{"Schema", "is empty"});
+    const auto no = [&](const Error& why) { refuse(name, named.field, why); };
+    if (text.empty()) return no(Error{"Schema", "is empty"});
+    if (split_list(text).size() * ports_.size() > kMaxNames) {
+      return no(Error{"TooLarge",
+                      "times the ports of the Service is more than " + std::to_string(kMaxNames)});
+    }
+    bool taken = false;
     for (ServicePort& port : ports_) {
       if (port.protocol == Protocol::kUdp) continue;
       const auto set = set_tls(port.tls, named.field, text, ns_);
-      if (!set) return refuse(name, named.field, set.error());
+      if (!set) return no(set.error());
+      taken = true;
     }
+    if (!taken) no(Error{"Schema", "there is no port of TCP"});
   }
 
   // Of the Service: datagrams name nobody. The names are written once for each port, and a document
@@ -203,6 +225,7 @@ class Reader {
   Policy& service_;
   std::vector<ServicePort>& ports_;
   std::vector<Problem>& problems_;
+  std::vector<TlsPolicy> tls_of_service_;  // by port
 };
 
 }  // namespace
@@ -214,6 +237,7 @@ void apply_annotations(const ObjectMeta& meta, Policy& service, std::vector<Serv
   const auto first = annotations.lower_bound(kAnnotationPrefix);
   // Those of ports come last: they override what the Service says.
   for (const bool of_ports : {false, true}) {
+    if (of_ports) reader.begin_ports();
     for (auto it = first; it != annotations.end() && it->first.starts_with(kAnnotationPrefix);
          ++it) {
       const auto& [name, text] = *it;

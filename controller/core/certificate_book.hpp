@@ -57,13 +57,14 @@ class CertificateBook {
   const std::map<std::string, size_t>& wanted() const { return wanted_; }
   // Whether the name is one of a source that has given any: nobody else pushes it.
   bool ours(const std::string& name) const;
+  bool has_sources() const { return !given_.empty(); }
   // Another number after each change of what find() or wants() say.
   uint64_t revision() const { return revision_; }
 
  private:
   std::map<std::string, Certificates> given_;  // by prefix
   std::map<std::string, size_t> wanted_;
-  uint64_t revision_ = 0;
+  uint64_t revision_ = 1;  // 0 stands for none, with couriers
 };
 
 // Those that a port of it names, each once, sorted.

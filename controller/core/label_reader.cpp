@@ -21,12 +21,22 @@ std::optional<uint16_t> parse_number(std::string_view text) {
   return out;
 }
 
+// "tls" anywhere: in plain such a port would not be what was asked for.
+bool is_tls(std::string_view field) {
+  for (size_t dot = 0;; ++dot) {
+    const size_t end = field.find('.', dot);
+    if (field.substr(dot, end - dot) == "tls") return true;
+    if (end == std::string_view::npos) return false;
+    dot = end;
+  }
+}
+
 // Whether a field limits who is served, and how much; `field` with dashes.
 bool guards(std::string_view field) {
   const std::string_view last = field.substr(std::min(field.rfind('.') + 1, field.size()));
   return last == "source-ranges" || last == "deny-ranges" || last.starts_with("max-") ||
          last.starts_with("match") || field.find("match.") != std::string_view::npos ||
-         field.starts_with(kTlsFields);
+         is_tls(field);
 }
 
 std::string dashed(std::string_view field) {
@@ -157,7 +167,7 @@ void LabelReader::read_weight(const Field& field) {
 }
 
 void LabelReader::read_policy(const Field& field, const std::string& name) {
-  if (name.starts_with(kTlsFields)) return refuse(field, "is for Kubernetes only", true);
+  if (is_tls(name)) return refuse(field, "is for Kubernetes only", true);
   // What a variable that is not set leaves would let everybody in.
   if (field.text.empty() && guards(name)) return refuse(field, "is empty", true);
   const std::string annotation = kAnnotationPrefix + ("port." + port_.name()) + "." + name;

@@ -198,12 +198,16 @@ class Planner {
     if (still) plan_.desired = now;
   }
 
-  // Published before its certificates are read it would be told of as broken for a moment.
+  // Published before its certificates are read it would be told of as broken for a moment. Those
+  // that are published already are there.
   bool awaits_certificates(const Service& desired) const {
     if (world_.awaited_certificates.empty()) return false;
     const auto names = certificates_of(desired.ports);
-    return std::any_of(names.begin(), names.end(), [this](const std::string& name) {
-      return world_.awaited_certificates.contains(name);
+    const auto there = publication() == nullptr ? std::vector<std::string>{}
+                                                : certificates_of(publication()->service->ports);
+    return std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+      return world_.awaited_certificates.contains(name) &&
+             !std::binary_search(there.begin(), there.end(), name);
     });
   }
 

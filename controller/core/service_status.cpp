@@ -1,11 +1,16 @@
 #include "controller/core/service_status.hpp"
 
 #include <algorithm>
+#include <set>
+#include <tuple>
+
+#include "controller/core/certificate_problems.hpp"
 
 namespace lb::plan {
 namespace {
 
 constexpr char kIpModeProxy[] = "Proxy";
+constexpr char kCertificateMissing[] = "CertificateMissing";  // as data planes say it
 
 std::string protocol_name(const ServicePort& port) {
   return port.protocol == Protocol::kUdp ? "UDP" : "TCP";
@@ -61,7 +66,12 @@ std::string sentence(const Failure& failure) {
 
 // Why not everything is as asked; empty when it is.
 std::pair<std::string, std::string> degradation(const ServedFacts& facts) {
-  for (const Failure& failure : facts.failures) return {failure.reason, sentence(failure)};
+  const auto cause = std::find_if(facts.problems.begin(), facts.problems.end(), is_of_certificate);
+  for (const Failure& failure : facts.failures) {
+    // That it is missing there is no news where we know why.
+    if (failure.reason == kCertificateMissing && cause != facts.problems.end()) continue;
+    return {failure.reason, sentence(failure)};
+  }
   if (facts.health.hopeless()) {
     const std::string all = std::to_string(facts.health.ready);
     return {"NoHealthyBackend",
@@ -72,11 +82,14 @@ std::pair<std::string, std::string> degradation(const ServedFacts& facts) {
 }
 
 size_t listeners_down(const ServedFacts& facts) {
-  const auto failed = std::count_if(facts.failures.begin(), facts.failures.end(),
-                                    [](const Failure& failure) { return failure.backend.empty(); });
+  // Several data planes may say the same of one.
+  std::set<std::tuple<IpAddress, uint16_t, Protocol>> failed;
+  for (const Failure& failure : facts.failures) {
+    if (failure.backend.empty()) failed.emplace(failure.address, failure.port, failure.protocol);
+  }
   const auto trimmed = std::count_if(facts.problems.begin(), facts.problems.end(),
                                      [](const Problem& problem) { return problem.port != 0; });
-  return static_cast<size_t>(failed) + static_cast<size_t>(trimmed) * facts.addresses.size();
+  return failed.size() + static_cast<size_t>(trimmed) * facts.addresses.size();
 }
 
 std::string joined(const std::vector<IpAddress>& addresses) {

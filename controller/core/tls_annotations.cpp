@@ -26,6 +26,7 @@ Status take_secrets(const std::string& text, const SecretEntry& kind, size_t mos
     }
     names.push_back(*name);
   }
+  if (names.empty()) return Error{"Schema", "is empty"};
   if (names.size() > most) {
     return Error{"TooLarge", "names more than " + std::to_string(most) + " Secrets"};
   }
@@ -35,6 +36,7 @@ Status take_secrets(const std::string& text, const SecretEntry& kind, size_t mos
 
 Status take_protocols(const std::string& text, std::vector<std::string>& out) {
   auto names = split_list(text);
+  if (names.empty()) return Error{"Schema", "is empty"};
   const std::set<std::string> each(names.begin(), names.end());
   if (each.size() != names.size()) return Error{"Schema", "a protocol stands there twice"};
   if (names.size() > kMaxAlpn) return Error{"TooLarge", "has more than 16 protocols"};
@@ -66,15 +68,9 @@ Status set_backend(BackendTls& backend, std::string_view field, const std::strin
   return Done{};
 }
 
-// None of them: what the Service says of TLS is not for this port.
 Status set_certificates(TlsPolicy& tls, const std::string& text, const std::string& ns) {
   const Status taken = take_secrets(text, {ns, {}, false}, kMaxSecrets, tls.certificates);
-  if (!taken) return taken;
-  if (tls.certificates.empty()) {
-    tls = {};
-  } else {
-    tls.mode = TlsMode::kTerminate;
-  }
+  if (taken) tls.mode = TlsMode::kTerminate;
   return taken;
 }
 
@@ -98,11 +94,25 @@ std::string fault_of(const TlsPolicy& tls) {
   return {};
 }
 
+// Each name stands in the state once for each port.
+void bound_names(std::vector<ServicePort>& ports, std::vector<Problem>& problems) {
+  size_t names = 0;
+  for (const auto& port : ports) names += certificates_of(port.tls).size();
+  if (names <= kMaxNames) return;
+  problems.push_back(
+      {"InvalidAnnotation",
+       "empalme.io/tls: names of Secrets times ports are more than " + std::to_string(kMaxNames),
+       0,
+       {},
+       true});
+  for (auto& port : ports) port.tls = {};
+}
+
 }  // namespace
 
 Status set_tls(TlsPolicy& tls, std::string_view field, const std::string& text,
                const std::string& ns) {
-  field.remove_prefix(kTlsFields.size());
+  field.remove_prefix(std::min(kTlsFields.size(), field.size()));
   if (field == "secrets") return set_certificates(tls, text, ns);
   if (field == "default-secret") return set_default(tls, text, ns);
   if (field == "alpn") return take_protocols(text, tls.alpn);
@@ -117,7 +127,15 @@ Status set_tls(TlsPolicy& tls, std::string_view field, const std::string& text,
   return set;
 }
 
+Status exempt_from_tls(TlsPolicy& tls, const TlsPolicy& of_service) {
+  if (of_service.mode != TlsMode::kTerminate) return Error{"Schema", "is empty"};
+  if (tls != of_service) return Error{"Schema", "is empty, and more is asked of TLS for this port"};
+  tls = {};
+  return Done{};
+}
+
 void finish_tls(std::vector<ServicePort>& ports, std::vector<Problem>& problems) {
+  bound_names(ports, problems);
   for (auto& port : ports) {
     if (port.tls == TlsPolicy{}) continue;
     const std::string fault = fault_of(port.tls);

@@ -1,5 +1,8 @@
 #include "controller/kube/secret.hpp"
 
+#include <cstring>
+#include <utility>
+
 #include "common/model/json.hpp"
 #include "controller/kube/base64.hpp"
 
@@ -14,13 +17,18 @@ const std::string* text_at(const Json& object, const char* name) {
                                                      : nullptr;
 }
 
-SecretData data_of(const Json& secret) {
+void wipe(std::string& text) { ::explicit_bzero(text.data(), text.size()); }
+
+// A key is in one place only afterwards.
+SecretData data_of(Json& secret) {
   SecretData out;
   const auto data = secret.find("data");
   if (data == secret.end() || !data->is_object()) return out;
-  for (const auto& [key, value] : data->items()) {
+  for (auto& [key, value] : data->items()) {
     if (!value.is_string()) continue;
-    if (auto text = decode_base64(value.get_ref<const std::string&>())) out[key] = *text;
+    auto& text = value.get_ref<std::string&>();
+    if (auto bytes = decode_base64(text)) out[key] = std::move(*bytes);
+    wipe(text);
   }
   return out;
 }
@@ -28,7 +36,7 @@ SecretData data_of(const Json& secret) {
 }  // namespace
 
 Result<SecretObject> secret_from(const std::string& json) {
-  const Json secret = Json::parse(json, nullptr, false);
+  Json secret = Json::parse(json, nullptr, false);
   const auto meta = secret.is_object() ? secret.find("metadata") : secret.end();
   const auto* version =
       secret.is_object() && meta != secret.end() ? text_at(*meta, "resourceVersion") : nullptr;

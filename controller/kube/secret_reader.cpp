@@ -1,6 +1,7 @@
 #include "controller/kube/secret_reader.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 namespace lb::kube {
@@ -8,6 +9,32 @@ namespace {
 
 // Told together, so that hundreds of them are not hundreds of news.
 constexpr size_t kBatch = 64;
+constexpr std::chrono::milliseconds kTellAfter{200};
+
+using DueNames = std::vector<std::pair<std::chrono::steady_clock::time_point, SecretName>>;
+
+// Of each namespace in turn, those that have waited longest: one with thousands of names does not
+// keep the others waiting.
+std::vector<SecretName> batch_of(std::map<std::string, DueNames> due) {
+  std::vector<std::pair<std::chrono::steady_clock::time_point, std::string>> order;
+  for (auto& [ns, names] : due) {
+    std::sort(names.rbegin(), names.rend());
+    order.emplace_back(names.back().first, ns);
+  }
+  std::sort(order.begin(), order.end());
+  std::vector<SecretName> out;
+  for (bool any = true; any && out.size() < kBatch;) {
+    any = false;
+    for (const auto& [time, ns] : order) {
+      auto& names = due[ns];
+      if (names.empty() || out.size() == kBatch) continue;
+      out.push_back(std::move(names.back().second));
+      names.pop_back();
+      any = true;
+    }
+  }
+  return out;
+}
 
 Error refusal(const SecretName& name, const net::HttpResponse& answer) {
   const std::string secret = "Secret " + name.to_string();
@@ -59,16 +86,22 @@ HttpClient& SecretReader::client() {
 void SecretReader::run() {
   for (auto due = next(); !due.empty(); due = next()) {
     Answers answers;
+    auto told = Clock::now();
     for (const auto& name : due) {
       answers.push_back(read(name));
       plan_next(answers.back());
+      // Where each takes long, nobody waits for the last of them.
+      if (&name != &due.back() && Clock::now() - told < kTellAfter) continue;
+      if (stopping()) return;
+      options_.on_answers(std::exchange(answers, {}));
+      told = Clock::now();
     }
-    {
-      const std::lock_guard lock(mutex_);
-      if (stopping_) return;
-    }
-    options_.on_answers(std::move(answers));
   }
+}
+
+bool SecretReader::stopping() {
+  const std::lock_guard lock(mutex_);
+  return stopping_;
 }
 
 // Those that have waited longest, a batch at most; empty: stop() came.
@@ -76,20 +109,14 @@ std::vector<SecretName> SecretReader::next() {
   std::unique_lock lock(mutex_);
   for (;;) {
     if (stopping_) return {};
-    std::vector<std::pair<Clock::time_point, SecretName>> due;
+    std::map<std::string, DueNames> due;
     const auto now = Clock::now();
     auto first = Clock::time_point::max();
     for (const auto& [name, turn] : turns_) {
       first = std::min(first, turn.due);
-      if (turn.due <= now) due.emplace_back(turn.due, name);
+      if (turn.due <= now) due[name.ns].emplace_back(turn.due, name);
     }
-    if (!due.empty()) {
-      std::sort(due.begin(), due.end());
-      if (due.size() > kBatch) due.resize(kBatch);
-      std::vector<SecretName> out;
-      for (auto& [time, name] : due) out.push_back(std::move(name));
-      return out;
-    }
+    if (!due.empty()) return batch_of(std::move(due));
     if (turns_.empty()) {
       wake_.wait(lock);
     } else {
@@ -100,7 +127,7 @@ std::vector<SecretName> SecretReader::next() {
 
 SecretAnswer SecretReader::read(const SecretName& name) {
   ++counters_.reads;
-  const auto answer =
+  auto answer =
       client().request({"GET", "/api/v1/namespaces/" + name.ns + "/secrets/" + name.name, {}, {}});
   if (!answer) {
     return {name, Error{"SecretUnreadable",
@@ -109,7 +136,11 @@ SecretAnswer SecretReader::read(const SecretName& name) {
   if (answer->status == 401 && options_.on_unauthorized) options_.on_unauthorized();
   if (answer->status != 200) return {name, refusal(name, *answer)};
   auto secret = secret_from(answer->body);
-  if (!secret) return {name, Error{"SecretUnreadable", secret.error().message}};
+  ::explicit_bzero(answer->body.data(), answer->body.size());
+  if (!secret) {
+    return {name, Error{"SecretUnreadable",
+                        "Secret " + name.to_string() + ": " + secret.error().message}};
+  }
   return {name, std::move(secret->data)};
 }
 

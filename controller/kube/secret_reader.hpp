@@ -3,8 +3,9 @@
 // One by one and not by watching: whoever may read Secrets by name only (`resourceNames`) needs one
 // watch for each of them, and a watch costs the API server a connection. A thread of its own;
 // `on_answers` is called there. A new name is read at once; a Secret that was read, after `period`;
-// one that was not, after `retry`, doubled up to `period`. Names that are due are read in turn, so
-// that no name waits for ever behind others. Never throws; nothing of a Secret is ever logged.
+// one that was not, after `retry`, doubled up to `period`. Names that are due are read in turn,
+// namespace by namespace, so that none waits for long behind those of others. Never throws; nothing
+// of a Secret is ever logged.
 #pragma once
 
 #include <atomic>
@@ -70,6 +71,7 @@ class SecretReader {
   };
 
   void run();
+  bool stopping();
   std::vector<SecretName> next();
   SecretAnswer read(const SecretName& name);
   void plan_next(const SecretAnswer& answer);

@@ -109,9 +109,10 @@ void LinkAnnouncer::probe() {
 
 void LinkAnnouncer::probe_later() {
   probe_timer_.expires_after(options_.probe_gap);
-  probe_timer_.async_wait([this](const boost::system::error_code& error) {
-    if (!error && !stopped_) probe_or_give_up();
-  });
+  probe_timer_.async_wait(
+      [this, alive = std::weak_ptr(alive_)](const boost::system::error_code& error) {
+        if (!error && !alive.expired() && !stopped_) probe_or_give_up();
+      });
 }
 
 void LinkAnnouncer::claimed(const Claim& claim) {
@@ -228,12 +229,13 @@ void LinkAnnouncer::finish() {
 void LinkAnnouncer::renew_later() {
   if (renewing_ || held_.empty() || stopped_) return;
   renew_timer_.expires_after(options_.renew);
-  renew_timer_.async_wait([this](const boost::system::error_code& error) {
-    renewing_ = false;
-    if (error || stopped_) return;
-    renew_later();  // first: whatever happens to this turn, there is another
-    renew();
-  });
+  renew_timer_.async_wait(
+      [this, alive = std::weak_ptr(alive_)](const boost::system::error_code& error) {
+        if (error || alive.expired() || stopped_) return;
+        renewing_ = false;
+        renew_later();  // first: whatever happens to this turn, there is another
+        renew();
+      });
   renewing_ = true;
 }
 

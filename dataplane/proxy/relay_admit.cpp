@@ -127,6 +127,7 @@ void RelayEngine::begin(const Listener& listener, net::Fd& client, EnteredPlace&
 Session& RelayEngine::enlist(const Listener& listener, net::Fd& client,
                              std::unique_ptr<SessionDetails> details) {
   auto owned = std::make_unique<Session>();
+  keep_track_of(listener);
   listener->sessions.push_back(owned.get());
   Session* session = owned.release();
   session->listener = listener;

@@ -146,6 +146,13 @@ void RelayEngine::retire(const Listener& listener, uint64_t grace_ms) {
   if (grace_ms != UINT64_MAX) limit_sessions(*listener, grace_ms);
 }
 
+// One that had nobody when its door closed is forgotten, and gets clients from the lobby yet.
+void RelayEngine::keep_track_of(const Listener& listener) {
+  if (!listener->closed) return;
+  if (std::find(closed_.begin(), closed_.end(), listener) != closed_.end()) return;
+  closed_.push_back(listener);
+}
+
 // Never grants more time than a session had before.
 void RelayEngine::limit_sessions(const LiveListener& listener, uint64_t grace_ms) {
   // Backwards: the last one takes the place of one that ends.

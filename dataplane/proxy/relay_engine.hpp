@@ -179,7 +179,7 @@ class RelayEngine {
   void left_early(Session& session);
   void choose(Session& session, const std::string& name, bool tls);
   void hand_to(Session& session, const Listener& listener);
-  static void move_to(Session& session, const Listener& listener);
+  void move_to(Session& session, const Listener& listener);
   void refuse_route(Session& session, bool tls);
   static void turn_away(net::Fd& client);
   void refuse(const LiveListener& listener, net::Fd& client, Refusal rule);
@@ -326,6 +326,7 @@ class RelayEngine {
   void refresh_clock();
   void close_door(const DoorPtr& door, uint64_t grace_ms);
   void leave_door(Door& door, const Listener& listener, uint64_t grace_ms);
+  void keep_track_of(const Listener& listener);
   void retire(const Listener& listener, uint64_t grace_ms);
   void retire_lobby(Door& door, uint64_t grace_ms);
   void limit_sessions(const LiveListener& listener, uint64_t grace_ms);

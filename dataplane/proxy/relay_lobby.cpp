@@ -168,6 +168,7 @@ void RelayEngine::hand_to(Session& session, const Listener& listener) {
 
 // What asks for memory comes first.
 void RelayEngine::move_to(Session& session, const Listener& listener) {
+  keep_track_of(listener);
   listener->sessions.push_back(&session);
   leave_list(session);
   session.listener->counts->leave();

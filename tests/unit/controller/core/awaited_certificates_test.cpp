@@ -54,6 +54,15 @@ TEST_F(AwaitedCertificatesTest, GoesOnAsItIsPublished) {
   EXPECT_EQ(plan().desired, before);
 }
 
+TEST_F(AwaitedCertificatesTest, DoesNotWaitForWhatItIsPublishedWith) {
+  world.awaited_certificates.clear();
+  world.published[web.key()] = {std::make_shared<const Service>(*plan().desired)};
+  world.awaited_certificates = {"kubernetes/default/web-tls"};
+  web.annotated("empalme.io/deny-ranges", "192.0.2.0/24");
+  put();
+  EXPECT_FALSE(plan().desired->policy.deny_ranges.empty()) << "after a restart of the controller";
+}
+
 TEST_F(AwaitedCertificatesTest, IsTornDownWithoutWaiting) {
   web.deleting();
   put();

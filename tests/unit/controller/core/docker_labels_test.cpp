@@ -59,7 +59,8 @@ TEST(DockerLabels, NamePortTargetAndProtocol) {
 
 // Certificates come from files and Secrets: in plain such a port would not be what was asked for.
 TEST(DockerLabels, EndNoTlsAndServeNothingInPlainInstead) {
-  for (const char* field : {"tls.secrets", "policy.tls.secrets", "tls.certificates"}) {
+  for (const char* field :
+       {"tls.secrets", "policy.tls.secrets", "tls.certificates", "tls", "policy.tls"}) {
     const auto labels = read(container("web")
                                  .tcp("80", "8080")
                                  .label(std::string("empalme.tcp.80.") + field, "web-tls"));

@@ -76,6 +76,46 @@ TEST(TlsAnnotations, MayExemptAPort) {
   EXPECT_THAT(tls_of(out, 1).alpn, ElementsAre("h2"));
 }
 
+// An empty value is what is left where a variable is not set.
+TEST(TlsAnnotations, ThatExemptFromNothingGotLost) {
+  const char* kPort = "empalme.io/port.80.tls.secrets";
+  EXPECT_THAT(refusal(service("web").annotated(kPort, "")), HasSubstr("is empty"));
+  EXPECT_THAT(refusal(service("web")
+                          .annotated(kSecrets, "web-tls")
+                          .annotated("empalme.io/port.80.tls.client-authorities", "staff")
+                          .annotated(kPort, "")),
+              HasSubstr("more is asked"));
+}
+
+TEST(TlsAnnotations, ThatNameNobodyAreNotTakenForNobody) {
+  for (const char* nobody : {",", " , , "}) {
+    EXPECT_THAT(refusal(service("web").annotated(kSecrets, nobody)), HasSubstr("is empty"));
+    for (const char* field : {"client-authorities", "backend.authorities", "alpn"}) {
+      const std::string name = std::string("empalme.io/tls.") + field;
+      EXPECT_THAT(refusal(service("web").annotated(kSecrets, "a").annotated(name, nobody)),
+                  HasSubstr("is empty"))
+          << field;
+    }
+  }
+}
+
+TEST(TlsAnnotations, ThatMissTheFieldBlockToo) {
+  EXPECT_THAT(refusal(service("web").annotated("empalme.io/tls", "web-tls")),
+              HasSubstr("unknown field"));
+  EXPECT_THAT(refusal(service("web").annotated("empalme.io/port.80.tls", "web-tls")),
+              HasSubstr("unknown field"));
+}
+
+TEST(TlsAnnotations, NameNoMoreThanFitsIntoAStateThatAllShare) {
+  auto many = service("web");
+  for (uint16_t port = 1000; port < 1300; ++port) many.port(port);
+  EXPECT_THAT(refusal(ServiceBuilder(many).annotated(kSecrets, "a,b,c,d")), HasSubstr("1024"));
+  for (uint16_t port = 1000; port < 1300; ++port) {
+    many.annotated("empalme.io/port." + std::to_string(port) + ".tls.secrets", "a,b,c,d");
+  }
+  EXPECT_THAT(refusal(many), HasSubstr("1024"));
+}
+
 TEST(TlsAnnotations, PassDatagramsOver) {
   const auto both = service("dns").port(53, "UDP").annotated(kSecrets, "web-tls").source();
   EXPECT_THAT(both.problems, IsEmpty());
@@ -83,6 +123,11 @@ TEST(TlsAnnotations, PassDatagramsOver) {
   const auto named =
       service("dns").port(53, "UDP").annotated("empalme.io/port.p53.tls.secrets", "web-tls");
   EXPECT_THAT(refusal(named), HasSubstr("UDP"));
+  const auto by_number =
+      service("dns").port(53, "UDP").annotated("empalme.io/port.53.tls.secrets", "a");
+  EXPECT_THAT(refusal(by_number), HasSubstr("no port 53"));
+  auto datagrams = ServiceBuilder("dns").port(53, "UDP");
+  EXPECT_THAT(refusal(datagrams.annotated(kSecrets, "a")), HasSubstr("no port of TCP"));
 }
 
 TEST(TlsAnnotations, ThatGotLostKeepTheServiceFromBeingServed) {

@@ -153,6 +153,17 @@ TEST_F(SecretReaderTest, LetsNoNameWaitBehindHundredsOfOthers) {
   EXPECT_TRUE(says("zzz", "1"));
 }
 
+TEST_F(SecretReaderTest, GivesEachNamespaceItsTurn) {
+  std::set<SecretName> names;
+  for (int i = 0; i < 1000; ++i) names.insert({"aaa", "missing-" + std::to_string(i)});
+  server.put("web", {{"k", "1"}});
+  names.insert({"lb", "web"});
+  start();
+  reader->follow(names);
+  ASSERT_TRUE(says("web", "1"));
+  EXPECT_LE(reader->counters().reads, 128u) << "it is in the first batch";
+}
+
 TEST_F(SecretReaderTest, StopsWithNamesThatWait) {
   start(1h);
   reader->follow({{"lb", "web"}});

@@ -51,15 +51,36 @@ class CertificatesTest : public testing::Test {
   asio::io_context io;
   FakeDataplane plane{io};
   Observer observer;
-  Fleet fleet{io, {.coalesce = 5ms, .repair_pause = 1ms}, observer};
+  Fleet fleet{io, {.coalesce = 5ms, .offer_again = 1s, .repair_pause = 1ms}, observer};
 };
 
-TEST_F(CertificatesTest, NobodyIsAskedAboutCertificatesThatNobodyWants) {
+TEST_F(CertificatesTest, NobodyIsAskedAboutCertificatesWhereNoSourceHasAny) {
   start();
-  fleet.give_certificates("file/", {{"file/a", certificate("A")}});
   fleet.set("web", service("web"));
   ASSERT_TRUE(holds("web"));
   EXPECT_THAT(plane.calls, ElementsAre("GET /v1/state", "PUT /v1/state"));
+}
+
+TEST_F(CertificatesTest, WhatIsThereFromBeforeUsIsTakenAway) {
+  plane.certificates = {{"file/a", "A"}, {"theirs/b", "B"}};
+  fleet.give_certificates("file/", {});
+  start();
+  fleet.set("web", service("web"));
+  ASSERT_TRUE(until([&] { return !plane.certificates.contains("file/a"); }));
+  EXPECT_TRUE(plane.certificates.contains("theirs/b")) << "no source of ours has such names";
+}
+
+// Its clock may have been behind.
+TEST_F(CertificatesTest, OneThatWasRefusedIsOfferedAgain) {
+  plane.refusals.emplace(
+      "file/a", net::json_response(422, R"({"reason":"CertificateNotYetValid","message":"soon"})"));
+  fleet.give_certificates("file/", {{"file/a", certificate("A")}});
+  start();
+  fleet.set("web", tls_service("web", {"file/a"}));
+  ASSERT_TRUE(until([&] { return !observer.refused.empty(); }));
+  plane.refusals.clear();
+  EXPECT_TRUE(until([&] { return plane.certificates.contains("file/a"); }));
+  EXPECT_TRUE(until([&] { return observer.refused.empty(); }));
 }
 
 TEST_F(CertificatesTest, AreThereBeforeTheStateThatNamesThem) {
@@ -187,9 +208,8 @@ TEST_F(CertificatesTest, AfterAWriteThatFailedItIsAskedAgainWhatItHas) {
   plane.calls.clear();
   fleet.set("shop", service("shop"));
   ASSERT_TRUE(holds("shop"));
-  EXPECT_THAT(plane.calls,
-              ElementsAre("PATCH /v1/state", "GET /v1/certificates", "PUT /v1/certificates/file/a",
-                          "PUT /v1/state"));
+  EXPECT_THAT(plane.calls, ElementsAre("PATCH /v1/state", "GET /v1/certificates",
+                                       "PUT /v1/certificates/file/a", "PUT /v1/state"));
 }
 
 TEST_F(CertificatesTest, ThoseOfWhatIsKeptForASourceThatIsAwayStay) {

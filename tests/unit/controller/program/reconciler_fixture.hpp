@@ -32,6 +32,7 @@ class ReconcilerTest : public testing::Test {
     out.pools = {plan::pool("192.0.2.10-192.0.2.12")};
     out.sources = sources_;
     out.want_secrets = [this](const auto& names) { wanted_secrets = names; };
+    out.secret_wait = 1s;
     out.quarantine = out.conflict = out.patch_retry = 1s;
     return out;
   }

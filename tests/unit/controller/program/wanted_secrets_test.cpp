@@ -32,6 +32,26 @@ TEST_F(WantedSecretsTest, AreThoseThatServicesOfOursName) {
   EXPECT_THAT(wanted_secrets, ElementsAre(kWeb));
 }
 
+TEST_F(WantedSecretsTest, OfAServiceThatIsRefusedAreNone) {
+  contact();
+  sync({web().annotated("empalme.io/max-connections", "many")});
+  EXPECT_THAT(wanted_secrets, IsEmpty());
+}
+
+TEST_F(WantedSecretsTest, AreToldAtTheBeginningEvenWhereThereAreNone) {
+  wanted_secrets = {"from before"};
+  contact();
+  sync({plan::service("web")});
+  EXPECT_THAT(wanted_secrets, IsEmpty());
+}
+
+TEST_F(WantedSecretsTest, ThatNobodyAnswersForAreNotWaitedForForEver) {
+  serve();
+  reconciler.start();
+  sync({web()});
+  EXPECT_TRUE(run_until(io, [&] { return served(); })) << "after secret_wait";
+}
+
 TEST_F(WantedSecretsTest, AreNoneOnceTheServiceIsGone) {
   contact();
   sync({web()});

@@ -132,6 +132,10 @@ TEST_F(ListenerMemoryTest, WhoIsAdoptedLateIsRoutedLikeThoseThatWereThere) {
   engine_.work();
   pollfd waiting{other.fd.get(), POLLIN, 0};
   EXPECT_EQ(::poll(&waiting, 1, 1'000), 1);
+  engine_.engine.drain(0);
+  pollfd ended{client.get(), POLLIN, 0};
+  EXPECT_EQ(::poll(&ended, 1, 1'000), 1) << "nobody looks after it where it went";
+  EXPECT_TRUE(ended.revents & (POLLHUP | POLLERR));
 }
 
 TEST_F(ListenerMemoryTest, ANewListenerIsServedOnceThereIsMemoryForIt) {

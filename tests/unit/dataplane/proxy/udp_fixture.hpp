@@ -25,7 +25,7 @@ inline Endpoint at(const std::string& address, uint16_t port) {
   return {IpAddress::parse(address).value(), port};
 }
 
-inline Endpoint local_endpoint(int fd) {
+inline Endpoint bound_endpoint(int fd) {
   net::SockAddr address;
   address.length = sizeof address.storage;
   getsockname(fd, reinterpret_cast<sockaddr*>(&address.storage), &address.length);
@@ -47,7 +47,7 @@ struct UdpSocket {
     EXPECT_EQ(bind(fd.get(), raw.get(), raw.length), 0);
     const int room = 4 << 20;
     setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
-    endpoint = local_endpoint(fd.get());
+    endpoint = bound_endpoint(fd.get());
   }
 
   void send(const std::string& text, const Endpoint& to) const {
@@ -150,7 +150,7 @@ class UdpRelayTest : public testing::Test {
   void serve_at(const std::string& address, const std::vector<Endpoint>& backends) {
     auto fd = open_udp_listener(at(address, 0), false);
     ASSERT_TRUE(fd.ok());
-    address_ = local_endpoint(fd->get());
+    address_ = bound_endpoint(fd->get());
     relay().add_listener(std::move(fd).value(), config(backends));
   }
   void update(const std::vector<Endpoint>& backends) { relay().update_listener(config(backends)); }

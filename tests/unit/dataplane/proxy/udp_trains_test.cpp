@@ -122,7 +122,7 @@ TEST_F(UdpTrainsTest, WhereThePathToTheClientRefusesThemDatagramsGoOneByOne) {
   auto fd = open_udp_listener(at("127.0.0.1", 0), false);
   ASSERT_TRUE(fd.ok());
   refuse_trains(fd->get());
-  address_ = local_endpoint(fd->get());
+  address_ = bound_endpoint(fd->get());
   relay().add_listener(std::move(fd).value(), config({backend.endpoint}));
   const Endpoint session = greet(client, backend);
   for (int round = 0; round < 3; ++round) {
