@@ -138,6 +138,9 @@ inline constexpr Row<BackendTotals> kBackendRows[] = {
     {"turned_down", &BackendTotals::turned_down},
 };
 
+using GroupTotals = proxy::GroupTotals;
+inline constexpr Row<GroupTotals> kGroupRows[] = {{"connections", &GroupTotals::connections}};
+
 using Checks = health::ProberCounters;
 inline constexpr Row<Checks> kCheckRows[] = {
     {"probes", &Checks::probes},       {"successes", &Checks::successes},

@@ -1,5 +1,9 @@
 #include "dataplane/metrics.hpp"
 
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
 namespace lb::dataplane {
 namespace {
 
@@ -302,14 +306,33 @@ void add_store_metrics(Metrics& out, const StateStore& store) {
               "Saved states that could not be used, wholly or in part.", store.load_failures());
 }
 
-void add_certificate_metrics(Metrics& out, const Certificates& certificates) {
+namespace {
+
+// Until when, and the name: those that run out first, for they are what is looked for.
+std::vector<std::pair<int64_t, std::string_view>> first_to_end(const Certificates& certificates,
+                                                               size_t most) {
+  std::vector<std::pair<int64_t, std::string_view>> out;
+  for (const auto& [name, certificate] : certificates.book().all()) {
+    out.emplace_back(certificate->validity().until, name);
+  }
+  std::sort(out.begin(), out.end());
+  if (out.size() > most) out.resize(most);
+  return out;
+}
+
+}  // namespace
+
+void add_certificate_metrics(Metrics& out, const Certificates& certificates, size_t most) {
   ops::Metric until{std::string(kPrefix) + "certificate_not_after_seconds",
                     "Until when a pushed certificate is valid, since 1970.",
                     ops::MetricType::kGauge,
                     {}};
-  for (const auto& [name, certificate] : certificates.book().all()) {
-    until.samples.push_back({double(certificate->validity().until), {{"certificate", name}}});
+  for (const auto& [when, name] : first_to_end(certificates, most)) {
+    until.samples.push_back({double(when), {{"certificate", std::string(name)}}});
   }
+  add_gauge(out, "certificates_without_series",
+            "Certificates whose series are left out because there are too many",
+            certificates.book().all().size() - until.samples.size());
   if (!until.samples.empty()) out.push_back(std::move(until));
   add_counter(out, "certificates_refused_total", "Pushed certificates that were refused",
               certificates.refused());

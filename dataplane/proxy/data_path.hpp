@@ -155,6 +155,8 @@ struct BackendTotals {
   uint64_t refused = 0, timeouts = 0, errors = 0, ejections = 0, instant_resets = 0, tls = 0;
   uint64_t turned_up = 0, turned_down = 0;  // by its check
   bool up = true;  // ready, with a weight, not drained, called down or ejected
+  // Why it is ejected (as in on_ejection) or else called down, in one word; empty otherwise.
+  std::string why_down = {};
 };
 template <size_t kBounds>
 struct HistogramTotals {

@@ -282,6 +282,13 @@ bool is_usable(const ListenerConfig& config, size_t backend) {
          !config.records[backend]->unfit();
 }
 
+// One word, as probe_result.hpp has it: what follows a colon is for people.
+std::string why_down(const BackendRecord& backend) {
+  if (backend.out()) return reason(backend.ejected);
+  if (backend.health.load(std::memory_order_relaxed) != Health::kDown) return {};
+  return backend.health_reason.substr(0, backend.health_reason.find(':'));
+}
+
 BackendTotals totals_of(const ListenerConfig& config, size_t backend) {
   const BackendRecord& record = *config.records[backend];
   BackendTotals out;
@@ -290,6 +297,7 @@ BackendTotals totals_of(const ListenerConfig& config, size_t backend) {
   out.turned_up = record.turned_up;
   out.turned_down = record.turned_down;
   out.up = is_usable(config, backend);
+  out.why_down = why_down(record);
   for (const auto& worker : record.stats) {
     out.connections += worker.connections;
     out.bytes_in += worker.bytes_in;
