@@ -78,6 +78,14 @@ void add_each(std::array<uint64_t, kCount>& to, const std::array<uint64_t, kCoun
   for (size_t i = 0; i < kCount; ++i) to[i] += from[i];
 }
 
+void encode_groups(const proxy::PortTotals& port, handoff::Counters& out) {
+  const std::string prefix = place("group", port.port, port.protocol);
+  for (const auto& group : port.groups) {
+    const std::string who = std::to_string(group.name.size()) + "|" + group.name + "|" + port.key;
+    for (const auto& row : kGroupRows) put(out, prefix + row.name + "|" + who, group.*row.value);
+  }
+}
+
 }  // namespace
 
 void encode_totals(const proxy::DataPathCounters& path, const std::vector<proxy::PortTotals>& ports,
@@ -100,6 +108,7 @@ void encode_totals(const proxy::DataPathCounters& path, const std::vector<proxy:
       }
     }
   }
+  for (const auto& port : ports) encode_groups(port, out);
 }
 
 void encode_checks(const health::ProberCounters& checks, handoff::Counters& out) {
@@ -110,7 +119,7 @@ void CarriedCounts::take(const handoff::Counters& from) {
   *this = {};
   for (const auto& [name, value] : from) {
     const std::string kind = name.substr(0, name.find('|'));
-    const size_t count = kind == "port" ? 4 : kind == "backend" ? 5 : 1;
+    const size_t count = kind == "port" ? 4 : kind == "backend" || kind == "group" ? 5 : 1;
     std::string rest;
     const auto words = split(name, count, rest);
     if (!words.empty()) take_one(words, rest, value);
@@ -126,6 +135,7 @@ void CarriedCounts::take_one(const std::vector<std::string>& words, const std::s
     if (words[0] == "handoffs") taken_ = value;
     return;
   }
+  if (words[0] == "group") return take_group(words, key, value);
   const auto port = number(words[1]);
   if (!port) return;
   Port& mine = ports_[{key, *port, protocol_of(words[2])}];
@@ -147,6 +157,14 @@ void CarriedCounts::take_one(const std::vector<std::string>& words, const std::s
   }
 }
 
+void CarriedCounts::take_group(const std::vector<std::string>& words,
+                               const std::string& name_and_key, uint64_t value) {
+  const auto port = number(words[1]), length = number(words[4]);
+  if (!port || !length || *length >= name_and_key.size() || name_and_key[*length] != '|') return;
+  Port& mine = ports_[{name_and_key.substr(*length + 1), *port, protocol_of(words[2])}];
+  set(mine.groups[name_and_key.substr(0, *length)], kGroupRows, words[3], value);
+}
+
 void CarriedCounts::keep_only(const DesiredState& state) {
   if (ports_.empty()) return;
   std::map<PortKey, Port> kept;
@@ -158,6 +176,10 @@ void CarriedCounts::keep_only(const DesiredState& state) {
       for (const auto& backend : port.backends) present.insert(backend.endpoint());
       std::erase_if(node.mapped().backends,
                     [&](const auto& each) { return !present.contains(each.first); });
+      std::set<std::string> groups;
+      for (const auto& group : port.groups) groups.insert(group.name);
+      std::erase_if(node.mapped().groups,
+                    [&](const auto& each) { return !groups.contains(each.first); });
       kept.insert(std::move(node));
     }
   }
@@ -187,6 +209,10 @@ std::vector<proxy::PortTotals> CarriedCounts::with(std::vector<proxy::PortTotals
     for (auto& backend : port.backends) {
       const auto same = before.backends.find(backend.backend);
       if (same != before.backends.end()) add(backend, kBackendRows, same->second);
+    }
+    for (auto& group : port.groups) {
+      const auto same = before.groups.find(group.name);
+      if (same != before.groups.end()) add(group, kGroupRows, same->second);
     }
   }
   return ports;

@@ -3,7 +3,8 @@
 // what operators have drained.
 //
 // A name is words joined by '|', the key of a service last: "path|accepted", "check|probes",
-// "port|80|tcp|accepted|KEY", "backend|80|tcp|10.0.0.1:80|refused|KEY";
+// "port|80|tcp|accepted|KEY", "backend|80|tcp|10.0.0.1:80|refused|KEY",
+// "group|80|tcp|connections|4|blue|KEY" (4: what the name has of bytes, which may be any);
 // "down|80|tcp|10.0.0.1:80|KEY" and "drain|10.0.0.1:80|KEY" say that something holds. Counts of
 // what is open now are not told: the process that leaves keeps its connections, and counts their
 // end and their bytes no more. "left|tcp" and "left|udp" say how many these were, over all
@@ -57,9 +58,12 @@ class CarriedCounts {
   struct Port {
     proxy::PortTotals totals;
     std::map<Endpoint, proxy::BackendTotals> backends;
+    std::map<std::string, proxy::GroupTotals> groups;
   };
 
   void take_one(const std::vector<std::string>& words, const std::string& key, uint64_t value);
+  void take_group(const std::vector<std::string>& words, const std::string& name_and_key,
+                  uint64_t value);
 
   proxy::DataPathCounters path_;
   health::ProberCounters checks_;

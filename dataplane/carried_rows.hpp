@@ -58,6 +58,12 @@ inline constexpr Row<Path> kPathRows[] = {
     {"tls_timeouts", &Path::tls_timeouts},
     {"tls_overflows", &Path::tls_overflows},
     {"tls_cut_off", &Path::tls_cut_off},
+    {"backend_tls_handshakes", &Path::backend_tls_handshakes},
+    {"backend_tls_resumed", &Path::backend_tls_resumed},
+    {"backend_tls_failures", &Path::backend_tls_failures},
+    {"backend_tls_unverified", &Path::backend_tls_unverified},
+    {"backend_tls_timeouts", &Path::backend_tls_timeouts},
+    {"backend_tls_cut_off", &Path::backend_tls_cut_off},
     {"late_resets", &Path::late_resets},
     {"unwatched", &Path::unwatched},
     {"source_limits_full", &Path::source_limits_full},
@@ -127,9 +133,13 @@ inline constexpr Row<BackendTotals> kBackendRows[] = {
     {"errors", &BackendTotals::errors},
     {"ejections", &BackendTotals::ejections},
     {"instant_resets", &BackendTotals::instant_resets},
+    {"tls", &BackendTotals::tls},
     {"turned_up", &BackendTotals::turned_up},
     {"turned_down", &BackendTotals::turned_down},
 };
+
+using GroupTotals = proxy::GroupTotals;
+inline constexpr Row<GroupTotals> kGroupRows[] = {{"connections", &GroupTotals::connections}};
 
 using Checks = health::ProberCounters;
 inline constexpr Row<Checks> kCheckRows[] = {

@@ -23,6 +23,16 @@ void log_ejection(const proxy::BackendId& backend, const std::string& reason) {
             {"reason", reason}});
 }
 
+void log_tls_failure(const proxy::BackendId& backend, const std::string& reason) {
+  ops::log(ops::Level::kWarning, "no TLS with a backend",
+           {{"service", backend.key},
+            {"port", std::to_string(backend.port)},
+            {"protocol", to_string(backend.protocol)},
+            {"backend", backend.backend.to_string()},
+            {"cause", "tls"},
+            {"reason", reason}});
+}
+
 void log_health(const proxy::BackendId& backend, const health::Verdict& verdict) {
   ops::log(verdict.health == health::Health::kDown ? ops::Level::kWarning : ops::Level::kInfo,
            std::string("backend is ") + health::to_string(verdict.health),

@@ -14,6 +14,9 @@ void log_panic(const std::string& key, const proxy::ListenerId& id, bool panic);
 // A backend is left out after failures, for this reason; or, without one, taken back.
 void log_ejection(const proxy::BackendId& backend, const std::string& reason);
 
+// A connect to a backend has failed for TLS, for this reason.
+void log_tls_failure(const proxy::BackendId& backend, const std::string& reason);
+
 // Its check calls a backend up or down.
 void log_health(const proxy::BackendId& backend, const health::Verdict& verdict);
 

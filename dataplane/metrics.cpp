@@ -1,5 +1,9 @@
 #include "dataplane/metrics.hpp"
 
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
 namespace lb::dataplane {
 namespace {
 
@@ -79,6 +83,18 @@ constexpr PathRow kPathRows[] = {
      &proxy::DataPathCounters::tls_overflows},
     {"tls_cut_off_total", "Clients that ended without saying so in TLS first",
      &proxy::DataPathCounters::tls_cut_off},
+    {"backend_tls_handshakes_total", "TLS handshakes with backends that were finished",
+     &proxy::DataPathCounters::backend_tls_handshakes},
+    {"backend_tls_resumed_total", "Of these, those that took up an earlier session again",
+     &proxy::DataPathCounters::backend_tls_resumed},
+    {"backend_tls_failures_total", "Connects to backends that failed for TLS",
+     &proxy::DataPathCounters::backend_tls_failures},
+    {"backend_tls_unverified_total", "Of these, certificates of backends that were not verified",
+     &proxy::DataPathCounters::backend_tls_unverified},
+    {"backend_tls_timeouts_total", "Of these, backends that were too slow",
+     &proxy::DataPathCounters::backend_tls_timeouts},
+    {"backend_tls_cut_off_total", "Backends that ended without saying so in TLS first",
+     &proxy::DataPathCounters::backend_tls_cut_off},
     {"connections_killed_total", "Connections ended by an operator",
      &proxy::DataPathCounters::killed},
     {"instant_resets_total", "Connections that a backend reset instead of answering",
@@ -290,14 +306,33 @@ void add_store_metrics(Metrics& out, const StateStore& store) {
               "Saved states that could not be used, wholly or in part.", store.load_failures());
 }
 
-void add_certificate_metrics(Metrics& out, const Certificates& certificates) {
+namespace {
+
+// Until when, and the name: those that run out first, for they are what is looked for.
+std::vector<std::pair<int64_t, std::string_view>> first_to_end(const Certificates& certificates,
+                                                               size_t most) {
+  std::vector<std::pair<int64_t, std::string_view>> out;
+  for (const auto& [name, certificate] : certificates.book().all()) {
+    out.emplace_back(certificate->validity().until, name);
+  }
+  std::sort(out.begin(), out.end());
+  if (out.size() > most) out.resize(most);
+  return out;
+}
+
+}  // namespace
+
+void add_certificate_metrics(Metrics& out, const Certificates& certificates, size_t most) {
   ops::Metric until{std::string(kPrefix) + "certificate_not_after_seconds",
                     "Until when a pushed certificate is valid, since 1970.",
                     ops::MetricType::kGauge,
                     {}};
-  for (const auto& [name, certificate] : certificates.book().all()) {
-    until.samples.push_back({double(certificate->validity().until), {{"certificate", name}}});
+  for (const auto& [when, name] : first_to_end(certificates, most)) {
+    until.samples.push_back({double(when), {{"certificate", std::string(name)}}});
   }
+  add_gauge(out, "certificates_without_series",
+            "Certificates whose series are left out because there are too many",
+            certificates.book().all().size() - until.samples.size());
   if (!until.samples.empty()) out.push_back(std::move(until));
   add_counter(out, "certificates_refused_total", "Pushed certificates that were refused",
               certificates.refused());

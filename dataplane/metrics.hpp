@@ -3,6 +3,7 @@
 // Names begin empalme_dataplane_; the table in README.md lists them.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -32,7 +33,8 @@ void add_state_metrics(Metrics& out, const Coordinator& coordinator,
                        const std::map<std::string, uint64_t>& refusals);
 void add_log_metrics(Metrics& out, const FlowLog& log);
 void add_store_metrics(Metrics& out, const StateStore& store);
-void add_certificate_metrics(Metrics& out, const Certificates& certificates);
+// Series of so many certificates at most, of those that run out first.
+void add_certificate_metrics(Metrics& out, const Certificates& certificates, size_t most = 2'000);
 void add_announce_metrics(Metrics& out, const announce::AnnounceCounters& counters,
                           size_t announced);
 // `server` is "admin" or "observe".

@@ -172,6 +172,7 @@ Status Program::open_path() {
        .on_close = [this](const proxy::FlowRecord& record) { log_flow(record); },
        .log_each = config_.log_connections,
        .on_ejection = log_ejection,
+       .on_tls_failure = log_tls_failure,
        .on_panic = log_panic,
        .on_source = log_source,
        .on_change = [this] { path_changed(); },

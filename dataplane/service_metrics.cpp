@@ -89,6 +89,7 @@ constexpr Cause kTurns[] = {{"up", &proxy::BackendTotals::turned_up},
                             {"down", &proxy::BackendTotals::turned_down}};
 constexpr Cause kCauses[] = {{"refused", &proxy::BackendTotals::refused},
                              {"timeout", &proxy::BackendTotals::timeouts},
+                             {"tls", &proxy::BackendTotals::tls},
                              {"other", &proxy::BackendTotals::errors}};
 
 constexpr proxy::Refusal kLimits[] = {proxy::Refusal::kConnections, proxy::Refusal::kSource,
@@ -186,12 +187,28 @@ void add_ends(std::vector<Metric>& out, const Ports& ports) {
   out.push_back(std::move(ends));
 }
 
+// A backend or a group.
+template <class Member>
 struct Shown {
   const proxy::PortTotals* port;
-  const proxy::BackendTotals* backend;
+  const Member* member;
 };
 
-void add_backends(std::vector<Metric>& out, const std::vector<Shown>& shown) {
+// A series for as long as there is a reason.
+void add_reasons(std::vector<Metric>& out, const std::vector<Shown<proxy::BackendTotals>>& shown) {
+  Metric down{"empalme_backend_down",
+              "1: called down by its check or left out after failures, by why.",
+              MetricType::kGauge,
+              {}};
+  for (const auto& [port, backend] : shown) {
+    if (backend->why_down.empty()) continue;
+    const Labels labels = with(labels_of(*port), "backend", backend->backend.to_string());
+    down.samples.push_back({1.0, with(labels, "reason", backend->why_down)});
+  }
+  if (!down.samples.empty()) out.push_back(std::move(down));
+}
+
+void add_backends(std::vector<Metric>& out, const std::vector<Shown<proxy::BackendTotals>>& shown) {
   for (const auto& row : kBackendRows) {
     Metric metric{row.name, row.help, row.type, {}};
     for (const auto& [port, backend] : shown) {
@@ -222,11 +239,12 @@ void add_backends(std::vector<Metric>& out, const std::vector<Shown>& shown) {
     }
   }
   out.push_back(std::move(up));
+  add_reasons(out, shown);
   out.push_back(std::move(failures));
   out.push_back(std::move(turns));
 }
 
-void add_groups(std::vector<Metric>& out, const Ports& ports) {
+void add_groups(std::vector<Metric>& out, const std::vector<Shown<proxy::GroupTotals>>& shown) {
   Metric made{"empalme_group_connections_total",
               "Connections made to backends of a group.",
               MetricType::kCounter,
@@ -236,15 +254,12 @@ void add_groups(std::vector<Metric>& out, const Ports& ports) {
                 "Backends of a group that may be given connections; 0: the others have its share.",
                 MetricType::kGauge,
                 {}};
-  for (const auto* port : ports) {
-    for (const auto& group : port->groups) {
-      const Labels labels = with(labels_of(*port), "group", group.name);
-      made.samples.push_back({static_cast<double>(group.connections), labels});
-      weights.samples.push_back({static_cast<double>(group.weight), labels});
-      usable.samples.push_back({static_cast<double>(group.usable), labels});
-    }
+  for (const auto& [port, group] : shown) {
+    const Labels labels = with(labels_of(*port), "group", group->name);
+    made.samples.push_back({static_cast<double>(group->connections), labels});
+    weights.samples.push_back({static_cast<double>(group->weight), labels});
+    usable.samples.push_back({static_cast<double>(group->usable), labels});
   }
-  if (made.samples.empty()) return;
   for (Metric* each : {&made, &weights, &usable}) out.push_back(std::move(*each));
 }
 
@@ -258,7 +273,6 @@ void add_ports(std::vector<Metric>& out, const Ports& ports) {
   }
   add_refusals(out, ports);
   add_ends(out, ports);
-  add_groups(out, ports);
   add_histograms(out, ports);
 }
 
@@ -295,19 +309,32 @@ Ports ports_to_show(const std::vector<proxy::PortTotals>& ports, size_t budget) 
   return out;
 }
 
-std::vector<Shown> backends_to_show(const Ports& ports, size_t budget) {
+template <class Member>
+using Members = std::vector<Member> proxy::PortTotals::*;
+
+template <class Member>
+std::vector<Shown<Member>> members_to_show(const Ports& ports, Members<Member> members,
+                                           size_t budget) {
   Shares wanted;
   for (const auto* port : ports) {
-    if (!port->backends.empty()) wanted[port->key] += port->backends.size();
+    const size_t count = (port->*members).size();
+    if (count > 0) wanted[port->key] += count;
   }
   Shares shares = deal(wanted, budget);
-  std::vector<Shown> out;
+  std::vector<Shown<Member>> out;
   for (const auto* port : ports) {
     size_t& left = shares[port->key];
-    const size_t shown = std::min(left, port->backends.size());
-    for (size_t i = 0; i < shown; ++i) out.push_back({port, &port->backends[i]});
+    const size_t shown = std::min(left, (port->*members).size());
+    for (size_t i = 0; i < shown; ++i) out.push_back({port, &(port->*members)[i]});
     left -= shown;
   }
+  return out;
+}
+
+template <class Member>
+size_t count(const std::vector<proxy::PortTotals>& ports, Members<Member> members) {
+  size_t out = 0;
+  for (const auto& port : ports) out += (port.*members).size();
   return out;
 }
 
@@ -322,16 +349,19 @@ void add_service_metrics(std::vector<Metric>& out, const std::vector<proxy::Port
   if (all.empty()) return;
   const Ports ports = ports_to_show(all, limits.ports);
   add_ports(out, ports);
-  size_t backends = 0;
-  for (const auto& port : all) backends += port.backends.size();
-  const auto shown = backends_to_show(ports, limits.backends);
-  if (!shown.empty()) add_backends(out, shown);
+  const auto backends = members_to_show(ports, &proxy::PortTotals::backends, limits.backends);
+  const auto groups = members_to_show(ports, &proxy::PortTotals::groups, limits.groups);
+  if (!backends.empty()) add_backends(out, backends);
+  if (!groups.empty()) add_groups(out, groups);
   add_left_out(out, "empalme_dataplane_ports_without_series",
                "Ports of services whose series are left out because there are too many.",
                all.size() - ports.size());
   add_left_out(out, "empalme_dataplane_backends_without_series",
                "Backends whose series are left out because there are too many.",
-               backends - shown.size());
+               count(all, &proxy::PortTotals::backends) - backends.size());
+  add_left_out(out, "empalme_dataplane_groups_without_series",
+               "Groups of backends whose series are left out because there are too many.",
+               count(all, &proxy::PortTotals::groups) - groups.size());
 }
 
 }  // namespace lb::dataplane

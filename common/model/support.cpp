@@ -52,7 +52,6 @@ std::optional<std::string> unsupported(const ServicePort& port) {
   if (port.protocol == Protocol::kUdp && port.tls.mode != TlsMode::kNone) {
     return "tls is not served for udp";
   }
-  if (port.tls.backend) field = "tls.backend";
   if (field == nullptr) return std::nullopt;
   return std::string(field) + " is not served by this data plane yet";
 }
@@ -101,6 +100,7 @@ std::vector<std::string> served_features() {
           "ports.groups",
           "ports.match",
           "ports.tls.alpn",
+          "ports.tls.backend",
           "ports.tls.client_authorities",
           "ports.tls.mode=passthrough",
           "ports.tls.mode=terminate",

@@ -65,8 +65,10 @@ struct DataPathOptions {
   std::function<void(const FlowRecord&)> on_close = {};
   uint32_t log_each = 0;
   // On the control thread: failures have put a backend out of use ("Refused", "Timeout",
-  // "InstantReset", "Unreachable"), or it is back (empty).
+  // "InstantReset", "Unreachable", "Tls"), or it is back (empty).
   std::function<void(const BackendId& backend, const std::string& reason)> on_ejection = {};
+  // On the control thread: TLS with a backend has failed; once an hour for each reason.
+  std::function<void(const BackendId& backend, const std::string& reason)> on_tls_failure = {};
   // On the control thread: so few backends of a listener are usable that all are used, or no more.
   std::function<void(const std::string& key, const ListenerId&, bool panic)> on_panic = {};
   // On the control thread: a spare source is passed over, since it is announced, or no more.
@@ -120,6 +122,9 @@ struct DataPathCounters {
   uint64_t tls_handshakes = 0, tls_resumed = 0, tls_refused = 0, tls_unknown_names = 0;
   uint64_t tls_no_protocol = 0, tls_client_certificates_refused = 0, tls_timeouts = 0;
   uint64_t tls_overflows = 0, tls_cut_off = 0;
+  // TLS towards backends.
+  uint64_t backend_tls_handshakes = 0, backend_tls_resumed = 0, backend_tls_failures = 0;
+  uint64_t backend_tls_unverified = 0, backend_tls_timeouts = 0, backend_tls_cut_off = 0;
   uint64_t untuned = 0;  // sockets that the kernel would not tune as the policy asks
   uint64_t instant_resets = 0, replays = 0, keep_overflows = 0, hedges = 0, hedges_won = 0;
   uint64_t waits = 0, wait_timeouts = 0, wait_overflows = 0, clients_gone_while_waiting = 0;
@@ -147,9 +152,11 @@ struct DataPathCounters {
 struct BackendTotals {
   Endpoint backend;
   uint64_t active = 0, connections = 0, bytes_in = 0, bytes_out = 0;
-  uint64_t refused = 0, timeouts = 0, errors = 0, ejections = 0, instant_resets = 0;
+  uint64_t refused = 0, timeouts = 0, errors = 0, ejections = 0, instant_resets = 0, tls = 0;
   uint64_t turned_up = 0, turned_down = 0;  // by its check
   bool up = true;  // ready, with a weight, not drained, called down or ejected
+  // Why it is ejected (as in on_ejection) or else called down, in one word; empty otherwise.
+  std::string why_down = {};
 };
 template <size_t kBounds>
 struct HistogramTotals {

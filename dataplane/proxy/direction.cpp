@@ -109,7 +109,9 @@ Direction::Step Direction::fill_by_tls(Peer source, Peer sink, RelayResources& r
   if (outcome == Outcome::kFailed) return Step::kSourceFailed;
   if (outcome == Outcome::kMore && passed == Step::kGoOn) return Step::kYield;
   if (outcome != Outcome::kEnded && outcome != Outcome::kCutOff) return passed;
-  if (outcome == Outcome::kCutOff) ++resources.cut_off;
+  if (outcome == Outcome::kCutOff) {
+    ++(source.tls->peer() ? resources.backend_cut_off : resources.cut_off);
+  }
   ended_ = true;
   return Step::kGoOn;
 }

@@ -29,7 +29,9 @@ struct RelayResources {
   // Set for the length of a pump() whose source is to be kept. Its bytes are copied, never spliced:
   // they are too many to be kept before there are enough of them for that.
   KeptBytes* kept = nullptr;
-  uint64_t cut_off = 0;  // ends by FIN of sources that speak TLS, which ought to say so before
+  // Ends by FIN of sources that speak TLS, which ought to say so before: clients, backends.
+  uint64_t cut_off = 0;
+  uint64_t backend_cut_off = 0;
 };
 
 // One end of a direction.

@@ -20,8 +20,8 @@ const char* to_string(Refusal value) {
 }
 
 const char* to_string(FlowPhase value) {
-  constexpr const char* kNames[] = {"greeting", "securing",  "waiting",  "dialling",
-                                    "relaying", "resetting", "lingering"};
+  constexpr const char* kNames[] = {"greeting",         "securing", "waiting",   "dialling",
+                                    "securing_backend", "relaying", "resetting", "lingering"};
   return kNames[static_cast<size_t>(value)];
 }
 

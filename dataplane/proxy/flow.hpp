@@ -52,6 +52,7 @@ enum class FlowPhase : uint8_t {
   kSecuring,
   kWaiting,
   kDialling,
+  kSecuringBackend,
   kRelaying,
   kResetting,
   kLingering,

@@ -21,18 +21,21 @@
 #include "dataplane/proxy/socket_tuning.hpp"
 #include "dataplane/proxy/source_limits.hpp"
 #include "dataplane/proxy/stats.hpp"
+#include "dataplane/proxy/told_reasons.hpp"
+#include "dataplane/tls/client_tls.hpp"
 #include "dataplane/tls/server_tls.hpp"
 
 namespace lb::proxy {
 
-enum class Ejection : uint8_t { kNone, kRefused, kTimeout, kInstantReset, kUnreachable };
+enum class Ejection : uint8_t { kNone, kRefused, kTimeout, kInstantReset, kUnreachable, kTls };
 
 // Whether a worker serves a listener at once, or from start_held() on.
 enum class Begins : uint8_t { kNow, kWhenStarted };
 
 // As it stands in status and log.
 inline const char* reason(Ejection ejection) {
-  constexpr const char* kNames[] = {"", "Refused", "Timeout", "InstantReset", "Unreachable"};
+  constexpr const char* kNames[] = {"",             "Refused",     "Timeout",
+                                    "InstantReset", "Unreachable", "Tls"};
   return kNames[static_cast<size_t>(ejection)];
 }
 
@@ -51,6 +54,7 @@ struct BackendRecord {
   std::atomic<uint32_t> timeouts{0};
   std::atomic<Ejection> ejected{Ejection::kNone};
   std::atomic<uint32_t> source_v4{0};  // host order, what dials leave from; 0: as routed
+  ToldReasons told;                    // why TLS with it has failed
 
   std::atomic<Health> health{Health::kUnknown};
   std::atomic<uint64_t> back_since{0};  // ms of the steady clock; 0: has its full share
@@ -173,10 +177,12 @@ struct ListenerConfig {
   std::vector<uint32_t> nodes;
   ListenerGroups groups;  // empty: all backends are one
   std::shared_ptr<ListenerCounts> counts = std::make_shared<ListenerCounts>();
-  std::shared_ptr<ListenerCounts> lobby;      // of the door; null: this one asks for no match
-  std::shared_ptr<SourceLimits> limits;       // null: no limit by source
-  std::shared_ptr<AffinityTable> affinity;    // null: none
-  std::shared_ptr<const tls::ServerTls> tls;  // null: TLS does not end here
+  std::shared_ptr<ListenerCounts> lobby;    // of the door; null: this one asks for no match
+  std::shared_ptr<SourceLimits> limits;     // null: no limit by source
+  std::shared_ptr<AffinityTable> affinity;  // null: none
+
+  std::shared_ptr<const tls::ServerTls> tls;          // null: TLS does not end here
+  std::shared_ptr<const tls::ClientTls> backend_tls;  // null: backends get plain bytes
 
   // Whether who the client is matters later than at the door.
   bool keeps_client() const {

@@ -222,7 +222,7 @@ bool ListenerPlanner::plan_service(const Service& service) {
       } else if (auto tls = terms(service, port); !tls) {
         refused_[service.key].push_back(listener_failure(service.key, id, tls.error()));
       } else {
-        note_missing(service.key, id, tls->get());
+        note_missing(service.key, id, tls->ending.get());
         planned_[id] = {service.key, config(service, port, id, std::move(tls).value())};
         listeners.push_back(id);
       }
@@ -260,10 +260,10 @@ void ListenerPlanner::sweep() {
 }
 
 std::shared_ptr<const ListenerConfig> ListenerPlanner::config(
-    const Service& service, const ServicePort& port, const ListenerId& id,
-    std::shared_ptr<const tls::ServerTls> tls) {
+    const Service& service, const ServicePort& port, const ListenerId& id, Terms terms) {
   auto out = std::make_shared<ListenerConfig>();
-  out->tls = std::move(tls);
+  out->tls = std::move(terms.ending);
+  out->backend_tls = std::move(terms.backend);
   out->key = service.key;
   out->address = id.at;
   out->protocol = id.protocol;

@@ -67,6 +67,11 @@ class ListenerPlanner {
 
  private:
   using CountsKey = std::pair<std::string, ListenerId>;
+  // Null where TLS does not end, and where backends get plain bytes.
+  struct Terms {
+    std::shared_ptr<const tls::ServerTls> ending;
+    std::shared_ptr<const tls::ClientTls> backend;
+  };
 
   std::set<ListenerId> plan_what_differs(const DesiredState& state);
   bool plan_changed(const DesiredState& state, std::set<ListenerId>& touched);
@@ -74,14 +79,12 @@ class ListenerPlanner {
   void begin_plan(const std::string& key);
   std::set<std::string> with_other_certificates(const DesiredState& state) const;
   void note_missing(const std::string& key, const ListenerId& id, const tls::ServerTls* tls);
-  Result<std::shared_ptr<const tls::ServerTls>> terms(const Service& service,
-                                                      const ServicePort& port);
+  Result<Terms> terms(const Service& service, const ServicePort& port);
   bool plan_service(const Service& service);
   void forget(const std::string& key, std::set<ListenerId>& touched);
   void sweep();
   std::shared_ptr<const ListenerConfig> config(const Service& service, const ServicePort& port,
-                                               const ListenerId& id,
-                                               std::shared_ptr<const tls::ServerTls> tls);
+                                               const ListenerId& id, Terms terms);
   std::shared_ptr<BackendRecord> record(const BackendId& key);
   std::shared_ptr<ListenerCounts> counts(const CountsKey& key);
   void take_over_counts(const Service& service, const ListenerId& id);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "dataplane/proxy/listener_planner.hpp"
 
@@ -30,15 +31,23 @@ void ListenerPlanner::note_missing(const std::string& key, const ListenerId& id,
                                  " missing, served with the others"}));
 }
 
-// Null where TLS does not end here. A ticket is good at all addresses of its port.
-Result<std::shared_ptr<const tls::ServerTls>> ListenerPlanner::terms(const Service& service,
-                                                                     const ServicePort& port) {
-  if (port.tls.mode != TlsMode::kTerminate) return std::shared_ptr<const tls::ServerTls>();
+// A ticket is good at all addresses of its port.
+Result<ListenerPlanner::Terms> ListenerPlanner::terms(const Service& service,
+                                                      const ServicePort& port) {
+  if (port.tls.mode != TlsMode::kTerminate) return Terms{};
   if (!certificates_) return Error{"CertificateMissing", "there are no certificates here"};
   std::string scope = service.key + "\n" + std::to_string(port.port);
   for (const auto& name : port.match.names) scope += "\nname " + name;
   for (const auto& range : port.match.sources) scope += "\nsource " + range.to_string();
-  return certificates_->terms(scope, port.tls);
+  Terms out;
+  auto ending = certificates_->terms(scope, port.tls);
+  if (!ending) return ending.error();
+  out.ending = std::move(ending).value();
+  if (!port.tls.backend) return out;
+  auto backend = certificates_->backend_terms(scope, *port.tls.backend);
+  if (!backend) return backend.error();
+  out.backend = std::move(backend).value();
+  return out;
 }
 
 }  // namespace lb::proxy

@@ -201,7 +201,7 @@ void RelayEngine::refuse(Session& session, Refusal rule) {
 }
 
 // Tells the backend who the client is, ahead of its first byte. False: that could not be sent.
-bool RelayEngine::introduce(Session& session) {
+bool RelayEngine::introduce(Session& session, int backend) {
   const ProxyProtocol version = session.listener->config->policy.proxy_protocol;
   if (version == ProxyProtocol::kOff) return true;
   const auto* details = session.details.get();
@@ -216,7 +216,6 @@ bool RelayEngine::introduce(Session& session) {
                  ? encode_proxy_v1(*details->client, *local)
                  : encode_proxy_v2(*details->client, *local, Protocol::kTcp);
   }
-  const int backend = session.side[kBackend].get();
   // The client's first byte is our second write, and must not wait for the first one's answer.
   session.nodelay = true;
   set_nodelay(backend);

@@ -17,7 +17,7 @@ constexpr uint64_t kPatienceMs = 5000;  // for a peer to take what came before t
 void RelayEngine::on_end(Session& session, int direction) {
   const int sink = 1 - direction;
   const Policy& policy = session.listener->config->policy;
-  if (sink == kClient && !say_goodbye(session)) return;
+  if (!say_goodbye(session, sink)) return;
   end_for(session, direction == kClient ? EndReason::kClientFin : EndReason::kBackendFin);
   if (session.from[sink].ended()) return finish(session);
   if (!policy.half_close) return end_both(session);
@@ -66,7 +66,9 @@ void RelayEngine::continue_reset(Session& session) {
 void RelayEngine::end_both(Session& session) {
   session.phase = Phase::kLingering;
   session.phase_ends = now_ + kPatienceMs;
-  if (!session.from[kBackend].has_pending()) (void)say_goodbye(session);
+  for (int side : {kClient, kBackend}) {
+    if (!session.from[1 - side].has_pending()) (void)say_goodbye(session, side);
+  }
   for (int side : {kClient, kBackend}) session.from[side].abandon(resources_);
   session.listener->counts->lingering.fetch_add(1, std::memory_order_relaxed);
   session.checked_bytes = UINT64_MAX;

@@ -123,7 +123,7 @@ void RelayEngine::move_dials(const std::shared_ptr<BackendRecord>& backend) {
     for (Session* session : std::vector<Session*>(listener->sessions)) {
       // Whoever has a second dial under way does not wait for this one.
       const bool waits =
-          session->phase == Phase::kDialling && session->backend == backend && !session->hedging();
+          is_dialling(session->phase) && session->backend == backend && !session->hedging();
       // Its present dial may still work: it is given up only for one more that may be made.
       const bool may = session->attempts() + 1 < listener->config->policy.connect_attempts;
       if (!waits || !may || !has_another(*session)) continue;
@@ -173,6 +173,7 @@ net::Fd RelayEngine::connect_to(const Session& session, const BackendRecord& bac
 // What was our own want (see own_want(), or a dial that we moved) is not the backend's fault.
 void RelayEngine::note_failure(const Session& session,
                                const std::shared_ptr<BackendRecord>& backend, int error) {
+  if (error < 0) return note_tls_failure(session, backend, error);
   BackendStats& stats = stats_of(*backend);
   if (error == ETIMEDOUT) {
     add(counters_.connect_timeouts);
@@ -206,11 +207,45 @@ void RelayEngine::count_failure(const Session& session,
   tell_ejection(backend, policy);
 }
 
+void RelayEngine::on_dialling_event(Session& session, int side, uint32_t events) {
+  if (side == kClient) {
+    if ((events & EPOLLERR) == 0) return;
+    add(counters_.client_gone);
+    end_for(session, EndReason::kClientGone);
+    return reset_both(session);
+  }
+  if (session.phase == Phase::kSecuringBackend) return shake_backend(session);
+  const bool secures = session.listener->config->backend_tls != nullptr;
+  if ((events & (EPOLLERR | EPOLLHUP)) != 0) {
+    const int backend = session.side[kBackend].get();
+    if (!secures && unread_bytes(backend) != 0) return on_last_words(session);
+    return dial_failed(session, take_error(backend));
+  }
+  if ((events & EPOLLOUT) == 0) return;
+  if (secures) return greet_backend(session);
+  session.fin_seen = session.fin_seen || (events & EPOLLRDHUP) != 0;
+  on_connected(session);
+}
+
+void RelayEngine::on_connected(Session& session) {
+  connected(session);
+  say_again(session);
+  if (!introduce(session, session.side[kBackend].get())) return on_backend_failure(session);
+  run(session, kClient);
+  if (session.phase == Phase::kRelaying) run(session, kBackend);
+}
+
+void RelayEngine::drop_link(Session& session) {
+  if (session.details) session.details->link = {};
+}
+
 void RelayEngine::dial_failed(Session& session, int error) {
   note_failure(session, session.backend, error);
   note_tried(session, *session.backend);
   release_backend(session);
+  drop_link(session);
   session.side[kBackend].reset();
+  session.phase = Phase::kDialling;
   // What was told of the socket that failed, its end above all, is not true of the next.
   session.from[kBackend] = Direction();
   session.phase_ends = 0;

@@ -253,13 +253,13 @@ void RelayEngine::on_event(Session& session, int side, uint32_t events) {
   if (session.phase == Phase::kDead) return;
   note_readable(session.from[side], events);
   // A dial that is refused looks like a FIN too.
-  const bool may_end = side == kClient || session.phase != Phase::kDialling;
+  const bool may_end = side == kClient || !is_dialling(session.phase);
   const bool first_fin = may_end && (events & EPOLLRDHUP) != 0 && !session.fin_seen;
   session.fin_seen = session.fin_seen || first_fin;
   if (session.phase == Phase::kGreeting) return continue_greeting(session);
   if (session.phase == Phase::kSecuring) return shake_hands(session);
   if (session.phase == Phase::kWaiting) return on_waiting_event(session, side);
-  if (session.phase == Phase::kDialling) return on_dialling_event(session, side, events);
+  if (is_dialling(session.phase)) return on_dialling_event(session, side, events);
   session.last_active = now_;
   if (session.phase == Phase::kResetting) return continue_reset(session);
   if (session.phase == Phase::kLingering) return continue_lingering(session);
@@ -275,30 +275,6 @@ void RelayEngine::on_event(Session& session, int side, uint32_t events) {
     return side == kBackend ? on_backend_failure(session) : on_failure(session, kClient);
   }
   if ((events & EPOLLOUT) != 0) run(session, 1 - side);
-}
-
-void RelayEngine::on_dialling_event(Session& session, int side, uint32_t events) {
-  if (side == kClient) {
-    if ((events & EPOLLERR) == 0) return;
-    add(counters_.client_gone);
-    end_for(session, EndReason::kClientGone);
-    return reset_both(session);
-  }
-  if ((events & (EPOLLERR | EPOLLHUP)) != 0) {
-    const int backend = session.side[kBackend].get();
-    if (unread_bytes(backend) != 0) return on_last_words(session);
-    return dial_failed(session, take_error(backend));
-  }
-  if ((events & EPOLLOUT) == 0) return;
-  session.fin_seen = session.fin_seen || (events & EPOLLRDHUP) != 0;
-  on_connected(session);
-}
-
-void RelayEngine::on_connected(Session& session) {
-  connected(session);
-  if (!introduce(session)) return on_backend_failure(session);
-  run(session, kClient);
-  if (session.phase == Phase::kRelaying) run(session, kBackend);
 }
 
 void RelayEngine::note_bytes(Session& session, int direction, uint64_t bytes) {
@@ -321,7 +297,7 @@ PumpResult RelayEngine::pump(Session& session, int direction) {
   if (keeping) resources_.kept = &*session.rescue->kept;
   PumpResult result = session.from[direction].pump(peer(session, direction),
                                                    peer(session, 1 - direction), resources_);
-  if (direction == kClient && !reply(session)) result = PumpResult::kSourceFailed;
+  if (!reply(session, direction)) result = PumpResult::kSourceFailed;
   if (!keeping) return result;
   resources_.kept = nullptr;
   if (session.rescue->kept->overflowed()) keep_no_longer(session);
@@ -382,6 +358,7 @@ void RelayEngine::bury() {
   counters_.copied.store(resources_.copied, std::memory_order_relaxed);
   counters_.spliced.store(resources_.spliced, std::memory_order_relaxed);
   counters_.tls_cut_off.store(resources_.cut_off, std::memory_order_relaxed);
+  counters_.backend_tls_cut_off.store(resources_.backend_cut_off, std::memory_order_relaxed);
   counters_.pipes.store(resources_.pipes.pipes(), std::memory_order_relaxed);
   counters_.spare_source_dials.store(ports_.moved(), std::memory_order_relaxed);
   counters_.memory_trims.store(trim_.trims(), std::memory_order_relaxed);

@@ -40,6 +40,9 @@ struct EngineCounters {
   std::atomic<uint64_t> tls_handshakes{0}, tls_resumed{0}, tls_unknown_names{0}, tls_no_protocol{0},
       tls_client_certificates_refused{0}, tls_timeouts{0}, tls_refused{0}, tls_overflows{0};
   std::atomic<uint64_t> tls_cut_off{0};  // ends of clients by FIN only
+  // TLS towards backends: the same, and connects that failed for it.
+  std::atomic<uint64_t> backend_tls_handshakes{0}, backend_tls_resumed{0}, backend_tls_failures{0},
+      backend_tls_unverified{0}, backend_tls_timeouts{0}, backend_tls_cut_off{0};
   // Wants of ours, nobody's fault.
   std::atomic<uint64_t> no_port{0}, no_descriptor{0}, no_memory{0}, spare_source_dials{0};
   std::atomic<uint64_t> pipes{0};  // now
@@ -55,6 +58,8 @@ inline constexpr uint32_t kSessionEvents = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLL
 struct EngineHooks {
   // This engine has ejected the backend.
   std::function<void(std::shared_ptr<BackendRecord>, const Policy&)> on_eject;
+  // TLS with the backend has failed, for a reason that lives for ever and was not told lately.
+  std::function<void(std::shared_ptr<BackendRecord>, const char* reason)> on_tls_failure = {};
   // Somebody less loaded takes this connection of a listener with one socket; false: nobody.
   std::function<bool(const Endpoint& listener, int client)> pass_on;
   // A connection that is logged is over, or was refused at the door.
@@ -194,7 +199,7 @@ class RelayEngine {
   void start(Session& session, bool speaks_for_others);
   void continue_greeting(Session& session);
   void greeting_failed(Session& session);
-  bool introduce(Session& session);
+  bool introduce(Session& session, int backend);
 
   void let_through(Session& session, bool spoken);
   void shake_hands(Session& session);
@@ -202,8 +207,21 @@ class RelayEngine {
   void handshake_failed(Session& session, tls::Outcome outcome);
   void handshake_timed_out(Session& session);
   static Peer peer(const Session& session, int side);
-  bool reply(Session& session);
-  bool say_goodbye(Session& session);
+  bool reply(Session& session, int side);
+  bool say_goodbye(Session& session, int side);
+
+  bool begin_link(Session& session, BackendLink& link, int socket, const BackendRecord& backend);
+  void greet_backend(Session& session);
+  void shake_backend(Session& session);
+  void backend_secured(Session& session);
+  void secure_hedge(Session& session, uint32_t events);
+  int tls_error(const std::shared_ptr<BackendRecord>& backend, const BackendLink& link,
+                tls::Outcome outcome);
+  void note_tls_failure(const Session& session, const std::shared_ptr<BackendRecord>& backend,
+                        int error);
+  void note_late_refusal(const Session& session);
+  void tell_tls_failure(const std::shared_ptr<BackendRecord>& backend, const char* reason);
+  static void drop_link(Session& session);
 
   static void leave(Session& session);
   void dial_next(Session& session);
@@ -251,7 +269,9 @@ class RelayEngine {
   void begin_keeping(Session& session);
   void keep_no_longer(Session& session);
   void on_answer(Session& session);
+  void say_again(Session& session);
   void on_backend_failure(Session& session);
+  bool has_answered(Session& session);
   void note_instant_reset(Session& session);
   void count_instant_reset(const Session& session, const std::shared_ptr<BackendRecord>& backend);
   bool replay(Session& session);
@@ -260,7 +280,7 @@ class RelayEngine {
   void plan_hedge(Session& session);
   void send_hedge(Session& session);
   void on_hedge_event(Session& session, uint8_t dial, uint32_t events);
-  void hedge_failed(Session& session);
+  void hedge_failed(Session& session, int error);
   void hedge_won(Session& session, uint32_t events);
   bool promote_hedge(Session& session);
   static void drop_hedge(Session& session);

@@ -21,6 +21,8 @@ FlowPhase shown(Phase phase) {
       return FlowPhase::kWaiting;
     case Phase::kDialling:
       return FlowPhase::kDialling;
+    case Phase::kSecuringBackend:
+      return FlowPhase::kSecuringBackend;
     case Phase::kResetting:
       return FlowPhase::kResetting;
     case Phase::kLingering:

@@ -44,16 +44,20 @@ void RelayEngine::send_hedge(Session& session) {
 
 void RelayEngine::on_hedge_event(Session& session, uint8_t dial, uint32_t events) {
   const bool present =
-      session.phase == Phase::kDialling && session.hedging() && session.rescue->hedge->dial == dial;
+      is_dialling(session.phase) && session.hedging() && session.rescue->hedge->dial == dial;
   if (!present) return;  // of a dial that is over
+  if (session.listener->config->backend_tls || session.rescue->hedge->link.tls) {
+    return secure_hedge(session, events);
+  }
   const bool failing = (events & (EPOLLERR | EPOLLHUP)) != 0;
-  if (failing && unread_bytes(session.rescue->hedge->fd.get()) == 0) return hedge_failed(session);
+  const int socket = session.rescue->hedge->fd.get();
+  if (failing && unread_bytes(socket) == 0) return hedge_failed(session, take_error(socket));
   if (failing || (events & EPOLLOUT) != 0) hedge_won(session, events);
 }
 
-void RelayEngine::hedge_failed(Session& session) {
+void RelayEngine::hedge_failed(Session& session, int error) {
   const auto backend = session.rescue->hedge->backend;
-  note_failure(session, backend, take_error(session.rescue->hedge->fd.get()));
+  note_failure(session, backend, error);
   note_tried(session, *backend);
   drop_hedge(session);
 }
@@ -63,13 +67,16 @@ void RelayEngine::hedge_won(Session& session, uint32_t events) {
   add(counters_.hedges_won);
   add(session.listener->stats->hedges_won);
   if (session.details) session.details->hedge_won = true;
-  if (!is_answered(session.side[kBackend].get())) {
+  if (session.phase == Phase::kSecuringBackend) {
+    note_failure(session, session.backend, kTlsTooSlow);
+  } else if (!is_answered(session.side[kBackend].get())) {
     note_failure(session, session.backend, ETIMEDOUT);
   }
   note_tried(session, *session.backend);
   release_backend(session);
   promote_hedge(session);
   note_readable(session.from[kBackend], events);
+  if (session.phase == Phase::kSecuringBackend) return backend_secured(session);
   const bool is_gone = (events & (EPOLLERR | EPOLLHUP)) != 0;
   is_gone ? on_last_words(session) : on_connected(session);
 }
@@ -82,6 +89,13 @@ bool RelayEngine::promote_hedge(Session& session) {
   session.backend = std::move(hedge->backend);
   session.dial = hedge->dial;
   session.from[kBackend] = Direction();
+  session.phase = Phase::kDialling;
+  drop_link(session);
+  if (hedge->link.tls) {
+    session.phase = Phase::kSecuringBackend;
+    session.details->link = std::move(hedge->link);
+    if (hedge->end_in_sight) session.from[kBackend].source_ready(true);
+  }
   session.phase_ends = hedge->ends;
   session.rescue->hedge_at = 0;
   if (session.details) session.details->backend = session.backend->endpoint;

@@ -31,13 +31,24 @@ void RelayEngine::on_answer(Session& session) {
 }
 
 void RelayEngine::on_backend_failure(Session& session) {
-  const Direction& from = session.from[kBackend];
-  // A reset is often met in sending, with an answer still unread.
-  if (from.bytes() == 0 && !from.ended() && !has_unread(session.side[kBackend].get())) {
+  if (!has_answered(session)) {
+    note_late_refusal(session);
     note_instant_reset(session);
     if (replay(session)) return;
   }
   on_failure(session, kBackend);
+}
+
+// A reset is often met in sending, with an answer still unread. In TLS only reading tells whether
+// it is one: tickets are none.
+bool RelayEngine::has_answered(Session& session) {
+  Direction& from = session.from[kBackend];
+  if (from.bytes() != 0 || from.ended()) return true;
+  if (peer(session, kBackend).tls == nullptr) return has_unread(session.side[kBackend].get());
+  from.source_ready(true);
+  (void)pump(session, kBackend);
+  note_bytes(session, kBackend, from.bytes());
+  return from.bytes() != 0;
 }
 
 // A client that has gone may be what the backend resets for, and so may whatever it has sent:
@@ -77,11 +88,12 @@ bool RelayEngine::replay(Session& session) {
   return true;
 }
 
-// As before the first connect, but for what is kept.
+// As before the first connect, but for what is kept; see say_again().
 void RelayEngine::start_over(Session& session) {
   session.from[kBackend].abandon(resources_);
   session.from[kBackend] = Direction();
-  session.from[kClient].repeat(session.rescue->kept->bytes(), resources_);
+  session.from[kClient].abandon(resources_);
+  drop_link(session);
   session.side[kBackend].reset();
   session.stalled &= stall_bit(kClient);
   // A FIN of the backend's is over with it, the client's is not.

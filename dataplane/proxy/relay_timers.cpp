@@ -23,7 +23,7 @@ uint64_t idle_limit(const Session& session) {
 // UINT64_MAX: no second dial is to come.
 uint64_t hedge_at(const Session& session) {
   const bool planned =
-      session.phase == Phase::kDialling && session.rescue && session.rescue->hedge_at != 0;
+      is_dialling(session.phase) && session.rescue && session.rescue->hedge_at != 0;
   return planned ? session.rescue->hedge_at : UINT64_MAX;
 }
 
@@ -44,6 +44,9 @@ void RelayEngine::on_timer(Session& session) {
   if (phase_over && session.phase == Phase::kGreeting) return greeting_failed(session);
   if (phase_over && session.phase == Phase::kSecuring) return handshake_timed_out(session);
   if (phase_over && session.phase == Phase::kDialling) return dial_failed(session, ETIMEDOUT);
+  if (phase_over && session.phase == Phase::kSecuringBackend) {
+    return dial_failed(session, kTlsTooSlow);
+  }
   if (phase_over && session.phase == Phase::kWaiting) return waited_in_vain(session);
   if (hedge_at(session) <= now_) send_hedge(session);
   if (phase_over || is_quiet(session, idle)) {

@@ -10,7 +10,7 @@ constexpr uint64_t kHandshakeMs = 10'000;  // for a client to agree on keys with
 
 constexpr size_t kMostHandshake = 128 << 10;  // that a client has to say for it, at once
 constexpr size_t kMostSecuring = 2048;        // of one worker: each costs a key's work
-constexpr size_t kMostPending = 256 << 10;    // of what a client gets, answers to it among that
+constexpr size_t kMostPending = 256 << 10;    // of what one side gets, answers to it among that
 
 using tls::Outcome;
 
@@ -80,7 +80,7 @@ void RelayEngine::handshake_failed(Session& session, Outcome outcome) {
     case tls::HandshakeError::kNoProtocol:
       add(counters_.tls_no_protocol);
       break;
-    case tls::HandshakeError::kClientCertificate:
+    case tls::HandshakeError::kCertificate:
       add(counters_.tls_client_certificates_refused);
       break;
     case tls::HandshakeError::kOther:
@@ -100,30 +100,36 @@ void RelayEngine::handshake_timed_out(Session& session) {
 }
 
 Peer RelayEngine::peer(const Session& session, int side) {
-  const bool secured = side == kClient && session.details && session.details->tls;
-  return {session.side[side].get(), secured ? session.details->tls.get() : nullptr};
+  const int socket = session.side[side].get();
+  if (!session.details) return {socket};
+  return {socket, (side == kClient ? session.details->tls : session.details->link.tls).get()};
 }
 
 // Reading may have made an answer, such as to a change of keys, which comes before all that
-// follows. False: the client takes none of them.
-bool RelayEngine::reply(Session& session) {
-  if (!session.details || !session.details->tls || !session.details->tls->has_reply()) return true;
-  Direction& to_client = session.from[kBackend];
-  to_client.owe(session.details->tls->take_reply());
-  (void)to_client.flush(session.side[kClient].get(), resources_);
-  return to_client.pending_bytes() <= kMostPending;
+// follows. False: that side takes none of them.
+bool RelayEngine::reply(Session& session, int side) {
+  const Peer to = peer(session, side);
+  if (to.tls == nullptr || !to.tls->has_reply()) return true;
+  Direction& towards = session.from[1 - side];
+  towards.owe(to.tls->take_reply());
+  (void)towards.flush(to.fd, resources_);
+  return towards.pending_bytes() <= kMostPending;
 }
 
-// Before the client's socket is shut from our side. False: not all of it is with the kernel yet, or
-// the client is gone.
-bool RelayEngine::say_goodbye(Session& session) {
-  if (!session.details || !session.details->tls) return true;
-  Direction& to_client = session.from[kBackend];
+// Before a socket is shut from our side; but who was cut off itself must not be taken for one that
+// has said all. False: not all of it is with the kernel yet, or that side is gone.
+bool RelayEngine::say_goodbye(Session& session, int side) {
+  const Peer to = peer(session, side);
+  const tls::TlsStream* from = peer(session, 1 - side).tls;
+  if (to.tls == nullptr || (from != nullptr && from->cut_off())) return true;
+  Direction& towards = session.from[1 - side];
   resources_.wire.clear();
-  session.details->tls->finish(resources_.wire);
-  to_client.owe(resources_.wire);
-  if (to_client.flush(session.side[kClient].get(), resources_)) return !to_client.has_pending();
-  if (session.phase == Phase::kRelaying) on_failure(session, kClient);
+  to.tls->finish(resources_.wire);
+  towards.owe(resources_.wire);
+  if (towards.flush(to.fd, resources_)) return !towards.has_pending();
+  if (session.phase == Phase::kRelaying) {
+    side == kClient ? on_failure(session, kClient) : on_backend_failure(session);
+  }
   return false;
 }
 

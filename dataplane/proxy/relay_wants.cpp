@@ -7,7 +7,8 @@ namespace lb::proxy {
 
 namespace {
 
-constexpr uint64_t kAcceptPauseMs = 100;  // waiting beats spinning
+// Waiting beats spinning, and sooner nobody would look for descriptors again.
+constexpr uint64_t kAcceptPauseMs = DescriptorLine::kLookMs;
 
 }  // namespace
 

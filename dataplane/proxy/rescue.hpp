@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/net/fd.hpp"
+#include "dataplane/proxy/backend_link.hpp"
 #include "dataplane/proxy/kept_bytes.hpp"
 #include "dataplane/proxy/listener_config.hpp"
 
@@ -22,8 +23,10 @@ struct Session;
 struct Hedge {
   net::Fd fd;
   std::shared_ptr<BackendRecord> backend;
-  uint8_t dial = 0;   // as Session::dial
-  uint64_t ends = 0;  // when it has taken too long
+  uint8_t dial = 0;           // as Session::dial
+  uint64_t ends = 0;          // when it has taken too long
+  BackendLink link = {};      // once it is connected, where TLS is spoken with backends
+  bool end_in_sight = false;  // see Direction
 };
 
 struct Rescue {

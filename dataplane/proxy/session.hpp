@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "common/net/fd.hpp"
+#include "dataplane/proxy/backend_link.hpp"
 #include "dataplane/proxy/direction.hpp"
 #include "dataplane/proxy/flow.hpp"
 #include "dataplane/proxy/listener_config.hpp"
@@ -28,23 +29,29 @@ enum class Phase : uint8_t {
   kSecuring,  // TLS ends here: client and we agree on keys
   kWaiting,   // nobody is there to be dialled (when_empty: wait)
   kDialling,
+  kSecuringBackend,  // TLS towards the backend: it and we agree on keys
   kRelaying,
   kResetting,  // one peer is gone: the other gets what came before, then a reset
   kLingering,  // over, but for what the kernel has still to deliver (half_close: false)
   kDead,
 };
 
+// No backend has the connection yet, and another may get it.
+inline bool is_dialling(Phase phase) {
+  return phase == Phase::kDialling || phase == Phase::kSecuringBackend;
+}
+
 // Deadlines of the policy count; in the other phases the session has a clock of its own.
 inline bool timed_by_policy(Phase phase) {
   return phase == Phase::kGreeting || phase == Phase::kSecuring || phase == Phase::kWaiting ||
-         phase == Phase::kDialling || phase == Phase::kRelaying;
+         is_dialling(phase) || phase == Phase::kRelaying;
 }
 
 // From the connect to the first look at whether the peers still live: most connections are over by
 // then, and cost none.
 inline constexpr uint64_t kFirstLookMs = 5000;
 
-// Only where the policy or the log needs to know the client.
+// Only where the policy or the log needs to know the client, or TLS is spoken.
 struct SessionDetails {
   ~SessionDetails() { leave(); }
   // Its place within the limits is free again.
@@ -66,6 +73,7 @@ struct SessionDetails {
   bool hedge_won = false;               // the second dial was the faster one
   uint64_t waited_ms = 0;               // for a backend to be there
   std::unique_ptr<tls::TlsStream> tls;  // towards the client; null: its bytes are passed on as is
+  BackendLink link;                     // towards the backend
 };
 
 struct Session : TimerEntry {

@@ -54,6 +54,7 @@ struct alignas(64) PortStats {
 struct alignas(64) BackendStats {
   std::atomic<uint64_t> connections{0}, bytes_in{0}, bytes_out{0};
   std::atomic<uint64_t> refused{0}, timeouts{0}, errors{0}, ejections{0}, instant_resets{0};
+  std::atomic<uint64_t> tls{0};  // connects that failed for TLS
 };
 
 }  // namespace lb::proxy

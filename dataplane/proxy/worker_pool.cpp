@@ -33,6 +33,11 @@ WorkerPool::WorkerPool(DataPathOptions options)
         or_counted([&] { ejected(backend, policy); });
       });
     };
+    hooks.on_tls_failure = [this](auto backend, const char* reason) {
+      on_control([this, backend = std::move(backend), reason] {
+        or_counted([&] { tls_failed(*backend, reason); });
+      });
+    };
     hooks.on_close = options_.on_close;
     hooks.log_each = options_.log_each;
     hooks.descriptor_line = options_.descriptors.traffic;

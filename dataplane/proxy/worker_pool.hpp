@@ -134,6 +134,7 @@ class WorkerPool : public DataPath, public SocketHandover {
 
   bool pass_on(size_t from, const Endpoint& listener, int client);
   void ejected(const std::shared_ptr<BackendRecord>& backend, const Policy& policy);
+  void tls_failed(const BackendRecord& backend, const char* reason);
   void move_dials(const std::shared_ptr<BackendRecord>& backend);
   void dial_waiting();
   void changed();

@@ -58,6 +58,10 @@ void WorkerPool::ejected(const std::shared_ptr<BackendRecord>& backend, const Po
   changed();
 }
 
+void WorkerPool::tls_failed(const BackendRecord& backend, const char* reason) {
+  if (options_.on_tls_failure) options_.on_tls_failure(id_of(backend), reason);
+}
+
 void WorkerPool::move_dials(const std::shared_ptr<BackendRecord>& backend) {
   for (const auto& worker : workers_) {
     worker->post([backend](RelayEngine& engine) { engine.move_dials(backend); });

@@ -52,6 +52,12 @@ constexpr Sum kSums[] = {
     {&DataPathCounters::tls_timeouts, &EngineCounters::tls_timeouts},
     {&DataPathCounters::tls_overflows, &EngineCounters::tls_overflows},
     {&DataPathCounters::tls_cut_off, &EngineCounters::tls_cut_off},
+    {&DataPathCounters::backend_tls_handshakes, &EngineCounters::backend_tls_handshakes},
+    {&DataPathCounters::backend_tls_resumed, &EngineCounters::backend_tls_resumed},
+    {&DataPathCounters::backend_tls_failures, &EngineCounters::backend_tls_failures},
+    {&DataPathCounters::backend_tls_unverified, &EngineCounters::backend_tls_unverified},
+    {&DataPathCounters::backend_tls_timeouts, &EngineCounters::backend_tls_timeouts},
+    {&DataPathCounters::backend_tls_cut_off, &EngineCounters::backend_tls_cut_off},
     {&DataPathCounters::untuned, &EngineCounters::untuned},
     {&DataPathCounters::instant_resets, &EngineCounters::instant_resets},
     {&DataPathCounters::replays, &EngineCounters::replays},
@@ -276,6 +282,13 @@ bool is_usable(const ListenerConfig& config, size_t backend) {
          !config.records[backend]->unfit();
 }
 
+// One word, as probe_result.hpp has it: what follows a colon is for people.
+std::string why_down(const BackendRecord& backend) {
+  if (backend.out()) return reason(backend.ejected);
+  if (backend.health.load(std::memory_order_relaxed) != Health::kDown) return {};
+  return backend.health_reason.substr(0, backend.health_reason.find(':'));
+}
+
 BackendTotals totals_of(const ListenerConfig& config, size_t backend) {
   const BackendRecord& record = *config.records[backend];
   BackendTotals out;
@@ -284,6 +297,7 @@ BackendTotals totals_of(const ListenerConfig& config, size_t backend) {
   out.turned_up = record.turned_up;
   out.turned_down = record.turned_down;
   out.up = is_usable(config, backend);
+  out.why_down = why_down(record);
   for (const auto& worker : record.stats) {
     out.connections += worker.connections;
     out.bytes_in += worker.bytes_in;
@@ -293,6 +307,7 @@ BackendTotals totals_of(const ListenerConfig& config, size_t backend) {
     out.errors += worker.errors;
     out.ejections += worker.ejections;
     out.instant_resets += worker.instant_resets;
+    out.tls += worker.tls;
   }
   return out;
 }

@@ -1,34 +1,21 @@
 #include "dataplane/tls/server_tls.hpp"
 
 #include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/params.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
 
 #include <algorithm>
+#include <array>
 #include <ctime>
-
-#include "common/net/openssl_types.hpp"
-#include "dataplane/tls/tls_stream.hpp"
 
 namespace lb::tls {
 namespace {
 
-// Mozilla's intermediate list less what has no forward secrecy or no authenticated encryption.
-constexpr char kCiphers12[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
-constexpr char kGroups[] = "X25519:P-256:P-384";
 constexpr long kTicketSeconds = 2 * TicketKeys::kLifeSeconds;
-constexpr size_t kTickets = 1;        // with each handshake a client gets a new one
-constexpr size_t kReadAhead = 32768;  // two full records in a call
-
-constexpr uint64_t kOptions = SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-                              SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA;
-constexpr long kModes =
-    SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER;
-
-Error failure(const char* what) {
-  return {"Tls", std::string(what) + ": " + net::openssl::reason()};
-}
+constexpr size_t kTickets = 1;  // with each handshake a client gets a new one
 
 std::string lower(std::string_view text) {
   std::string out(text);
@@ -45,26 +32,9 @@ int64_t steady_seconds() {
   return now.tv_sec;
 }
 
-ServerCertificate::Pointer find_in(const std::vector<NamedCertificate>& known,
-                                   const std::string& name) {
-  const auto found =
-      std::lower_bound(known.begin(), known.end(), name,
-                       [](const auto& each, const auto& wanted) { return each.name < wanted; });
-  return found == known.end() || found->name != name ? nullptr : found->certificate;
-}
-
 bool use(SSL* ssl, const ServerCertificate& certificate) {
   return SSL_use_cert_and_key(ssl, certificate.own(), certificate.key(), certificate.chain(), 1) ==
          1;
-}
-
-std::vector<unsigned char> as_in_hello(const std::vector<std::string>& protocols) {
-  std::vector<unsigned char> out;
-  for (const auto& each : protocols) {
-    out.push_back(static_cast<unsigned char>(each.size()));
-    out.insert(out.end(), each.begin(), each.end());
-  }
-  return out;
 }
 
 bool prepare(const TicketKey& key, const unsigned char* iv, EVP_CIPHER_CTX* cipher,
@@ -122,19 +92,12 @@ Status ServerTls::take_certificates(const TlsPolicy& policy,
 Status ServerTls::set_up(const TlsPolicy& policy, const std::string& scope) {
   context_ = SSL_CTX_new(TLS_server_method());
   if (context_ == nullptr) return failure("no context");
-  SSL_CTX_set_options(context_, kOptions);
-  SSL_CTX_set_mode(context_, kModes);
-  SSL_CTX_set_read_ahead(context_, 1);
-  SSL_CTX_set_default_read_buffer_len(context_, kReadAhead);
+  if (!set_common_terms(context_)) return failure("cannot be set up");
+  SSL_CTX_set_options(context_, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
   SSL_CTX_set_session_cache_mode(context_, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_timeout(context_, kTicketSeconds);
   SSL_CTX_set_num_tickets(context_, kTickets);
   SSL_CTX_set_app_data(context_, this);
-  SSL_CTX_set_msg_callback(context_, &TlsStream::on_message);
-  const bool set = SSL_CTX_set_min_proto_version(context_, TLS1_2_VERSION) == 1 &&
-                   SSL_CTX_set_cipher_list(context_, kCiphers12) == 1 &&
-                   SSL_CTX_set1_groups_list(context_, kGroups) == 1;
-  if (!set) return failure("cannot be set up");
   SSL_CTX_set_tlsext_servername_callback(context_, &ServerTls::on_server_name);
   SSL_CTX_set_tlsext_servername_arg(context_, this);
   SSL_CTX_set_cert_cb(context_, &ServerTls::on_certificate, this);

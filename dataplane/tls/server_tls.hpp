@@ -16,20 +16,10 @@
 #include <vector>
 
 #include "common/model/tls_policy.hpp"
-#include "common/net/server_certificate.hpp"
+#include "dataplane/tls/common_terms.hpp"
 #include "dataplane/tls/ticket_keys.hpp"
 
 namespace lb::tls {
-
-using net::ServerCertificate;
-
-// Of a list that is sorted by name; those that are missing are not in it.
-struct NamedCertificate {
-  std::string name;
-  ServerCertificate::Pointer certificate;
-
-  bool operator==(const NamedCertificate&) const = default;
-};
 
 class ServerTls {
  public:

@@ -85,6 +85,24 @@ class TlsStream::Bio {
 
 std::unique_ptr<TlsStream> TlsStream::accept(std::shared_ptr<const ServerTls> terms, int socket) {
   SSL* ssl = terms->open();
+  auto out = wrap(std::move(terms), ssl, socket);
+  SSL_set_accept_state(ssl);
+  return out;
+}
+
+std::unique_ptr<TlsStream> TlsStream::connect(std::shared_ptr<const ClientTls> terms, int socket,
+                                              const Endpoint& backend, std::string_view protocol) {
+  SSL* ssl = terms->open(backend, protocol);
+  auto out = wrap(std::move(terms), ssl, socket);
+  out->peer_ = backend;
+  out->offered_ = protocol;
+  SSL_set_connect_state(ssl);
+  return out;
+}
+
+// `ssl` is the stream's; null: no memory.
+std::unique_ptr<TlsStream> TlsStream::wrap(std::shared_ptr<const void> terms, SSL* ssl,
+                                           int socket) {
   if (ssl == nullptr) throw std::bad_alloc();
   std::unique_ptr<TlsStream> out;
   try {
@@ -96,7 +114,7 @@ std::unique_ptr<TlsStream> TlsStream::accept(std::shared_ptr<const ServerTls> te
   BIO* bio = Bio::make(out.get());
   if (bio == nullptr) throw std::bad_alloc();
   SSL_set_bio(ssl, bio, bio);
-  SSL_set_accept_state(ssl);
+  SSL_set_app_data(ssl, out.get());
   SSL_set_msg_callback_arg(ssl, out.get());
   return out;
 }
@@ -122,6 +140,11 @@ Outcome TlsStream::shake_hands(std::string& wire) {
   ERR_clear_error();
   const int done = SSL_do_handshake(ssl_);
   if (done == 1) {
+    if (speaks_another()) {
+      error_ = HandshakeError::kNoProtocol;
+      complaint_ = "another protocol than the one that was offered (ALPN)";
+      return Outcome::kFailed;
+    }
     secured_ = true;
     return Outcome::kDone;
   }
@@ -130,18 +153,29 @@ Outcome TlsStream::shake_hands(std::string& wire) {
   return out;
 }
 
+// Bytes of one protocol would be taken for those of another.
+bool TlsStream::speaks_another() const {
+  return peer_ && !protocol().empty() && protocol() != offered_;
+}
+
 void TlsStream::note_handshake_error() {
+  note_complaint();
   switch (ERR_GET_REASON(ERR_peek_error())) {
     case SSL_R_CLIENTHELLO_TLSEXT:
     case SSL_R_CALLBACK_FAILED:
       error_ = HandshakeError::kUnknownName;
       break;
     case SSL_R_NO_APPLICATION_PROTOCOL:
+    case SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL:
       error_ = HandshakeError::kNoProtocol;
+      break;
+    case SSL_R_BAD_EXTENSION:
+      // What newer versions of OpenSSL call a protocol that was not offered.
+      if (!offered_.empty()) error_ = HandshakeError::kNoProtocol;
       break;
     case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
     case SSL_R_CERTIFICATE_VERIFY_FAILED:
-      error_ = HandshakeError::kClientCertificate;
+      error_ = HandshakeError::kCertificate;
       break;
     default:
       break;
@@ -149,12 +183,26 @@ void TlsStream::note_handshake_error() {
   ERR_clear_error();
 }
 
+// A certificate that cannot be verified has a reason of its own.
+void TlsStream::note_complaint() {
+  const unsigned long error = ERR_peek_error();
+  const long verified = SSL_get_verify_result(ssl_);
+  const bool unverified =
+      ERR_GET_REASON(error) == SSL_R_CERTIFICATE_VERIFY_FAILED && verified != X509_V_OK;
+  complaint_ =
+      unverified ? X509_verify_cert_error_string(verified) : ERR_reason_error_string(error);
+}
+
 Outcome TlsStream::read(char* data, size_t size, size_t* got) {
   wire_ = &reply_;
   ERR_clear_error();
   const int done = SSL_read_ex(ssl_, data, size, got);
   if (done == 1) messages_ = 0;
-  return done == 1 ? Outcome::kDone : outcome(done);
+  if (done == 1) return Outcome::kDone;
+  const Outcome out = outcome(done);
+  cut_off_ = out == Outcome::kCutOff;
+  if (out == Outcome::kFailed) note_complaint();
+  return out;
 }
 
 bool TlsStream::write(const char* data, size_t size, std::string& wire) {

@@ -1,5 +1,5 @@
-// TLS on one socket, as its server: bytes of the peer's are read from the socket and decrypted,
-// bytes for it are encrypted into a buffer of the caller's, who sends them.
+// TLS on one socket, as its server or its client: bytes of the peer's are read from the socket and
+// decrypted, bytes for it are encrypted into a buffer of the caller's, who sends them.
 //
 // No event loop and no sending inside, so nothing here ever waits for the peer to take something.
 // The socket is borrowed, non-blocking, and read edge-triggered (epoll(7)): after a short read it
@@ -13,10 +13,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "dataplane/tls/client_tls.hpp"
 #include "dataplane/tls/server_tls.hpp"
 
 namespace lb::tls {
@@ -30,18 +32,21 @@ enum class Outcome : uint8_t {
   kFailed,   // by a reset, or by what is no TLS
 };
 
-// Why a handshake failed, as far as that is worth a counter of its own.
-enum class HandshakeError : uint8_t { kOther, kUnknownName, kNoProtocol, kClientCertificate };
+// Why a handshake failed, as far as that is worth a counter of its own; the certificate is that of
+// the peer.
+enum class HandshakeError : uint8_t { kOther, kUnknownName, kNoProtocol, kCertificate };
 
 class TlsStream {
  public:
-  // Null: no memory. `end_in_sight`: see Direction.
   static std::unique_ptr<TlsStream> accept(std::shared_ptr<const ServerTls> terms, int socket);
+  // As a client of `backend`, which may agree on `protocol` or on none; empty: none is offered.
+  static std::unique_ptr<TlsStream> connect(std::shared_ptr<const ClientTls> terms, int socket,
+                                            const Endpoint& backend, std::string_view protocol);
   ~TlsStream();
   TlsStream(const TlsStream&) = delete;
   TlsStream& operator=(const TlsStream&) = delete;
 
-  // More may have come. `end_in_sight`: short reads empty nothing from now on.
+  // More may have come. `end_in_sight`: short reads empty nothing from now on; see Direction.
   void wake(bool end_in_sight);
   // So much is read from the socket until the next call: others are to have their turn too.
   void allow(size_t bytes) { allowed_ = bytes; }
@@ -66,6 +71,13 @@ class TlsStream {
                          SSL* ssl, void* self);
 
   HandshakeError handshake_error() const { return error_; }
+  // Of OpenSSL's, what the handshake or the last read has failed for; lives for ever. Null: TLS has
+  // nothing to complain of.
+  const char* complaint() const { return complaint_; }
+  // The backend that this is a client of; none: it is a server.
+  const std::optional<Endpoint>& peer() const { return peer_; }
+  // The last read met a FIN without close_notify: what came may be a part of what was meant.
+  bool cut_off() const { return cut_off_; }
   // The peer has reset the connection, or the way to it is broken: no offence against TLS.
   bool socket_failed() const { return socket_failed_; }
   bool resumed() const;
@@ -76,17 +88,24 @@ class TlsStream {
  private:
   class Bio;
 
-  TlsStream(std::shared_ptr<const ServerTls> terms, SSL* ssl, int socket)
+  TlsStream(std::shared_ptr<const void> terms, SSL* ssl, int socket)
       : terms_(std::move(terms)), ssl_(ssl), socket_(socket) {}
+  static std::unique_ptr<TlsStream> wrap(std::shared_ptr<const void> terms, SSL* ssl, int socket);
   Outcome outcome(int returned);
+  bool speaks_another() const;
   void note_handshake_error();
+  void note_complaint();
 
-  const std::shared_ptr<const ServerTls> terms_;
+  const std::shared_ptr<const void> terms_;  // of `ssl_`, which they outlive
   SSL* const ssl_;
   const int socket_;
+  std::optional<Endpoint> peer_;
+  std::string offered_;  // to a backend
   std::string* wire_ = nullptr;  // for the length of a call
   std::string reply_;
   HandshakeError error_ = HandshakeError::kOther;
+  const char* complaint_ = nullptr;
+  bool cut_off_ = false;
   bool emptied_ = false;
   bool end_in_sight_ = false;
   bool fin_ = false;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "dataplane/carried_counts.hpp"
 #include "tests/fuzz/target.hpp"
 
 namespace {
@@ -34,6 +35,21 @@ void check(std::string_view text, Decode decode) {
   must(third.ok() && *third == *second, "what we write means the same");
 }
 
+// What the other process has counted is taken over, whatever the names are.
+void check_counters(const Counters& told) {
+  lb::dataplane::CarriedCounts carried;
+  carried.take(told);
+  Counters own;
+  carried.encode_own(own, {});
+  const auto counted = own.find("handoffs|taken");
+  const uint64_t next = carried.taken() + 1;  // 0, after the last number there is, is not told
+  must(next == (counted == own.end() ? 0 : counted->second), "handoffs are counted on");
+  carried.keep_only({});
+  must(carried.with(std::vector<lb::proxy::PortTotals>{}).empty(), "no port comes of counts alone");
+  (void)lb::dataplane::decode_down(told);
+  (void)lb::dataplane::decode_drained(told);
+}
+
 void check_offer(std::string_view text) {
   const auto offer = decode_offer(text);
   if (!offer) return;
@@ -41,6 +57,7 @@ void check_offer(std::string_view text) {
   must(again.ok() && again->listeners == offer->listeners && again->state == offer->state &&
            again->counters == offer->counters && again->lock == offer->lock,
        "an offer loses nothing");
+  check_counters(offer->counters);
 }
 
 void check_length(const uint8_t* data, size_t size) {

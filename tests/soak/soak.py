@@ -28,6 +28,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 MEGABYTE = 1 << 20
 ADMIN_PATIENCE = 1.0
 CROWDS = 2  # processes that clients live in
+LONG = 600  # seconds from which on a run must have checked much
 
 
 def arguments():
@@ -156,6 +157,8 @@ class Soak:
             ("no byte is wrong", not corrupt, corrupt[:10]),
             ("every failure is explained", not unexplained, unexplained[:10]),
             ("there was traffic", self.sums["connections"] > self.sums["failed"] * 2, self.sums),
+            (f"a run of {LONG} s has checked a gigabyte",
+             self.options.seconds < LONG or self.sums["bytes"] >= 1024 * MEGABYTE, self.sums),
             ("headers of the PROXY protocol came through", self.sums["proxied"] > 0, self.sums),
             ("most datagrams are answered", self.sums["answers"] > self.sums["datagrams"] * 0.8,
              self.sums),

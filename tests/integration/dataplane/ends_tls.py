@@ -3,8 +3,8 @@
 
 A hundred certificates on one port, each client gets the one of its name; certificates are replaced
 under load without one failed handshake; what is wrong is refused, and the last good one stays; a
-data plane that is killed serves again before anybody pushes anything; and no key shows anywhere.
-Prints what it found."""
+data plane that is killed serves again before anybody pushes anything; TLS goes on to backends that
+can be verified, and to no others; and no key shows anywhere. Prints what it found."""
 import collections
 import http.client
 import json
@@ -95,6 +95,30 @@ class Echo:
             pass
 
 
+class SecureEcho(Echo):
+    """The same in TLS; what it shows may be changed."""
+
+    def __init__(self, authority, name):
+        self.authority = authority
+        self.show(name)
+        super().__init__()
+
+    def show(self, name):
+        pem = self.authority.folder / "backend.pem"
+        pem.write_text(self.authority.sign(name) + self.authority.key)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(pem)
+        self.context.set_alpn_protocols(["http/1.1"])
+
+    def serve(self, client):
+        try:
+            with self.context.wrap_socket(client, server_side=True) as tls:
+                while data := tls.recv(65536):
+                    tls.sendall(data)
+        except OSError:
+            client.close()
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind((LOCAL, 0))
@@ -141,12 +165,14 @@ class Rig:
         key = self.authority.key if key is None else key
         return ask(self.admin, "PUT", f"/v1/certificates/{name}", {"certificate": certificate, "key": key})
 
-    def put_state(self, certificates):
+    def put_state(self, certificates, backend=None, port=None):
         self.generation += 1
         tls = {"mode": "terminate", "certificates": certificates, "alpn": ["h2", "http/1.1"]}
+        if backend is not None:
+            tls["backend"] = backend
         service = {"key": "file/web", "addresses": [LOCAL],
                    "ports": [{"port": self.port, "tls": tls,
-                              "backends": [{"address": LOCAL, "port": self.backend.port}]}]}
+                              "backends": [{"address": LOCAL, "port": port or self.backend.port}]}]}
         status, body = ask(self.admin, "PUT", "/v1/state",
                            {"schema": "empalme.io/v1", "epoch": 1, "generation": self.generation,
                             "services": [service]})
@@ -238,6 +264,69 @@ def check_restart(rig):
     print("killed: serves again from what it kept")
 
 
+def gets_nothing(rig):
+    """Its handshake with us is done, and no backend is found for it."""
+    with socket.create_connection((LOCAL, rig.port), timeout=10) as plain:
+        with rig.authority.context().wrap_socket(plain, server_hostname="name-1.test") as tls:
+            try:
+                return tls.recv(1) == b""
+            except OSError:
+                return True
+
+
+def metric(rig, line):
+    found = re.search(f"^{re.escape(line)} (\\d+)$", ask(rig.admin, "GET", "/metrics")[1], re.M)
+    return int(found[1]) if found else None
+
+
+def check_backends(rig):
+    secure = SecureEcho(rig.authority, "web.internal")
+    terms = {"server_name": "web.internal", "authorities": ["internal-ca"]}
+    missing = rig.put_state(["name-1"], terms, secure.port)
+    expect([each["reason"] for each in missing] == ["CertificateMissing"], f"not without its authority: {missing}")
+    authority = (rig.work / "ca.pem").read_text()
+    expect(ask(rig.admin, "PUT", "/v1/certificates/internal-ca", {"certificate": authority})[0] == 200, "it is taken")
+    until(lambda: rig.shake_hands(rig.authority.context(), "name-1.test"), "it goes through TLS twice")
+    secure.show("elsewhere.internal")
+    rig.put_state(["name-1"], dict(terms, server_name="other.internal"), secure.port)
+    expect(gets_nothing(rig), "a backend with a wrong name gets no client")
+    labels = f'backend="{LOCAL}:{secure.port}",cause="tls"'
+    name = f'empalme_backend_connect_failures_total{{service="file/web",port="{rig.port}",protocol="tcp",{labels}}}'
+    expect(metric(rig, name) == 1, "that is counted")
+    expect(metric(rig, "empalme_dataplane_backend_tls_unverified_total") == 1, "with its cause")
+    told = [json.loads(line) for line in (rig.work / "log").read_text().splitlines() if "no TLS with a backend" in line]
+    expect([each["reason"] for each in told] == ["hostname mismatch"], f"and told: {told}")
+    rig.put_state(["name-1"], {"verify": False}, secure.port)
+    expect(rig.shake_hands(rig.authority.context(), "name-1.test"), "without verifying it does")
+    print("TLS goes on to a backend that is verified, and to no other")
+
+
+def check_openssl(rig):
+    """What s_server gets it gives back, each line reversed."""
+    port = free_port()
+    (rig.work / "server.pem").write_text(rig.authority.sign("web.internal") + rig.authority.key)
+    for version in ("-tls1_2", "-tls1_3"):
+        server = subprocess.Popen(["openssl", "s_server", "-accept", f"{LOCAL}:{port}", "-cert",
+                                   rig.work / "server.pem", "-rev", "-quiet", version],
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+        try:
+            # Whom it cannot reach the data plane leaves out for a while.
+            until(lambda: socket.create_connection((LOCAL, port)).close() is None, f"s_server {version} listens")
+            rig.put_state(["name-1"], {"server_name": "web.internal", "authorities": ["internal-ca"]}, port)
+            until(lambda: reversed_by(rig) == b"olleh\n", f"openssl s_server {version} answers")
+        finally:
+            server.terminate()
+            server.wait()
+    print("openssl s_server, TLS 1.2 and 1.3, answers behind it")
+
+
+def reversed_by(rig):
+    with socket.create_connection((LOCAL, rig.port), timeout=10) as plain:
+        with rig.authority.context().wrap_socket(plain, server_hostname="name-1.test") as tls:
+            tls.sendall(b"hello\n")
+            return tls.recv(100)
+
+
 def check_secrets(rig):
     secret = rig.authority.key.splitlines()[2]
     shown = [ask(rig.admin, "GET", target)[1] for target in ("/v1/certificates", "/v1/state", "/v1/status", "/metrics")]
@@ -258,6 +347,8 @@ def main(program, work):
         check_swaps(rig)
         check_refusals(rig)
         check_restart(rig)
+        check_backends(rig)
+        check_openssl(rig)
         check_secrets(rig)
     except BaseException:
         print((work / "log").read_text()[-3000:], file=sys.stderr)

@@ -22,7 +22,8 @@ check() { # NAME PORT
 }
 series() { scrape "$seen" | grep -v '^#' | grep -c "\"file/$1\""; }
 
-web=$(free_port) other=$(free_port) udp=$(free_port) one=$(free_port) seen=$(free_port) seen_too=$(free_port)
+web=$(free_port) other=$(free_port) udp=$(free_port) one=$(free_port) split=$(free_port)
+seen=$(free_port) seen_too=$(free_port)
 "$bin/empalme-demo-web" --name one --listen "127.0.0.1:$one" >"$work/one.log" 2>&1 &
 pids+=($!)
 service() { # NAME PORT [PROTOCOL]
@@ -30,13 +31,25 @@ service() { # NAME PORT [PROTOCOL]
   printf '      - {port: %s, protocol: %s, backends: [{address: 127.0.0.1, port: %s}],\n' "$2" "${3:-tcp}" "$one"
   printf '         policy: {health: {type: %s}}}\n' "$([ "${3:-tcp}" = tcp ] && echo tcp || echo none)"
 }
-{ echo 'services:'; service web "$web"; service other "$other"; service questions "$udp" udp; } >"$work/lb.yaml"
+service_in_groups() { # NAME PORT; a client more in a second is refused
+  printf '  - key: file/%s\n    addresses: [127.0.0.1]\n    ports:\n' "$1"
+  printf '      - {port: %s, groups: [{name: blue, weight: 9}, {name: green, weight: 0}],\n' "$2"
+  printf '         backends: [{address: 127.0.0.1, port: %s, group: blue}],\n' "$one"
+  printf '         policy: {max_rate_per_source: 1}}\n'
+}
+{ echo 'services:'; service web "$web"; service other "$other"; service questions "$udp" udp
+  service_in_groups split "$split"; } >"$work/lb.yaml"
 "$bin/empalme" up --source "file:$work/lb.yaml" --socket-dir "$work/run" \
   --observe "127.0.0.1:$seen" --observe-controller "127.0.0.1:$seen_too" >"$work/up.log" 2>&1 &
 pids+=($!)
 until_true answers "$web" && until_true answers "$other" || fail "does not serve the file"
 until_true answers "$seen_too/metrics" || fail "the controller shows nothing"
+refused() { answers "$split"; scrape "$seen" | grep -q '^empalme_service_limit_refused_total.*limit="rate"'; }
+until_true refused || fail "no client was refused"
 check dataplane "$seen"
+for series in empalme_group_weight empalme_service_limit_refused_total; do
+  grep -q "^$series{service=\"file/split\"" "$work/dataplane.txt" || fail "$series is not shown"
+done
 check controller "$seen_too"
 
 [ "$(series other)" -gt 0 ] || fail "a service has no series"

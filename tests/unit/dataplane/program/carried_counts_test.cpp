@@ -35,6 +35,7 @@ proxy::PortTotals port(const std::string& key = "file/web", const char* backend 
   mine.active = 3;
   mine.connections = 9;
   mine.refused = 2;
+  out.groups = {{"blue", 8, 3, 1}};
   return out;
 }
 
@@ -45,6 +46,7 @@ proxy::PortTotals fresh(const std::string& key = "file/web", const char* backend
   out.active = 1;
   out.accepted = 1;
   out.backends.emplace_back().backend = endpoint(backend);
+  out.groups = {{"blue", 0, 5, 2}};
   return out;
 }
 
@@ -57,6 +59,7 @@ DesiredState state(const std::string& key, const char* backend) {
   Backend& mine = only.backends.emplace_back();
   mine.address = endpoint(backend).address;
   mine.port = endpoint(backend).port;
+  only.groups.emplace_back().name = "blue";
   out.services.push_back(std::move(service));
   return out;
 }
@@ -97,6 +100,33 @@ TEST(CarriedCounts, BackendsGoOnUnderTheirOwnAddress) {
   EXPECT_EQ(same[0].backends[0].active, 0u);
   const auto other = carried({port()}).with({fresh("file/web", "10.0.0.2:80")});
   EXPECT_EQ(other[0].backends[0].connections, 0u);
+}
+
+TEST(CarriedCounts, GroupsGoOnByTheirNameAndWhatTheyAreNowDoesNot) {
+  const auto blue = carried({port()}).with({fresh()}).at(0).groups.at(0);
+  EXPECT_EQ(blue.connections, 8u);
+  EXPECT_EQ(blue.weight, 5u);
+  EXPECT_EQ(blue.usable, 2u);
+  auto other = fresh();
+  other.groups[0].name = "green";
+  EXPECT_EQ(carried({port()}).with({other}).at(0).groups.at(0).connections, 0u);
+}
+
+TEST(CarriedCounts, AGroupsNameMayHoldTheSeparatorToo) {
+  auto before = port("file/a|b"), after = fresh("file/a|b");
+  before.groups[0].name = after.groups[0].name = "a|1|b";
+  EXPECT_EQ(carried({before}).with({after}).at(0).groups.at(0).connections, 8u);
+}
+
+TEST(CarriedCounts, AGroupThatLeftBeginsAnew) {
+  auto counts = carried({port()});
+  auto without = state("file/web", "10.0.0.1:80");
+  without.services.edit(0).ports[0].groups[0].name = "green";
+  counts.keep_only(without);
+  EXPECT_EQ(counts.with({fresh()}).at(0).groups.at(0).connections, 0u);
+  counts = carried({port()});
+  counts.keep_only(state("file/web", "10.0.0.1:80"));
+  EXPECT_EQ(counts.with({fresh()}).at(0).groups.at(0).connections, 8u);
 }
 
 TEST(CarriedCounts, ProtocolsOfOnePortAreKeptApart) {
@@ -181,11 +211,16 @@ TEST(CarriedCounts, NamesThatAreNotKnownArePassedOver) {
                {"port|80|tcp|connect_|file/web", 1},
                {"port|80|tcp|later|file/web", 1},
                {"backend|80|tcp|nowhere|refused|file/web", 1},
+               {"group|80|tcp|connections|4|blue", 1},
+               {"group|80|tcp|connections|3|blue|file/web", 1},
+               {"group|80|tcp|connections||blue|file/web", 1},
+               {"group|80|tcp|later|4|blue|file/web", 1},
                {"path|later", 1},
                {"later|kind", 1}});
   const auto shown = counts.with({fresh()});
   EXPECT_EQ(shown[0].accepted, 1u);
   EXPECT_EQ(shown[0].backends[0].refused, 0u);
+  EXPECT_EQ(shown[0].groups[0].connections, 0u);
 }
 
 TEST(CarriedCounts, ZeroesAreNotTold) { EXPECT_THAT(told_of({}, {fresh()}), SizeIs(1)); }
@@ -264,7 +299,8 @@ proxy::PortTotals all_counted_by_port() {
   auto& mine = out.backends.at(0);
   for (uint64_t* each :
        {&mine.connections, &mine.bytes_in, &mine.bytes_out, &mine.refused, &mine.timeouts,
-        &mine.errors, &mine.ejections, &mine.instant_resets, &mine.turned_up, &mine.turned_down}) {
+        &mine.errors, &mine.ejections, &mine.instant_resets, &mine.tls, &mine.turned_up,
+        &mine.turned_down}) {
     *each = next++;
   }
   return out;
@@ -284,7 +320,7 @@ std::map<std::string, double> counters_of(const std::vector<ops::Metric>& metric
   return out;
 }
 
-TEST(CarriedCounts, EveryCounterThatIsShownOfAPortOrABackendGoesOn) {
+TEST(CarriedCounts, EveryCounterThatIsShownOfAPortABackendOrAGroupGoesOn) {
   const auto shown = [](const proxy::PortTotals& totals) {
     std::vector<ops::Metric> out;
     add_service_metrics(out, {totals});

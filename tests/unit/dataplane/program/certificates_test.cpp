@@ -8,6 +8,7 @@
 #include "common/model/json_writer.hpp"
 #include "common/model/state_json.hpp"
 #include "dataplane/admin.hpp"
+#include "dataplane/metrics.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tests/unit/dataplane/program/fake_path.hpp"
 
@@ -150,6 +151,19 @@ TEST_F(CertificatesTest, OneThatNobodyNamesTouchesNothing) {
   const size_t before = path_.applied.size();
   EXPECT_EQ(ask("PUT", "b", body_of(made("b.test"))).status, 200);
   EXPECT_EQ(path_.applied.size(), before);
+}
+
+TEST_F(CertificatesTest, SeriesAreOfThoseThatRunOutFirst) {
+  ask("PUT", "a", body_of(made("a.test", validity(-60, 900))));
+  ask("PUT", "b", body_of(made("b.test", validity(-60, 300))));
+  ask("PUT", "c", body_of(made("c.test", validity(-60, 600))));
+  Metrics out;
+  add_certificate_metrics(out, certificates(), 2);
+  const std::string shown = ops::metrics_text(out);
+  const std::string of = "empalme_dataplane_certificate_not_after_seconds{certificate=";
+  EXPECT_THAT(shown, AllOf(HasSubstr(of + "\"b\"}"), HasSubstr(of + "\"c\"}"),
+                           Not(HasSubstr(of + "\"a\"}"))));
+  EXPECT_THAT(shown, HasSubstr("empalme_dataplane_certificates_without_series 1\n"));
 }
 
 TEST_F(CertificatesTest, OtherMethodsAreRefused) {

@@ -65,6 +65,28 @@ TEST_F(CheckedPathTest, WhatAnswersIsUpAndWhatRefusesIsDown) {
   EXPECT_THAT(changed, SizeIs(2));
 }
 
+TEST_F(CheckedPathTest, ABackendOfUdpIsAskedByTcpAtItsPortOrThatOfTheCheck) {
+  test::FakeTarget same(io, test::stay_silent()), beside(io, test::stay_silent());
+  test::FakeTarget gone(io, test::stay_silent());
+  const uint16_t nobody = gone.endpoint().port;
+  gone.close();
+  Service at_its_port = checking("file/a", same.endpoint().port);
+  Service at_none = checking("file/b", nobody);
+  Service at_another = checking("file/c", nobody);
+  at_another.ports[0].policy.health.port = beside.endpoint().port;
+  for (Service* each : {&at_its_port, &at_none, &at_another}) {
+    each->ports[0].protocol = Protocol::kUdp;
+  }
+  apply({at_its_port, at_none, at_another});
+  const auto found = [this](const std::string& key, uint16_t port) {
+    return path->healths[{key, 80, Protocol::kUdp, {ip("127.0.0.1"), port}}].first;
+  };
+  EXPECT_TRUE(
+      run_until([&] { return found("file/a", same.endpoint().port) == proxy::Health::kUp; }));
+  EXPECT_TRUE(run_until([&] { return found("file/b", nobody) == proxy::Health::kDown; }));
+  EXPECT_TRUE(run_until([&] { return found("file/c", nobody) == proxy::Health::kUp; }));
+}
+
 TEST_F(CheckedPathTest, AChangeOfAServiceWithoutChecksAsksNothingOfTheOthers) {
   test::FakeTarget target(io, test::stay_silent());
   const Service checked_one = checking("file/a", target.endpoint().port);

@@ -30,6 +30,12 @@ TEST(EventLog, AReadmissionNamesThemToo) {
               AllOf(HasSubstr("taken back"), HasSubstr("default/web"), HasSubstr("10.0.0.1:8080")));
 }
 
+TEST(EventLog, AFailureOfTlsNamesTheBackendTheCauseAndTheReason) {
+  EXPECT_THAT(logged([] { log_tls_failure(kBackend, "hostname mismatch"); }),
+              AllOf(HasSubstr("default/web"), HasSubstr("10.0.0.1:8080"),
+                    HasSubstr("\"cause\":\"tls\""), HasSubstr("hostname mismatch")));
+}
+
 TEST(EventLog, AVerdictNamesWhatItIsAboutAndWhy) {
   EXPECT_THAT(logged([] {
                 log_health(kBackend, {health::Health::kDown, "ConnectTimeout", {}});

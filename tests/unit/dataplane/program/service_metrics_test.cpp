@@ -18,6 +18,7 @@ proxy::PortTotals port(size_t backends = 1) {
     proxy::BackendTotals backend;
     backend.backend = {IpAddress::v4(0x0a000001 + uint32_t(i)), 8080};
     backend.refused = 2;
+    backend.tls = 3;
     out.backends.push_back(backend);
   }
   return out;
@@ -33,6 +34,12 @@ std::string text(const std::vector<proxy::PortTotals>& ports, SeriesLimits limit
   std::vector<ops::Metric> out;
   add_service_metrics(out, ports, limits);
   return ops::metrics_text(out);
+}
+
+size_t times_in(const std::string& text, const std::string& part) {
+  size_t count = 0;
+  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
+  return count;
 }
 
 TEST(ServiceMetrics, NameTheServiceItsPortAndProtocol) {
@@ -63,7 +70,20 @@ TEST(ServiceMetrics, CountConnectionsByGroupWhereThereAreGroups) {
 
 TEST(ServiceMetrics, NameTheBackendAndTheCause) {
   EXPECT_THAT(text({port()}), HasSubstr("backend=\"10.0.0.1:8080\",cause=\"refused\"} 2\n"));
+  EXPECT_THAT(text({port()}), HasSubstr("backend=\"10.0.0.1:8080\",cause=\"tls\"} 3\n"));
   EXPECT_THAT(text({port()}), HasSubstr("empalme_backend_up{"));
+}
+
+TEST(ServiceMetrics, SayWhyABackendIsDownForAsLongAsItIs) {
+  auto one = port(3);
+  EXPECT_THAT(text({one}), Not(HasSubstr("empalme_backend_down")));
+  one.backends[1].why_down = "HttpStatus";
+  one.backends[2].why_down = "Refused";
+  const std::string shown = text({one}, {.backends = 2});
+  EXPECT_EQ(times_in(shown, "empalme_backend_down{"), 1u) << "as bounded as the others";
+  EXPECT_THAT(shown, HasSubstr("empalme_backend_down{service=\"file/web\",port=\"80\","
+                               "protocol=\"tcp\",backend=\"10.0.0.2:8080\","
+                               "reason=\"HttpStatus\"} 1\n"));
 }
 
 TEST(ServiceMetrics, CountHowOftenACheckChangedItsMind) {
@@ -92,11 +112,6 @@ void count(proxy::PortTotals& port, proxy::EndReason how, uint64_t times) {
 }
 void count(proxy::PortTotals& port, proxy::Refusal rule, uint64_t times) {
   port.refused[static_cast<size_t>(rule)] = times;
-}
-size_t times_in(const std::string& text, const std::string& part) {
-  size_t count = 0;
-  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
-  return count;
 }
 
 TEST(ServiceMetrics, CountEndsByHow) {
@@ -142,10 +157,25 @@ TEST(ServiceMetrics, BucketsHoldThoseBelowThem) {
 }
 
 TEST(ServiceMetrics, AreBoundedAndSayHowManyAreLeftOut) {
-  const std::string shown = text({port(5)}, {.backends = 2});
+  auto one = port(5);
+  one.groups = {{"blue", 1, 1, 1}, {"green", 1, 1, 1}, {"red", 1, 1, 1}};
+  const std::string shown = text({one}, {.backends = 2, .groups = 1});
   EXPECT_THAT(shown, HasSubstr("10.0.0.2:8080"));
   EXPECT_THAT(shown, Not(HasSubstr("10.0.0.3:8080")));
   EXPECT_THAT(shown, HasSubstr("empalme_dataplane_backends_without_series 3\n"));
+  EXPECT_THAT(shown, HasSubstr("group=\"blue\""));
+  EXPECT_THAT(shown, Not(HasSubstr("group=\"green\"")));
+  EXPECT_THAT(shown, HasSubstr("empalme_dataplane_groups_without_series 2\n"));
+}
+
+TEST(ServiceMetrics, GroupsAreDealtOutByServiceAsBackendsAre) {
+  auto many = port_of("file/a", 1), few = port_of("file/b", 1);
+  for (int i = 0; i < 64; ++i) many.groups.push_back({"g" + std::to_string(i), 1, 1, 1});
+  few.groups = {{"blue", 1, 1, 1}, {"green", 1, 1, 1}};
+  const std::string shown = text({many, few}, {.groups = 6});
+  EXPECT_EQ(times_in(shown, "empalme_group_weight{service=\"file/a\""), 4u);
+  EXPECT_EQ(times_in(shown, "empalme_group_weight{service=\"file/b\""), 2u);
+  EXPECT_THAT(shown, HasSubstr("empalme_dataplane_groups_without_series 60\n"));
 }
 
 size_t backends_shown(const std::string& text, const std::string& key) {

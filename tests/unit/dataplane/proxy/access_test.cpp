@@ -71,22 +71,42 @@ TEST_F(AccessTest, ASourceThatComesTooFastIsReset) {
   EXPECT_EQ(counters().limit_refused, uint64_t(refused));
 }
 
+// Which of two it is that has a first client, and remembers it.
+Server& first_taken(uint16_t port, Server& one, Server& two) {
+  const Fd first = dial(port);
+  write_all(first.get(), "x");
+  pollfd both[] = {{one.fd.get(), POLLIN, 0}, {two.fd.get(), POLLIN, 0}};
+  EXPECT_GE(poll(both, 2, 5'000), 1);
+  Server& mine = (both[0].revents & POLLIN) != 0 ? one : two;
+  // Its byte is passed on only after its backend is remembered.
+  const Fd peer = mine.accept_one();
+  EXPECT_EQ(read_exactly(peer, 1), "x");
+  return mine;
+}
+
 TEST_F(AccessTest, AClientComesBackToItsBackend) {
   Server one, two;
   policy_.affinity_seconds = 60;
   serve({one.port, two.port});
-  const Fd first = dial(port_);
-  write_all(first.get(), "x");
-  // Whoever has it now gets all the others.
-  pollfd both[] = {{one.fd.get(), POLLIN, 0}, {two.fd.get(), POLLIN, 0}};
-  ASSERT_GE(poll(both, 2, 5'000), 1);
-  Server& mine = (both[0].revents & POLLIN) != 0 ? one : two;
-  // Its byte is passed on only after its backend is remembered.
-  const Fd peer = mine.accept_one();
-  ASSERT_EQ(read_exactly(peer, 1), "x");
+  Server& mine = first_taken(port_, one, two);
   for (int i = 0; i < 8; ++i) {
     const Fd client = dial(port_);
     EXPECT_TRUE(mine.accept_one().valid());
+  }
+}
+
+TEST_F(AccessTest, AffinityOutlivesChangesOfOtherBackends) {
+  Server one, two, three;
+  policy_.affinity_seconds = 60;
+  serve({one.port, two.port});
+  Server& mine = first_taken(port_, one, two);
+  for (const std::vector<uint16_t>& backends :
+       {std::vector{three.port, one.port, two.port}, std::vector{one.port, two.port}}) {
+    serve(backends);
+    for (int i = 0; i < 8; ++i) {
+      const Fd client = dial(port_);
+      EXPECT_TRUE(mine.accept_one().valid()) << "of " << backends.size();
+    }
   }
 }
 

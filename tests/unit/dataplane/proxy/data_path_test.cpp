@@ -232,5 +232,26 @@ TEST_F(DataPathTest, ABackendIsUpWhileItMayBeGivenConnections) {
   });
 }
 
+// The first word of the reason: a metric has it as a label.
+TEST_F(DataPathTest, TotalsSayInAWordWhyABackendIsDown) {
+  serve({1, 2});
+  const auto why = [this](uint16_t port) {
+    const auto totals = path_->totals();
+    for (const auto& each : totals.at(0).backends) {
+      if (each.backend.port == port) return each.why_down;
+    }
+    return std::string("no such backend");
+  };
+  const IpAddress here = *IpAddress::parse("127.0.0.1");
+  const BackendId id{"file/web", port_, Protocol::kTcp, {here, 2}};
+  on_control([&] {
+    path_->set_health(id, Health::kDown, "HttpStatus: 500");
+    EXPECT_EQ(why(1), "");
+    EXPECT_EQ(why(2), "HttpStatus");
+    path_->set_health(id, Health::kUp, "");
+    EXPECT_EQ(why(2), "");
+  });
+}
+
 }  // namespace
 }  // namespace lb::proxy

@@ -25,6 +25,12 @@ TEST_F(FailoverTest, EjectsABackendThatRefusesThreeTimes) {
     EXPECT_EQ(backend.ejected, backend.backend.port == dead);
     EXPECT_EQ(backend.reason, backend.backend.port == dead ? "Refused" : "");
   }
+  on_control([&] {
+    const auto totals = path_->totals();
+    for (const auto& backend : totals.at(0).backends) {
+      EXPECT_EQ(backend.why_down, backend.backend.port == dead ? "Refused" : "");
+    }
+  });
 }
 
 // idle_timeout_s is for connections that are there; a dial has limits of its own.

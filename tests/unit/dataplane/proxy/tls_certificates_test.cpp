@@ -102,6 +102,7 @@ TEST_F(TlsCertificatesTest, ClientsMustShowOneOfTheAuthoritiesWhereThatIsAsked) 
   EXPECT_TRUE(pair.backend.valid());
   EXPECT_EQ(alert_for({.server_name = "a.test"}), SSL_AD_CERTIFICATE_REQUIRED);
   EXPECT_EQ(alert_for({.server_name = "a.test", .identity = stranger}), SSL_AD_UNKNOWN_CA);
+  expect_refused(Refusal::kHandshake, 2);
   EXPECT_EQ(counters().tls_client_certificates_refused, 2u);
 }
 
@@ -162,6 +163,7 @@ TEST_F(TlsCertificatesTest, WhoOffersOnlyOthersIsRefused) {
   put("a", certificate_for("a.test"));
   serve_tls();
   EXPECT_EQ(alert_for({.alpn = {"mqtt"}}), SSL_AD_NO_APPLICATION_PROTOCOL);
+  expect_refused(Refusal::kHandshake);
   EXPECT_EQ(counters().tls_no_protocol, 1u);
 }
 
