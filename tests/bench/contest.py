@@ -1,7 +1,11 @@
 """An interleaved contest: every proxy stays resident, each round runs all of them in shuffled order, and
 ratios are taken inside a round, so that slow drift of the machine cancels. Root, and one idle machine.
 
-  python3 tests/bench/contest.py [--rounds 7] [--seconds 2] [--set empalme,haproxy,nginx] [conn rr rate bulk idle syscalls]
+  python3 tests/bench/contest.py [--rounds 7] [--seconds 2] [--set empalme,haproxy,nginx] [--goals]
+                                 [conn rr rate bulk idle syscalls]
+
+With --goals it fails when a figure misses its gate (its goal, where it has no gate). The first of the set
+is held against the others.
 """
 import argparse
 import json
@@ -10,12 +14,40 @@ import re
 import signal
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 
 import contestants
 
 CLIENTS = {"conn": 64, "rr": 64, "rate": 256, "bulk": 8}
+PEERS = "empalme,haproxy,nginx"
+# Who splices, and how, makes all the difference to bulk.
+BULK_PEERS = "empalme,haproxy-splice,haproxy,haproxy-splice-1m,nginx"
+# (goal, gate) of the ratio to a peer; of bytes for each connection; of system calls for each operation.
+GOALS = {
+    ("conn", "haproxy"): (0.93, 0.97), ("conn", "nginx"): (0.96, 1.00),
+    ("rr", "haproxy"): (0.94, 0.98), ("rr", "nginx"): (0.96, 1.00),
+    ("rate", "haproxy"): (0.80, 0.80),
+    ("bulk", "haproxy-splice"): (0.55, 0.55), ("bulk", "haproxy"): (0.35, 0.35),
+    ("bulk", "haproxy-splice-1m"): (1.10, 1.10),
+    ("idle", "bytes"): (256, 256), ("idle", "after close"): (1.10, 1.10),
+    ("syscalls", "conn"): (14.5, 14.5), ("syscalls", "rr"): (4.1, 4.1),
+}
+missed = []
+
+
+def verdict(work, what, value):
+    """What to print behind a figure that has a goal; a missed gate is remembered."""
+    if (work, what) not in GOALS:
+        return ""
+    goal, gate = GOALS[work, what]
+    if value <= goal:
+        return f"  goal {goal:g} met"
+    if value <= gate:
+        return f"  goal {goal:g} missed, gate {gate:g} met"
+    missed.append(f"{work} {what} {value:.3g} > {gate:g}")
+    return f"  MISSED: {gate:g}"
 
 
 def referee(proxy, work, *arguments):
@@ -46,13 +78,14 @@ def contest(proxies, work, rounds, seconds, pace):
     reference = results[proxies[0].name]
     for name, rows in results.items():
         ratios = [a[key] / b[key] for a, b in zip(reference, rows) if b[key]]
+        judged = verdict(work, name, statistics.median(ratios)) if proxies[0].name == "empalme" else ""
         errors, corrupt = sum(r["errors"] for r in rows), sum(r["corrupt"] for r in rows)
         shares = [sum(r["backends"][i] for r in rows) for i in range(3)]
         rate = statistics.median(r["mb_per_s"] if work == "bulk" else r["per_s"] for r in rows)
         late = f" late {sum(r['late'] for r in rows) / max(1, sum(r['operations'] for r in rows)):.2%}" if work == "rate" else ""
         print(f"{name:16}{statistics.median(r[key] for r in rows):10.3f}  {proxies[0].name}/{name} "
               f"{statistics.median(ratios):6.3f} [{min(ratios):.2f} {max(ratios):.2f}]  rate {rate:10.0f}  "
-              f"errors {errors} corrupt {corrupt}{late} shares {shares}", flush=True)
+              f"errors {errors} corrupt {corrupt}{late} shares {shares}{judged}", flush=True)
 
 
 def private_bytes(proxy):
@@ -74,8 +107,12 @@ def idle(proxies, count):
         held = private_bytes(proxy)
         load.communicate()
         time.sleep(1)
-        print(f"{proxy.name:16} base {base / 1e6:7.2f} MB  {settled}  {(held - base) / count:7.0f} B each  "
-              f"after close {private_bytes(proxy) / 1e6:7.2f} MB", flush=True)
+        each, after = (held - base) / count, private_bytes(proxy)
+        judged = ""
+        if proxy.name == "empalme":
+            judged = verdict("idle", "bytes", each) + verdict("idle", "after close", after / base)
+        print(f"{proxy.name:16} base {base / 1e6:7.2f} MB  {settled}  {each:7.0f} B each  "
+              f"after close {after / 1e6:7.2f} MB, {after / base:.2f} of the base{judged}", flush=True)
 
 
 def syscalls(proxies):
@@ -99,35 +136,47 @@ def syscalls(proxies):
                     if found and found[2] not in ("total", "epoll_wait"):
                         calls[found[2]] = int(found[1]) / row["operations"]
                 detail = "  ".join(f"{k} {v:.2f}" for k, v in sorted(calls.items(), key=lambda c: -c[1]) if v > 0.01)
-                print(f"{proxy.name:16}{work:5}{sum(calls.values()):7.2f}   {detail}", flush=True)
+                total = sum(calls.values())
+                judged = verdict("syscalls", work, total) if proxy.name == "empalme" else ""
+                print(f"{proxy.name:16}{work:5}{total:7.2f}   {detail}{judged}", flush=True)
+
+
+def run(work, proxies, options):
+    if work == "idle":
+        idle(proxies, options.idle)
+    elif work == "syscalls":
+        syscalls(proxies)
+    else:
+        contest(proxies, work, options.rounds, options.seconds, options.rate)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", nargs="*", default=["conn", "rr", "rate", "bulk", "idle", "syscalls"])
-    parser.add_argument("--set", default="empalme,haproxy,nginx")
+    parser.add_argument("--set", help=f"default: {PEERS}; with bulk {BULK_PEERS}")
+    parser.add_argument("--goals", action="store_true", help="fail when a figure misses its gate")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--rate", type=float, default=40000, help="exchanges per second of 'rate'")
-    parser.add_argument("--idle", type=int, default=9000)
+    parser.add_argument("--idle", type=int, default=9500)
     options = parser.parse_args()
     contestants.make_namespace()
     proxies = []
     with tempfile.TemporaryDirectory() as folder:
         try:
-            for i, name in enumerate(options.set.split(",")):
+            named = options.set or (BULK_PEERS if "bulk" in options.work else PEERS)
+            for i, name in enumerate(named.split(",")):
                 proxies.append(contestants.Running(name, 20000 + 10 * i, f"{folder}/{name}"))
             for work in options.work:
-                if work == "idle":
-                    idle(proxies, options.idle)
-                elif work == "syscalls":
-                    syscalls(proxies)
-                else:
-                    contest(proxies, work, options.rounds, options.seconds, options.rate)
+                run(work, proxies if options.set or work == "bulk" else
+                    [each for each in proxies if each.name in PEERS.split(",")], options)
         finally:
             for proxy in proxies:
                 proxy.stop()
             subprocess.run(["ip", "netns", "del", contestants.NAMESPACE], check=False)
+    for each in missed:
+        print(f"missed: {each}")
+    sys.exit(1 if options.goals and missed else 0)
 
 
 if __name__ == "__main__":
