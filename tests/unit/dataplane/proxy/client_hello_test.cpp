@@ -142,6 +142,12 @@ TEST(ClientHello, ANameWithAZeroByteOrASpaceIsWrong) {
   EXPECT_EQ(verdict(records(client_hello("a test"))), Verdict::kMalformed);
 }
 
+TEST(ClientHello, ANameHas253BytesAtMost) {
+  const Text longest = Text(251, 'a') + ".b";
+  EXPECT_EQ(parse(records(client_hello(longest + "."))).server_name, longest);
+  EXPECT_EQ(verdict(records(client_hello("a" + longest))), Verdict::kMalformed);
+}
+
 TEST(ClientHello, AnEmptyListOrNameIsWrong) {
   EXPECT_EQ(verdict(with_extensions(test::extension(0, test::sized("", 2)))), Verdict::kMalformed);
   EXPECT_EQ(verdict(with_extensions(test::server_name(""))), Verdict::kMalformed);
