@@ -10,6 +10,9 @@ namespace {
 using Json = nlohmann::ordered_json;
 using plan::KubeMeta;
 
+constexpr char kOnlyTakenIn[] =
+    "it asks for no listener: its backends are for services that take it in";
+
 // Empty: it is ours.
 std::string why_not_ours(const KubeMeta& meta, const plan::Settings& settings) {
   if (plan::owned(meta, settings)) return {};
@@ -21,6 +24,11 @@ std::string why_not_ours(const KubeMeta& meta, const plan::Settings& settings) {
   }
   return "its loadBalancerClass is " + *meta.load_balancer_class + ", ours is " +
          settings.load_balancer_class;
+}
+
+std::string why_not_served(const plan::SourceService& source, const plan::Settings& settings) {
+  if (source.kube) return why_not_ours(*source.kube, settings);
+  return source.addresses.empty() ? kOnlyTakenIn : "";
 }
 
 std::string origin_of(const IpAddress& address, const plan::SourceService& source) {
@@ -75,6 +83,15 @@ Json problems_of(const std::vector<plan::Problem>& problems) {
     Json each{{"reason", problem.reason}, {"message", problem.message}, {"blocks", problem.blocks}};
     if (problem.port != 0) each["port"] = problem.port;
     out.push_back(std::move(each));
+  }
+  return out;
+}
+
+// What a service is made of may be older than it looks.
+Json stale_of(const Reconciler& reconciler) {
+  Json out = Json::array();
+  for (const auto& [source, why] : reconciler.stale_sources()) {
+    out.push_back({{"source", source}, {"message", why.message}});
   }
   return out;
 }
@@ -147,14 +164,14 @@ std::string explain(const std::string& key, const Reconciler& reconciler, const 
   out["exists"] = found != world.services.end();
   if (found != world.services.end()) {
     const auto& source = found->second;
-    const std::string foreign =
-        source.kube ? why_not_ours(*source.kube, world.settings) : std::string{};
+    const std::string foreign = why_not_served(source, world.settings);
     out["ours"] = foreign.empty();
     if (!foreign.empty()) out["why_not"] = foreign;
     out["addresses"] = addresses_of(key, source, reconciler.allocator());
     out["ports"] = ports_of(source.ports);
     if (source.kube) out["conditions"] = conditions_of(*source.kube);
   }
+  out["stale"] = stale_of(reconciler);
   out["problems"] = problems_of(reconciler.problems_of(key));
   const auto failed = world.failed.find(key);
   out["failed"] =

@@ -22,6 +22,17 @@ void gauge(Metrics& out, const char* name, const char* help, uint64_t value) {
 
 }  // namespace
 
+static void add_stale_sources(Metrics& out, const Reconciler& reconciler) {
+  ops::Metric stale{std::string(kPrefix) + "source_stale",
+                    "1: the source cannot be followed now.",
+                    ops::MetricType::kGauge,
+                    {}};
+  for (const auto& [source, why] : reconciler.stale_sources()) {
+    stale.samples.push_back({1, {{"source", source}}});
+  }
+  if (!stale.samples.empty()) out.push_back(std::move(stale));
+}
+
 void add_reconciler_metrics(Metrics& out, const Reconciler& reconciler) {
   const auto& counters = reconciler.counters();
   const auto usage = reconciler.usage();
@@ -33,7 +44,9 @@ void add_reconciler_metrics(Metrics& out, const Reconciler& reconciler) {
   counter(out, "events_total", "Events sent", counters.events);
   gauge(out, "services", "Services known", reconciler.world().services.size());
   gauge(out, "services_pending", "Services that wait to be planned", reconciler.pending());
-  gauge(out, "sources_stale", "Sources that cannot be followed now", reconciler.stale_sources());
+  gauge(out, "sources_stale", "Sources that cannot be followed now",
+        reconciler.stale_sources().size());
+  add_stale_sources(out, reconciler);
   gauge(out, "addresses_assigned", "Addresses in use", usage.assigned);
   gauge(out, "addresses_quarantined", "Addresses that rest after use", usage.quarantined);
   gauge(out, "addresses_conflicting", "Addresses that another host answers for", usage.conflicts);

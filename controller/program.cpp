@@ -326,9 +326,11 @@ net::HttpResponse Program::readiness() const {
   }
   if (!fleet_->contacted()) return net::text_response(503, "no data plane heard yet\n");
   if (!reconciler_->ready()) return net::text_response(503, "sources have not synced yet\n");
-  const auto stale = reconciler_->stale_sources();
-  return net::text_response(200,
-                            stale == 0 ? "ok\n" : "ok, but stale: " + std::to_string(stale) + "\n");
+  std::string stale;
+  for (const auto& [source, why] : reconciler_->stale_sources()) {
+    stale += (stale.empty() ? "" : ", ") + source;
+  }
+  return net::text_response(200, stale.empty() ? "ok\n" : "ok, but stale: " + stale + "\n");
 }
 
 std::string Program::metrics() const {

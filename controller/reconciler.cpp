@@ -125,7 +125,7 @@ void Reconciler::freshness(const std::string& source, std::optional<Error> troub
     return;
   }
   // Said once: a source that stays away would fill the log.
-  const bool news = stale_.insert(source).second;
+  const bool news = stale_.insert_or_assign(source, *trouble).second;
   ops::log(news ? ops::Level::kWarning : ops::Level::kDebug,
            "source is stale, its last services are kept: " + trouble->message,
            {{"source", source}, {"reason", trouble->code}, {"pointer", trouble->pointer}});

@@ -91,7 +91,8 @@ class Reconciler : public sources::SourceSink, public sources::PoolSink, public 
   }
   // Services that wait to be planned; none while somebody else leads.
   size_t pending() const { return dirty_.size(); }
-  size_t stale_sources() const { return stale_.size(); }
+  // What is wrong with those that cannot be followed now, by their names.
+  const std::map<std::string, Error>& stale_sources() const { return stale_; }
   const plan::Allocator& allocator() const { return allocator_; }
   std::vector<plan::Problem> problems_of(const std::string& key) const;
   // Of AddressPools; none while others may know better.
@@ -134,7 +135,7 @@ class Reconciler : public sources::SourceSink, public sources::PoolSink, public 
   uint64_t certificates_given_up_ = 0;
   std::map<std::string, std::set<std::string>> keys_of_source_;
   std::set<std::string> planned_sources_;  // prefixes that were planned whole once
-  std::set<std::string> stale_;
+  std::map<std::string, Error> stale_;
   std::map<std::string, plan::CertificateTroubles> certificate_troubles_;  // by source
   plan::CertificateTroubles refused_certificates_;                         // by data planes
   std::optional<std::set<std::string>> wanted_secrets_;  // as told; names of certificates

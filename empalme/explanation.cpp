@@ -49,6 +49,15 @@ std::string reasons(const json& root) {
   return out;
 }
 
+// The last that was heard of them is kept.
+std::string stale(const json& root) {
+  std::string out;
+  for (const auto& each : list_or_empty(root, "stale")) {
+    out += "  SourceStale: " + text(each, "source") + ": " + text(each, "message") + "\n";
+  }
+  return out;
+}
+
 std::string addresses(const json& root) {
   std::vector<Row> rows{{"ADDRESS", "POOL", "WHY"}};
   for (const auto& each : list_or_empty(root, "addresses")) {
@@ -98,8 +107,8 @@ std::string on_standby(const json& root) {
   const std::string leader = text(root, "leader");
   return "This controller stands by and does not act: " +
          (leader.empty() ? "nobody is known to lead." : leader + " leads, ask that one.") +
-         "\nWhat the sources say:\n\n" + text(root, "service") + "\n" + backends(root) +
-         conditions(root);
+         "\nWhat the sources say:\n\n" + text(root, "service") + "\n" + stale(root) +
+         backends(root) + conditions(root);
 }
 
 }  // namespace
@@ -110,8 +119,8 @@ Result<std::string> explanation(std::string_view body) {
     return Error{"Syntax", "the controller's answer is no JSON"};
   }
   if (root.value("leading", json(true)) == false) return on_standby(root);
-  return text(root, "service") + "\n" + verdict(root) + "\n" + reasons(root) + addresses(root) +
-         backends(root) + dataplanes(root) + conditions(root);
+  return text(root, "service") + "\n" + verdict(root) + "\n" + reasons(root) + stale(root) +
+         addresses(root) + backends(root) + dataplanes(root) + conditions(root);
 }
 
 }  // namespace lb::cli

@@ -12,7 +12,8 @@ namespace lb::plan {
 namespace {
 
 constexpr std::string_view kOurs = "empalme.";
-constexpr size_t kMaxPart = 200;  // so that a key stays within what the wire takes
+constexpr std::string_view kNowhere = "none";  // as an address
+constexpr size_t kMaxPart = 200;               // so that a key stays within what the wire takes
 
 std::optional<uint16_t> parse_number(std::string_view text) {
   uint16_t out = 0;
@@ -140,6 +141,7 @@ void LabelReader::read_target(const Field& field) {
 
 // Neither may the default address stand for one that cannot be read.
 void LabelReader::read_addresses(const Field& field) {
+  if (lower_case(field.text) == kNowhere) return port_.addresses.clear();
   std::set<IpAddress> out;
   for (const auto& text : split_list(field.text)) {
     const auto address = IpAddress::parse(text);

@@ -120,8 +120,10 @@ class Planner {
     return out;
   }
 
-  // A source that names its own addresses.
+  // A source that names its own addresses. Without any the service is there for those that take its
+  // backends in.
   ServicePlan fixed() {
+    if (source_->addresses.empty()) return std::move(plan_);
     Service desired = wished(source_->addresses);
     trim(desired, world_.features, plan_.problems);
     normalise(desired);

@@ -92,7 +92,8 @@ becomes() { # WHAT BACKENDS
 }
 stale() {
   curl -s -m 2 --unix-socket "$work/run/controller.sock" http://localhost/metrics |
-    grep -qx "empalme_controller_sources_stale $1"
+    grep -qx "empalme_controller_sources_stale $1" &&
+    [ "$(curl -s -m 2 --unix-socket "$work/run/controller.sock" http://localhost/readyz | grep -c 'ok, but stale: consul/')" = "$1" ]
 }
 becomes_stale() { # WHAT 0|1
   local begin

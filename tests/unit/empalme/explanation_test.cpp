@@ -42,6 +42,13 @@ TEST(Explanation, OfAStandbyThatKnowsOfNoLeaderSaysSo) {
               HasSubstr("nobody is known to lead"));
 }
 
+TEST(Explanation, NamesSourcesThatCannotBeFollowed) {
+  const char* kStale = R"({"service":"k","exists":true,"ours":true,"confirmed":true,
+      "addresses":[{"address":"a"}],"stale":[{"source":"docker//x","message":"nobody listens"}]})";
+  EXPECT_THAT(shown(kStale),
+              HasSubstr("Served as asked.\n  SourceStale: docker//x: nobody listens\n"));
+}
+
 TEST(Explanation, PutsWhatBlocksFirst) {
   const auto out = shown(
       R"({"service":"k","exists":true,"ours":true,"problems":[

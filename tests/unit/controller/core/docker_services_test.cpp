@@ -73,6 +73,14 @@ TEST(DockerServices, MergeWhatNamesTheSameServiceAndNothingElse) {
   EXPECT_EQ(out[1].key, "docker/b");
 }
 
+TEST(DockerServices, MayListenNowhere) {
+  const auto service = only({web(1).label("empalme.tcp.80.address", "none")});
+  EXPECT_THAT(service.addresses, IsEmpty());
+  EXPECT_THAT(service.problems, IsEmpty());
+  ASSERT_THAT(service.ports, SizeIs(1));
+  EXPECT_THAT(backends(service.ports[0]), ElementsAre("10.0.0.1:8080 ready"));
+}
+
 TEST(DockerServices, HaveThePortsOfAllTheirContainers) {
   const auto service = only({web(1), web(2).label("empalme.tcp.443.target", "8443")});
   ASSERT_THAT(service.ports, SizeIs(2));

@@ -220,5 +220,20 @@ TEST(GroupsAnnotation, ThePlanServesBothByTheirShares) {
   EXPECT_EQ(backends[1].endpoint().to_string(), "10.0.0.9:9090");
 }
 
+TEST_F(JoinsTest, AGuestThatListensNowhereIsForThoseThatTakeItIn) {
+  guest("docker/shop/web", {port_with(80, {backend_at("10.0.0.7")})});
+  SourceService& host = world_.services["file/shop"];
+  host.key = "file/shop";
+  host.addresses = {ip("127.0.0.1")};
+  host.ports = {port_with(80, {})};
+  host.ports[0].groups = {{"containers", 1, {}}};
+  host.joins = {{80, Protocol::kTcp, "containers", "docker/shop/web", 0}};
+  Allocator allocator({});
+  EXPECT_EQ(plan_service(world_, allocator, "docker/shop/web").desired, std::nullopt);
+  const auto out = plan_service(world_, allocator, "file/shop");
+  ASSERT_THAT(out.desired->ports.at(0).backends, SizeIs(1));
+  EXPECT_EQ(out.desired->ports[0].backends[0].address, ip("10.0.0.7"));
+}
+
 }  // namespace
 }  // namespace lb::plan

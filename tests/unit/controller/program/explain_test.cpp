@@ -82,6 +82,16 @@ TEST_F(ExplainTest, NamesWhatIsNotAsAsked) {
   EXPECT_EQ(explained("kubernetes/default/web")["problems"][0]["reason"], "InvalidAnnotation");
 }
 
+TEST_F(ExplainTest, NamesSourcesThatCannotBeFollowed) {
+  sync(plan::service("web"));
+  EXPECT_TRUE(explained("default/web")["stale"].empty());
+  reconciler.freshness("docker//run/docker.sock", Error{"Connect", "nobody listens"});
+  const auto out = explained("default/web")["stale"];
+  ASSERT_EQ(out.size(), 1u);
+  EXPECT_EQ(out[0]["source"], "docker//run/docker.sock");
+  EXPECT_EQ(out[0]["message"], "nobody listens");
+}
+
 TEST_F(ExplainTest, RefusesWhatItDoesNotKnow) {
   EXPECT_EQ(get("/v1/explain?service=nobody").status, 404);
   EXPECT_EQ(get("/v1/explain").status, 400);

@@ -113,9 +113,11 @@ TEST_F(ReconcilerTest, CountsStaleSourcesAndProblems) {
   sync({service("a").requests("203.0.113.1")});
   EXPECT_EQ(reconciler.problems().at("AddressNotInPool"), 1u);
   reconciler.freshness("kubernetes//x", Error{"Connect", "gone"});
-  EXPECT_EQ(reconciler.stale_sources(), 1u);
+  reconciler.freshness("kubernetes//x", Error{"Connect", "still gone"});
+  EXPECT_THAT(reconciler.stale_sources(),
+              testing::ElementsAre(testing::Pair("kubernetes//x", Error{"Connect", "still gone"})));
   reconciler.freshness("kubernetes//x", std::nullopt);
-  EXPECT_EQ(reconciler.stale_sources(), 0u);
+  EXPECT_TRUE(reconciler.stale_sources().empty());
 }
 
 TEST_F(ReconcilerTest, NodesAddressesAreNeverGiven) {
