@@ -229,8 +229,8 @@ void RelayEngine::on_dialling_event(Session& session, int side, uint32_t events)
 
 void RelayEngine::on_connected(Session& session) {
   connected(session);
-  say_again(session);
-  if (!introduce(session, session.side[kBackend].get())) return on_backend_failure(session);
+  const bool said = say_again(session) && introduce(session, session.side[kBackend].get());
+  if (!said) return on_backend_failure(session);
   run(session, kClient);
   if (session.phase == Phase::kRelaying) run(session, kBackend);
 }

@@ -14,6 +14,21 @@
 #include "dataplane/proxy/sockets.hpp"
 
 namespace lb::proxy {
+namespace {
+
+// For the length of a scope, whatever ends it: what is lent may be gone with its session.
+class Lent {
+ public:
+  Lent(KeptBytes*& place, KeptBytes* kept) : place_(place) { place_ = kept; }
+  ~Lent() { place_ = nullptr; }
+  Lent(const Lent&) = delete;
+  Lent& operator=(const Lent&) = delete;
+
+ private:
+  KeptBytes*& place_;
+};
+
+}  // namespace
 
 RelayEngine::RelayEngine(size_t worker_index, EngineHooks hooks)
     : epoll_(make_epoll_set()),
@@ -294,13 +309,11 @@ void RelayEngine::note_bytes(Session& session, int direction, uint64_t bytes) {
 
 PumpResult RelayEngine::pump(Session& session, int direction) {
   const bool keeping = direction == kClient && session.keeping();
-  if (keeping) resources_.kept = &*session.rescue->kept;
+  const Lent lent(resources_.kept, keeping ? &*session.rescue->kept : nullptr);
   PumpResult result = session.from[direction].pump(peer(session, direction),
                                                    peer(session, 1 - direction), resources_);
   if (!reply(session, direction)) result = PumpResult::kSourceFailed;
-  if (!keeping) return result;
-  resources_.kept = nullptr;
-  if (session.rescue->kept->overflowed()) keep_no_longer(session);
+  if (keeping && session.rescue->kept->overflowed()) keep_no_longer(session);
   return result;
 }
 
@@ -327,10 +340,12 @@ void RelayEngine::run(Session& session, int direction) {
     const bool is_client = (direction == kClient) == (result == PumpResult::kSourceFailed);
     is_client ? on_failure(session, kClient) : on_backend_failure(session);
   }
-  if (result == PumpResult::kMore && !session.queued) {
-    session.queued = true;
-    queue_.push_back(&session);
-  }
+  if (result == PumpResult::kMore) enqueue(session);
+}
+
+void RelayEngine::enqueue(Session& session) {
+  if (std::exchange(session.queued, true)) return;
+  queue_.push_back(&session);
 }
 
 void RelayEngine::run_queued() {

@@ -269,7 +269,7 @@ class RelayEngine {
   void begin_keeping(Session& session);
   void keep_no_longer(Session& session);
   void on_answer(Session& session);
-  void say_again(Session& session);
+  bool say_again(Session& session);
   void on_backend_failure(Session& session);
   bool has_answered(Session& session);
   void note_instant_reset(Session& session);
@@ -357,6 +357,7 @@ class RelayEngine {
   static void leave_list(Session& session);
   void finish(Session& session);
   void release_backend(Session& session);
+  void enqueue(Session& session);
   void run_queued();
   void bury();
 

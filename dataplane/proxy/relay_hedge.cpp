@@ -68,7 +68,9 @@ void RelayEngine::hedge_won(Session& session, uint32_t events) {
   add(session.listener->stats->hedges_won);
   if (session.details) session.details->hedge_won = true;
   if (session.phase == Phase::kSecuringBackend) {
-    note_failure(session, session.backend, kTlsTooSlow);
+    // What it has said may have come in the same moment.
+    const bool silent = unread_bytes(session.side[kBackend].get()) == 0;
+    if (silent) note_failure(session, session.backend, kTlsTooSlow);
   } else if (!is_answered(session.side[kBackend].get())) {
     note_failure(session, session.backend, ETIMEDOUT);
   }

@@ -113,6 +113,8 @@ bool RelayEngine::reply(Session& session, int side) {
   Direction& towards = session.from[1 - side];
   towards.owe(to.tls->take_reply());
   (void)towards.flush(to.fd, resources_);
+  // Its end may have waited for that.
+  if (towards.ended()) enqueue(session);
   return towards.pending_bytes() <= kMostPending;
 }
 
@@ -124,6 +126,7 @@ bool RelayEngine::say_goodbye(Session& session, int side) {
   if (to.tls == nullptr || (from != nullptr && from->cut_off())) return true;
   Direction& towards = session.from[1 - side];
   resources_.wire.clear();
+  if (to.tls->holds_back()) return false;
   to.tls->finish(resources_.wire);
   towards.owe(resources_.wire);
   if (towards.flush(to.fd, resources_)) return !towards.has_pending();

@@ -54,9 +54,9 @@ const char* reason_of(const tls::TlsStream& tls, Outcome outcome) {
 bool RelayEngine::begin_link(Session& session, BackendLink& link, int socket,
                              const BackendRecord& backend) {
   const tls::TlsStream* client = session.details->tls.get();
-  link.tls = tls::TlsStream::connect(session.listener->config->backend_tls, socket,
-                                     backend.endpoint,
-                                     client != nullptr ? client->protocol() : std::string_view());
+  link.tls =
+      tls::TlsStream::connect(session.listener->config->backend_tls, socket, backend.endpoint,
+                              client != nullptr ? client->protocol() : std::string_view());
   // What ends a handshake must not wait for an acknowledgement, nor must what follows it.
   set_nodelay(socket);
   return introduce(session, socket);
@@ -96,7 +96,7 @@ void RelayEngine::backend_secured(Session& session) {
   from.source_ready(false);
   connected(session);
   session.from[kClient].owe(std::exchange(link.unsent, {}));
-  say_again(session);
+  if (!say_again(session)) return on_backend_failure(session);
   run(session, kClient);
   if (session.phase == Phase::kRelaying) run(session, kBackend);
 }
@@ -161,15 +161,19 @@ void RelayEngine::tell_tls_failure(const std::shared_ptr<BackendRecord>& backend
   add(counters_.no_memory);
 }
 
-// What was said to a backend that is gone.
-void RelayEngine::say_again(Session& session) {
-  if (!session.keeping() || !session.rescue->replayed) return;
+// What was said to a backend that is gone. False: TLS does not take it.
+bool RelayEngine::say_again(Session& session) {
+  if (!session.keeping() || !session.rescue->replayed) return true;
   const std::string& bytes = session.rescue->kept->bytes();
   tls::TlsStream* tls = peer(session, kBackend).tls;
-  if (tls == nullptr) return session.from[kClient].repeat(bytes, resources_);
+  if (tls == nullptr) {
+    session.from[kClient].repeat(bytes, resources_);
+    return true;
+  }
   resources_.wire.clear();
-  if (!bytes.empty()) tls->write(bytes.data(), bytes.size(), resources_.wire);
+  if (!tls->write(bytes.data(), bytes.size(), resources_.wire)) return false;
   session.from[kClient].owe(resources_.wire);
+  return true;
 }
 
 }  // namespace lb::proxy

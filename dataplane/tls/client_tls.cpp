@@ -16,6 +16,10 @@ namespace {
 constexpr unsigned kNameRules =
     X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT;
 
+struct FreeSsl {
+  void operator()(SSL* ssl) const { SSL_free(ssl); }
+};
+
 // False: no memory.
 bool offer(SSL* ssl, std::string_view protocol) {
   if (protocol.empty()) return true;
@@ -80,19 +84,15 @@ Status ClientTls::verify_for(const std::string& name) {
   return Done{};
 }
 
-SSL* ClientTls::open(const Endpoint& backend, std::string_view protocol) const {
-  SSL* ssl = SSL_new(context_);
-  if (ssl == nullptr) return nullptr;
+ClientTls::Opened ClientTls::open(const Endpoint& backend, std::string_view protocol) const {
+  std::unique_ptr<SSL, FreeSsl> ssl(SSL_new(context_));
+  if (!ssl) return {};
   const bool named =
-      server_name_.empty() || SSL_set_tlsext_host_name(ssl, server_name_.c_str()) == 1;
-  if (!named || !offer(ssl, protocol)) {
-    SSL_free(ssl);
-    return nullptr;
-  }
-  if (const auto session = sessions_.take(backend, std::time(nullptr))) {
-    SSL_set_session(ssl, session.get());
-  }
-  return ssl;
+      server_name_.empty() || SSL_set_tlsext_host_name(ssl.get(), server_name_.c_str()) == 1;
+  if (!named || !offer(ssl.get(), protocol)) return {};
+  const auto kept = sessions_.take(backend, std::time(nullptr));
+  if (kept.session) SSL_set_session(ssl.get(), kept.session.get());
+  return {ssl.release(), kept.begun_s};
 }
 
 // 1: it is ours now.
@@ -100,7 +100,8 @@ int ClientTls::on_session(SSL* ssl, ssl_session_st* session) {
   const auto* self = static_cast<const ClientTls*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
   const auto* stream = static_cast<const TlsStream*>(SSL_get_app_data(ssl));
   if (stream == nullptr || !stream->peer()) return 0;
-  self->sessions_.put(*stream->peer(), SessionStore::Session(session));
+  const int64_t begun_s = stream->resumed() ? stream->session_begun_s() : std::time(nullptr);
+  self->sessions_.put(*stream->peer(), {SessionStore::Session(session), begun_s});
   return 1;
 }
 

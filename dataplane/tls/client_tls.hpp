@@ -28,9 +28,13 @@ class ClientTls {
   ClientTls(const ClientTls&) = delete;
   ClientTls& operator=(const ClientTls&) = delete;
 
+  struct Opened {
+    SSL* ssl = nullptr;   // the caller frees it; null: no memory
+    int64_t begun_s = 0;  // the whole handshake that its session goes back to; 0: it has none
+  };
   // For one connection to that backend, which is offered `protocol` (ALPN) and no other; empty:
-  // none. The caller frees it. Null: no memory.
-  SSL* open(const Endpoint& backend, std::string_view protocol) const;
+  // none.
+  Opened open(const Endpoint& backend, std::string_view protocol) const;
 
  private:
   ClientTls() = default;

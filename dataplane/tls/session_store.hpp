@@ -30,17 +30,24 @@ class SessionStore {
     void operator()(ssl_session_st* session) const;
   };
   using Session = std::unique_ptr<ssl_session_st, Free>;
+  // Sessions follow from sessions, without anything being verified anew: the whole handshake that
+  // they go back to was at `begun_s` since 1970.
+  struct Kept {
+    Session session;  // null: none
+    int64_t begun_s = 0;
+  };
 
-  void put(const Endpoint& peer, Session session) noexcept;
-  // The newest that is good still: not too old, and its certificate has not expired. One of TLS 1.3
-  // is used once (RFC 8446, appendix C.4). Null: none. `now_s` since 1970.
-  Session take(const Endpoint& peer, int64_t now_s);
+  // Of too many peers the one goes whose newest session is the oldest.
+  void put(const Endpoint& peer, Kept session) noexcept;
+  // The newest that is good still: it goes back to no more than kLifeSeconds, and its certificate
+  // has not expired. One of TLS 1.3 is used once (RFC 8446, appendix C.4). `now_s` since 1970.
+  Kept take(const Endpoint& peer, int64_t now_s);
 
   size_t peers() const;
 
  private:
   mutable std::mutex mutex_;
-  std::map<Endpoint, std::deque<Session>> sessions_;  // the newest last
+  std::map<Endpoint, std::deque<Kept>> sessions_;  // the newest last
 };
 
 }  // namespace lb::tls

@@ -14,6 +14,7 @@
 namespace lb::tls {
 namespace {
 
+constexpr size_t kMostUnsaid = 256 << 10;
 constexpr uint8_t kMostMessages = 16;  // new keys, in a row, with nothing to say in between
 
 }  // namespace
@@ -92,11 +93,12 @@ std::unique_ptr<TlsStream> TlsStream::accept(std::shared_ptr<const ServerTls> te
 
 std::unique_ptr<TlsStream> TlsStream::connect(std::shared_ptr<const ClientTls> terms, int socket,
                                               const Endpoint& backend, std::string_view protocol) {
-  SSL* ssl = terms->open(backend, protocol);
-  auto out = wrap(std::move(terms), ssl, socket);
+  const auto opened = terms->open(backend, protocol);
+  auto out = wrap(std::move(terms), opened.ssl, socket);
+  out->session_begun_s_ = opened.begun_s;
   out->peer_ = backend;
   out->offered_ = protocol;
-  SSL_set_connect_state(ssl);
+  SSL_set_connect_state(opened.ssl);
   return out;
 }
 
@@ -119,7 +121,13 @@ std::unique_ptr<TlsStream> TlsStream::wrap(std::shared_ptr<const void> terms, SS
   return out;
 }
 
-TlsStream::~TlsStream() { SSL_free(ssl_); }
+// A session whose connection ends without close_notify would count as one of ill repute (RFC 2246,
+// section 7.2.1, until RFC 5246 took that back), and clients may end as they like.
+TlsStream::~TlsStream() {
+  const bool good = peer_ && secured_ && complaint_ == nullptr && !offends_;
+  if (good) SSL_set_shutdown(ssl_, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+  SSL_free(ssl_);
+}
 
 void TlsStream::wake(bool end_in_sight) {
   emptied_ = false;
@@ -158,7 +166,12 @@ bool TlsStream::speaks_another() const {
   return peer_ && !protocol().empty() && protocol() != offered_;
 }
 
+// Our own want of memory is nobody's fault.
 void TlsStream::note_handshake_error() {
+  if (ERR_GET_REASON(ERR_peek_error()) == ERR_R_MALLOC_FAILURE) {
+    ERR_clear_error();
+    throw std::bad_alloc();
+  }
   note_complaint();
   switch (ERR_GET_REASON(ERR_peek_error())) {
     case SSL_R_CLIENTHELLO_TLSEXT:
@@ -194,6 +207,13 @@ void TlsStream::note_complaint() {
 }
 
 Outcome TlsStream::read(char* data, size_t size, size_t* got) {
+  const Outcome out = read_once(data, size, got);
+  if (unsaid_.empty() || out == Outcome::kFailed) return out;
+  const std::string text = std::exchange(unsaid_, {});
+  return write(text.data(), text.size(), reply_) ? out : Outcome::kFailed;
+}
+
+Outcome TlsStream::read_once(char* data, size_t size, size_t* got) {
   wire_ = &reply_;
   ERR_clear_error();
   const int done = SSL_read_ex(ssl_, data, size, got);
@@ -206,14 +226,15 @@ Outcome TlsStream::read(char* data, size_t size, size_t* got) {
 }
 
 bool TlsStream::write(const char* data, size_t size, std::string& wire) {
+  if (!unsaid_.empty()) return hold(data, size);
   wire_ = &wire;
   ERR_clear_error();
   while (size > 0) {
     size_t taken = 0;
     const int done = SSL_write_ex(ssl_, data, size, &taken);
     if (done != 1) {
-      (void)outcome(done);
-      return false;
+      const Outcome out = outcome(done);
+      return (out == Outcome::kWaiting || out == Outcome::kMore) && hold(data, size);
     }
     data += taken;
     size -= taken;
@@ -221,7 +242,20 @@ bool TlsStream::write(const char* data, size_t size, std::string& wire) {
   return true;
 }
 
+bool TlsStream::hold(const char* data, size_t size) {
+  if (unsaid_.size() + size > kMostUnsaid) return false;
+  unsaid_.append(data, size);
+  return true;
+}
+
+// OpenSSL says nothing between the parts of a message, such as a ticket in several records.
+bool TlsStream::holds_back() const {
+  const bool may_come = secured_ && !fin_ && !socket_failed_ && !offends_;
+  return may_come && (!unsaid_.empty() || SSL_in_init(ssl_) == 1);
+}
+
 void TlsStream::finish(std::string& wire) {
+  if (holds_back()) return;
   if (std::exchange(finished_, true)) return;
   wire_ = &wire;
   ERR_clear_error();

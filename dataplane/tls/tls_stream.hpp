@@ -53,10 +53,13 @@ class TlsStream {
 
   // What is to be sent is appended to `wire` by these, whatever they return.
   Outcome shake_hands(std::string& wire);
-  // False: the connection is of no use any more.
+  // While a message of the peer's to TLS itself is half here what is to be said is held back, until
+  // a later read() leaves it in take_reply(). False: the connection is of no use any more.
   bool write(const char* data, size_t size, std::string& wire);
-  // close_notify, the first time.
+  // close_notify, the first time; not while holds_back().
   void finish(std::string& wire);
+  // Something of ours is still to come, once more of the peer's has been read.
+  bool holds_back() const;
   // kDone: `*got` bytes, at least one. Now and then TLS has something to say to that: see
   // take_reply().
   Outcome read(char* data, size_t size, size_t* got);
@@ -76,6 +79,9 @@ class TlsStream {
   const char* complaint() const { return complaint_; }
   // The backend that this is a client of; none: it is a server.
   const std::optional<Endpoint>& peer() const { return peer_; }
+  // When the whole handshake was that an offered session goes back to, in seconds since 1970; 0:
+  // none was offered.
+  int64_t session_begun_s() const { return session_begun_s_; }
   // The last read met a FIN without close_notify: what came may be a part of what was meant.
   bool cut_off() const { return cut_off_; }
   // The peer has reset the connection, or the way to it is broken: no offence against TLS.
@@ -91,6 +97,8 @@ class TlsStream {
   TlsStream(std::shared_ptr<const void> terms, SSL* ssl, int socket)
       : terms_(std::move(terms)), ssl_(ssl), socket_(socket) {}
   static std::unique_ptr<TlsStream> wrap(std::shared_ptr<const void> terms, SSL* ssl, int socket);
+  Outcome read_once(char* data, size_t size, size_t* got);
+  bool hold(const char* data, size_t size);
   Outcome outcome(int returned);
   bool speaks_another() const;
   void note_handshake_error();
@@ -100,9 +108,11 @@ class TlsStream {
   SSL* const ssl_;
   const int socket_;
   std::optional<Endpoint> peer_;
-  std::string offered_;  // to a backend
+  int64_t session_begun_s_ = 0;
+  std::string offered_;          // to a backend
   std::string* wire_ = nullptr;  // for the length of a call
   std::string reply_;
+  std::string unsaid_;  // held back, in plain
   HandshakeError error_ = HandshakeError::kOther;
   const char* complaint_ = nullptr;
   bool cut_off_ = false;

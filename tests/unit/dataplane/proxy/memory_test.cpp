@@ -16,6 +16,7 @@ Policy greedy() {
   out.affinity_seconds = 60;
   out.proxy_protocol = ProxyProtocol::kV2;
   out.ejection.refused = 1;
+  out.retry_before_first_byte = true;
   return out;
 }
 
@@ -23,10 +24,11 @@ struct Tally {
   uint64_t ejected = 0, told = 0;
 };
 
-// A client is served by the second backend, since nobody listens where the first should be, is sent
-// more than it reads at first, and leaves.
+// A client that speaks first is served by the second backend, since nobody listens where the first
+// should be, is sent more than it reads at first, and leaves.
 void one_course(Engine& engine, Server& server, const std::function<void()>& step) {
   const Fd client = engine.dial();
+  write_all(client.get(), "kept until there is an answer");
   step();
   step();
   pollfd coming{server.fd.get(), POLLIN, 0};
@@ -44,6 +46,20 @@ void one_course(Engine& engine, Server& server, const std::function<void()>& ste
       step();
     }
   }
+}
+
+// Nothing of a session that is gone is used any more.
+void expect_next_is_served(Engine& engine, Server& server) {
+  Fd client = engine.dial();
+  engine.work();
+  Fd peer = server.accept_one();
+  write_all(peer.get(), "next");
+  engine.work();
+  char text[8];
+  EXPECT_EQ(recv(client.get(), text, sizeof text, MSG_DONTWAIT), 4);
+  client.reset();
+  peer.reset();
+  ASSERT_TRUE(engine.works_until([&] { return engine.engine.sessions() == 0; }));
 }
 
 class MemoryTest : public testing::Test {
@@ -87,6 +103,7 @@ TEST_F(MemoryTest, WhicheverAllocationFailsOnlyItsConnectionEnds) {
     ASSERT_TRUE(engine.works_until([&] { return engine.engine.sessions() == 0; }));
     EXPECT_LE(engine.count(&EngineCounters::no_memory), failed ? 1u : 0u);
     wants += engine.count(&EngineCounters::no_memory);
+    expect_next_is_served(engine, server);
     EXPECT_EQ(engine.listener->counts->connections, 0u);
     for (const auto& record : engine.listener->records) EXPECT_EQ(record->connections, 0u);
     EXPECT_EQ(engine.count(&EngineCounters::accepted), engine.count(&EngineCounters::closed));

@@ -62,8 +62,7 @@ TEST_F(ClientTlsTest, NeedsEachOfItsAuthorities) {
 // Its sessions with clients, and their tickets, have nothing to do with it.
 TEST_F(ClientTlsTest, IsNoReasonToMakeWhatClientsGetAnew) {
   const auto signer = net::make_authority("tests", kValid).value();
-  const auto certificate =
-      net::issue(signer, "a", net::CertificateUse::kServer, kValid).value();
+  const auto certificate = net::issue(signer, "a", net::CertificateUse::kServer, kValid).value();
   ASSERT_TRUE(book_.put("a", certificate, kToday).ok());
   TlsPolicy port;
   port.mode = TlsMode::kTerminate;
@@ -76,7 +75,7 @@ TEST_F(ClientTlsTest, IsNoReasonToMakeWhatClientsGetAnew) {
 
 TEST_F(ClientTlsTest, VerifiesTheNameAndAsksForIt) {
   const auto terms = book_.backend_terms("x", policy_).value();
-  const Opened ssl(terms->open(kBackend, ""));
+  const Opened ssl(terms->open(kBackend, "").ssl);
   EXPECT_EQ(SSL_get_verify_mode(ssl.get()), SSL_VERIFY_PEER);
   EXPECT_STREQ(SSL_get_servername(ssl.get(), TLSEXT_NAMETYPE_host_name), "web.internal");
   EXPECT_EQ(X509_VERIFY_PARAM_get_hostflags(SSL_get0_param(ssl.get())),
@@ -86,7 +85,7 @@ TEST_F(ClientTlsTest, VerifiesTheNameAndAsksForIt) {
 TEST_F(ClientTlsTest, WithoutVerifyingItNeedsNeitherNameNorAuthority) {
   const auto terms = book_.backend_terms("x", BackendTls{"", {"never"}, false});
   ASSERT_TRUE(terms.ok()) << terms.error().message;
-  const Opened ssl(terms.value()->open(kBackend, "h2"));
+  const Opened ssl(terms.value()->open(kBackend, "h2").ssl);
   EXPECT_EQ(SSL_get_verify_mode(ssl.get()), SSL_VERIFY_NONE);
 }
 

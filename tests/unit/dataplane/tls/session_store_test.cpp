@@ -14,28 +14,27 @@ constexpr int64_t kMade = 1'800'000'000;
 
 Endpoint peer_at(uint16_t port) { return {*IpAddress::parse("192.0.2.1"), port}; }
 
-// As it is after a handshake, as far as the store looks at it.
-SessionStore::Session session(int version = TLS1_3_VERSION, int64_t made = kMade,
-                              long life = 7200) {
+// As it is after a whole handshake, as far as the store looks at it.
+SessionStore::Kept session(int version = TLS1_3_VERSION, int64_t made = kMade, long life = 7200) {
   SessionStore::Session out(SSL_SESSION_new());
   const unsigned char id[] = "an identity";
   SSL_SESSION_set1_id(out.get(), id, sizeof id);
   SSL_SESSION_set_protocol_version(out.get(), version);
   SSL_SESSION_set_time(out.get(), made);
   SSL_SESSION_set_timeout(out.get(), life);
-  return out;
+  return {std::move(out), made};
 }
 
 TEST(SessionStore, GivesTheNewestOfTheVeryPeerAndEachOnce) {
   SessionStore store;
   auto first = session(), second = session();
-  const auto* newest = second.get();
+  const auto* newest = second.session.get();
   store.put(peer_at(1), std::move(first));
   store.put(peer_at(1), std::move(second));
-  EXPECT_EQ(store.take(peer_at(2), kMade), nullptr);
-  EXPECT_EQ(store.take(peer_at(1), kMade).get(), newest);
-  EXPECT_NE(store.take(peer_at(1), kMade), nullptr);
-  EXPECT_EQ(store.take(peer_at(1), kMade), nullptr);
+  EXPECT_EQ(store.take(peer_at(2), kMade).session, nullptr);
+  EXPECT_EQ(store.take(peer_at(1), kMade).session.get(), newest);
+  EXPECT_NE(store.take(peer_at(1), kMade).session, nullptr);
+  EXPECT_EQ(store.take(peer_at(1), kMade).session, nullptr);
   EXPECT_EQ(store.peers(), 0u);
 }
 
@@ -43,25 +42,50 @@ TEST(SessionStore, GivesTheNewestOfTheVeryPeerAndEachOnce) {
 TEST(SessionStore, OneOfTls12IsUsedAgainAndAgain) {
   SessionStore store;
   store.put(peer_at(1), session(TLS1_2_VERSION));
-  EXPECT_NE(store.take(peer_at(1), kMade), nullptr);
-  EXPECT_NE(store.take(peer_at(1), kMade), nullptr);
+  EXPECT_NE(store.take(peer_at(1), kMade).session, nullptr);
+  EXPECT_NE(store.take(peer_at(1), kMade).session, nullptr);
 }
 
 TEST(SessionStore, ForgetsThoseThatAreTooOld) {
   SessionStore store;
   store.put(peer_at(1), session());
-  EXPECT_EQ(store.take(peer_at(1), kMade + SessionStore::kLifeSeconds), nullptr);
+  EXPECT_EQ(store.take(peer_at(1), kMade + SessionStore::kLifeSeconds).session, nullptr);
   store.put(peer_at(1), session(TLS1_3_VERSION, kMade, 10));
-  EXPECT_EQ(store.take(peer_at(1), kMade + 10), nullptr) << "as the server has it";
+  EXPECT_EQ(store.take(peer_at(1), kMade + 10).session, nullptr) << "as the server has it";
   store.put(peer_at(1), session());
-  EXPECT_EQ(store.take(peer_at(1), kMade - 1), nullptr) << "the day's time has gone back";
+  EXPECT_EQ(store.take(peer_at(1), kMade - 1).session, nullptr) << "the day's time has gone back";
+}
+
+// Each connection brings new ones, of its own time, and verifies nothing.
+TEST(SessionStore, ForgetsThoseWhoseChainIsTooOld) {
+  constexpr int64_t kLater = kMade + SessionStore::kLifeSeconds - 1;
+  SessionStore store;
+  auto kept = session(TLS1_3_VERSION, kLater);
+  kept.begun_s = kMade;
+  store.put(peer_at(1), std::move(kept));
+  kept = store.take(peer_at(1), kLater);
+  ASSERT_NE(kept.session, nullptr);
+  EXPECT_EQ(kept.begun_s, kMade);
+  store.put(peer_at(1), std::move(kept));
+  EXPECT_EQ(store.take(peer_at(1), kLater + 1).session, nullptr);
+}
+
+TEST(SessionStore, OfTooManyPeersTheOneGoesThatWasNotHeardOfForLongest) {
+  SessionStore store;
+  for (size_t i = 0; i < SessionStore::kMostPeers; ++i) {
+    store.put(peer_at(uint16_t(i)), session(TLS1_3_VERSION, kMade - (i == 7 ? 9 : 5)));
+  }
+  store.put(peer_at(7'000), session());
+  EXPECT_EQ(store.take(peer_at(7), kMade).session, nullptr);
+  EXPECT_NE(store.take(peer_at(0), kMade).session, nullptr);
+  EXPECT_NE(store.take(peer_at(7'000), kMade).session, nullptr);
 }
 
 TEST(SessionStore, IsBounded) {
   SessionStore store;
   for (size_t i = 0; i < 2 * SessionStore::kMostEach; ++i) store.put(peer_at(1), session());
   size_t kept = 0;
-  while (store.take(peer_at(1), kMade)) ++kept;
+  while (store.take(peer_at(1), kMade).session) ++kept;
   EXPECT_EQ(kept, SessionStore::kMostEach);
   for (size_t i = 0; i < SessionStore::kMostPeers + 10; ++i) {
     store.put(peer_at(uint16_t(i)), session());
