@@ -21,6 +21,8 @@ condition_is ha Programmed "True Programmed" || fail "condition Programmed: $(co
 
 # Whoever comes first holds all; the other takes its share back 5 s after it has come.
 until_true 20 ha_spread || fail "one node holds every address"
+# A client that was told of an address a moment ago believes nothing else for a second (arp(7), locktime).
+until_true 30 ha_at_rest || fail "addresses go from node to node"
 
 # shellcheck disable=SC2046
 witness_start installed $(ha_addresses)
