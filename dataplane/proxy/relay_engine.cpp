@@ -344,8 +344,9 @@ void RelayEngine::run(Session& session, int direction) {
 }
 
 void RelayEngine::enqueue(Session& session) {
-  if (std::exchange(session.queued, true)) return;
+  if (session.queued) return;
   queue_.push_back(&session);
+  session.queued = true;
 }
 
 void RelayEngine::run_queued() {

@@ -228,7 +228,7 @@ TEST_F(JoinsTest, AGuestThatListensNowhereIsForThoseThatTakeItIn) {
   host.ports = {port_with(80, {})};
   host.ports[0].groups = {{"containers", 1, {}}};
   host.joins = {{80, Protocol::kTcp, "containers", "docker/shop/web", 0}};
-  Allocator allocator({});
+  Allocator allocator{{pool("192.0.2.10-192.0.2.12")}};
   EXPECT_EQ(plan_service(world_, allocator, "docker/shop/web").desired, std::nullopt);
   const auto out = plan_service(world_, allocator, "file/shop");
   ASSERT_THAT(out.desired->ports.at(0).backends, SizeIs(1));
