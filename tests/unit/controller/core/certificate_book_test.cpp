@@ -104,6 +104,7 @@ TEST(CertificateProblems, TakeNoPortAway) {
   world.certificate_troubles = {{"file/a", {"CertificateExpired", "since yesterday"}}};
   auto& source = world.services["file/web"];
   source.key = "file/web";
+  source.addresses = {*IpAddress::parse("127.0.0.1")};
   source.ports = naming({"file/a"}).ports;
   Allocator allocator(std::vector<Pool>{});
   const auto plan = plan_service(world, allocator, "file/web");
