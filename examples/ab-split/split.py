@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures what lb.yaml promises: 20,000 connections by 90:10, then by 50:50 after an edit of the file.
+"""Does what README.md says, and measures what it promises: 20,000 connections by 90:10, then by 50:50 after its edit.
 
 Connections that were open before the edit must go on after it, the sources of a group must get that
 group alone, and no connection may fail. Run by tests/support/own_loopback.sh, since the ports are
@@ -8,15 +8,18 @@ import collections
 import pathlib
 import re
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
 import time
+import urllib.request
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[1] / "tests/support"))
+import page_shell  # noqa: E402
 
 SERVICE = ("127.0.0.1", 8080)
 GROUP = {"4000": "stable", "4001": "stable", "4002": "canary"}
-HERE = pathlib.Path(__file__).resolve().parent
 CONNECTIONS = 20_000
 THREADS = 4
 OPEN = 50
@@ -116,48 +119,53 @@ def shares(percent):
     expect(abs(share - percent) <= 1, f"stable was to have {percent} %")
 
 
-def main(build, work):
-    programs = []
-    file = work / "lb.yaml"
-    file.write_text((HERE / "lb.yaml").read_text())
+def weights(metrics):
+    return re.findall(r"^empalme_group_weight\{.*\} (\d+)$", metrics, re.M)
 
-    def start(*command):
-        log = open(work / "programs.log", "ab")
-        programs.append(subprocess.Popen([build / command[0], *command[1:]], stdout=log, stderr=log))
 
-    kept = None
+def exposition():
+    with urllib.request.urlopen("http://127.0.0.1:9180/metrics", timeout=5) as answered:
+        return answered.read().decode()
+
+
+def check_edit(shell):
+    """The page's edit, with connections open."""
+    kept = Kept(OPEN)
     try:
-        for port in GROUP:
-            start("empalme-demo-web", "--name", port, "--listen", f"127.0.0.1:{port}")
-        start("empalme", "up", "--source", f"file:{file}", "--socket-dir", work / "run",
-              "--observe", "127.0.0.1:9180", "--observe-controller", "none")
-        until(lambda: answer(connect("127.0.0.1")) in GROUP, "nobody answers")
-        shares(90)
-        kept = Kept(OPEN)
-        staff = count(200, "127.0.0.9")
-        expect(staff == {"canary": 200}, f"the group's sources were to get it alone: {staff}")
-
-        file.write_text(re.sub(r"weight: \d+", "weight: 50", file.read_text()))
-
-        def weighs(text):
-            return re.findall(r"^empalme_group_weight\{.*\} (\d+)$", text, re.M) == ["50", "50"]
-
-        until(lambda: weighs(subprocess.run(["curl", "-s", "http://127.0.0.1:9180/metrics"], check=False,
-                                            capture_output=True, text=True).stdout), "the edit is not followed")
+        shell.page("sed -i 's/weight: .*/weight: 50/'")
+        until(lambda: weights(exposition()) == ["50", "50"], "the edit is not followed")
+        expect(weights(shell.page("/metrics | grep empalme_group")) == ["50", "50"], "the page's metrics do not say so")
         shares(50)
-        went_on = kept.stop()
-        print(f"{went_on} of {OPEN} connections from before the edit went on")
-        expect(went_on == OPEN, "connections were lost")
-    except SystemExit:
-        print((work / "programs.log").read_text()[-2000:], file=sys.stderr)
-        raise
     finally:
-        if kept:
-            kept.over.set()
-        for program in programs:
-            program.terminate()
-        for program in programs:
-            program.wait()
+        went_on = kept.stop()
+    print(f"{went_on} of {OPEN} connections from before the edit went on")
+    expect(went_on == OPEN, "connections were lost")
+
+
+def follow(shell):
+    shell.page("for port in 4000 4001 4002")
+    shell.page("cp examples/ab-split/lb.yaml")
+    shell.page("empalme up")
+    until(lambda: answer(connect("127.0.0.1")) in GROUP, "nobody answers")
+    answers = re.findall(r"^ *(\d+) (\d+)$", shell.page("sort | uniq -c"), re.M)
+    expect(sum(int(times) for times, _ in answers) == 20 and all(port in GROUP for _, port in answers),
+           f"twenty answers of the three: {answers}")
+    expect(shell.page("--interface 127.0.0.9") == "4002\n", "the group's sources were to get it alone")
+    shares(90)
+    staff = count(200, "127.0.0.9")
+    expect(staff == {"canary": 200}, f"the group's sources were to get it alone: {staff}")
+    check_edit(shell)
+    shell.page("kill $(jobs -p)")
+    shell.end()
+
+
+def main(build, work):
+    with page_shell.PageShell(HERE / "README.md", build, work) as shell:
+        try:
+            follow(shell)
+        except SystemExit:
+            print(shell.log()[-2000:], file=sys.stderr)
+            raise
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
-"""Holds lb.yaml to its page: names, certificates, an access list, a hash of the source, shares, a rotation
-under load, and production.yaml laid over it. Run by tests/support/own_loopback.sh, since the ports
-are those of the files: hosts.py BUILD_FOLDER"""
+"""Does what README.md says and holds it to its word: names, certificates, an access list, a hash of the source, shares,
+a rotation under load, and production.yaml laid over it. Run by tests/support/own_loopback.sh, since the ports are those
+of the files: hosts.py BUILD_FOLDER"""
 import collections
 import os
 import pathlib
-import shutil
-import signal
+import re
 import socket
 import ssl
 import subprocess
@@ -16,7 +15,10 @@ import threading
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-AT = ("127.0.0.1", 8443)
+sys.path.insert(0, str(HERE.parents[1] / "tests/support"))
+import page_shell  # noqa: E402
+
+SHOP, ADMIN = {"4000", "4001", "4002"}, {"4003", "4004"}
 SPLIT = 2000
 
 
@@ -36,31 +38,13 @@ def until(holds, what):
     raise SystemExit(f"FAILED: {what}")
 
 
-class Mail:
-    """Ends its TLS itself."""
-
-    def __init__(self, certificates):
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(certificates / "mail.pem")
-        self.listener = socket.create_server(("127.0.0.1", 4443), backlog=64)
-        threading.Thread(target=self.run, daemon=True).start()
-
-    def run(self):
-        while True:
-            client = self.listener.accept()[0]
-            try:
-                with self.context.wrap_socket(client, server_side=True) as tls:
-                    tls.sendall(b"220 mail\r\n")
-            except OSError:
-                pass
-
-
 class Clients:
     def __init__(self, certificates):
         self.context = ssl.create_default_context(cafile=certificates / "authority.pem")
+        self.at = ("127.0.0.1", 8443)
 
     def connect(self, name, source="127.0.0.1"):
-        plain = socket.create_connection(AT, timeout=10, source_address=(source, 0))
+        plain = socket.create_connection(self.at, timeout=10, source_address=(source, 0))
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             return self.context.wrap_socket(plain, server_hostname=name)
@@ -111,12 +95,14 @@ class Load:
         return self.counts
 
 
-def check_names(clients):
-    expect(clients.ask("shop.test") in ("4000", "4001", "4002"), "the shop's servers answer for shop.test")
-    expect(clients.ask("admin.test") in ("4003", "4004"), "the admin's servers answer for admin.test")
-    with clients.connect("mail.test") as tls:
-        expect(tls.recv(100) == b"220 mail\r\n", "mail.test is passed through to its server")
-    expect(clients.refused("else.test", "127.0.0.1"), "another name is refused")
+def check_names(shell, clients):
+    answers = re.findall(r"^ *(\d+) (.*)$", shell.page("ask shop.test; done | sort | uniq -c"), re.M)
+    expect(sum(int(times) for times, _ in answers) == 20 and {port for _, port in answers} <= SHOP,
+           f"the shop's servers answer for shop.test: {answers}")
+    answers = shell.page("ask admin.test; done").split()
+    expect(len(answers) == 5 and len(set(answers)) == 1 and set(answers) < ADMIN, f"one admin's server answers: {answers}")
+    expect("s_server" in shell.page("ask mail.test"), "mail.test is passed through to its server")
+    expect("unrecognized name" in shell.page("ask else.test", code=35), "another name is refused by an alert")
     with clients.connect("shop.test") as tls:
         expect(tls.selected_alpn_protocol() is None, "who offers no protocol is served")
     print("three names on one address and port: two end their TLS here, one is passed through")
@@ -125,7 +111,7 @@ def check_names(clients):
 def check_sources(clients):
     by_source = {f"127.0.0.{i}": {clients.ask("admin.test", f"127.0.0.{i}") for _ in range(5)} for i in range(1, 21)}
     expect(all(len(servers) == 1 for servers in by_source.values()), f"a client keeps its server: {by_source}")
-    expect(len(set().union(*by_source.values())) == 2, "both servers have clients")
+    expect(set().union(*by_source.values()) == ADMIN, "both servers have clients")
     print("admin.test: each of 20 clients has its server every time")
 
 
@@ -136,10 +122,13 @@ def check_shares(clients):
     print(f"shop.test: {SPLIT} connections, {share:.1%} to the canary")
 
 
-def check_rotation(clients, work):
+def check_rotation(shell, clients, certificates):
     load, before = Load(clients, "shop.test"), clients.serial("shop.test")
     for turn in range(5):
-        subprocess.run([HERE / "certificates.sh", work / "certificates", "shop"], check=True)
+        if turn == 0:
+            shell.page("certificates.sh $work/certificates shop")
+        else:
+            subprocess.run([HERE / "certificates.sh", certificates, "shop"], check=True)
         until(lambda: clients.serial("shop.test") != before, f"a new certificate is served, turn {turn}")
         before = clients.serial("shop.test")
     counts = load.stop()
@@ -147,63 +136,50 @@ def check_rotation(clients, work):
     print(f"5 new certificates under load: {dict(counts)}")
 
 
-class Up:
-    def __init__(self, build, work, *files):
-        self.log = open(work / "up.log", "ab")
-        sources = [part for file in files for part in ("--source", f"file:{work / file}")]
-        self.process = subprocess.Popen([build / "empalme", "up", *sources, "--socket-dir", work / "run", "--observe", "none",
-                                         "--observe-controller", "none"], stdout=self.log, stderr=self.log)
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait()
-        self.log.close()
-
-
-def check_development(build, work, clients):
-    up = Up(build, work, "lb.yaml")
-    try:
-        until(lambda: clients.ask("shop.test"), "the names are served")
-        check_names(clients)
-        check_sources(clients)
-        check_shares(clients)
-        check_rotation(clients, work)
-    finally:
-        up.stop()
+def follow_development(shell, work):
+    """Answers with the clients of the page's authority, when all is served."""
+    shell.page("work=$(mktemp -d) && cp")
+    shell.page("certificates.sh $work/certificates")
+    shell.page("for port in 4000 4001 4002 4003 4004")
+    shell.page("openssl s_server")
+    expect(shell.page("empalme validate").count("certificates/") == 2, "it is said which certificates there are")
+    shell.page("empalme up")
+    shell.page("ask()")
+    certificates, = work.glob("*/certificates")
+    clients = Clients(certificates)
+    until(lambda: clients.ask("shop.test") in SHOP and clients.ask("admin.test") in ADMIN, "the names are served")
+    check_names(shell, clients)
+    check_sources(clients)
+    check_shares(clients)
+    check_rotation(shell, clients, certificates)
+    return clients
 
 
-def check_production(build, work, clients):
-    up = Up(build, work, "lb.yaml", "production.yaml")
-    try:
-        until(lambda: clients.ask("shop.test"), "the names are served")
-        expect(clients.ask("admin.test") in ("4003", "4004"), "an administrator is let in")
-        expect(clients.refused("admin.test", "127.0.0.9"), "nobody else is let in to admin.test")
-        expect(clients.ask("shop.test", "127.0.0.9"), "but everybody to shop.test")
-        print("production: admin.test is for 127.0.0.1 only")
-    finally:
-        up.stop()
+def follow_production(shell, clients):
+    shown = shell.page("empalme validate --show")
+    expect(all(part in shown for part in ("127.0.0.1/32", "max_connections_per_source")), f"both files make it: {shown}")
+    shell.page("kill $up; wait $up")
+    shell.page("ADMINS=10.9.0.0/16 PORT=443")
+    clients.at = ("127.0.0.1", 443)
+    until(lambda: clients.ask("shop.test"), "the names are served on another port")
+    expect(shell.page("ask shop.test 443").strip() in SHOP, "the page's command gets the shop")
+    shell.page("ask admin.test 443", code=35)
+    expect(clients.ask("admin.test", "10.9.0.1") in ADMIN, "an administrator is let in")
+    expect(clients.refused("admin.test", "127.0.0.1"), "nobody else is let in to admin.test")
+    print("production, on 443: admin.test is for ADMINS only")
+    shell.page("kill $(jobs -p)")
+    shell.end()
 
 
 def main(build, work):
-    for file in ("lb.yaml", "production.yaml"):
-        shutil.copy(HERE / file, work)
-    subprocess.run([HERE / "certificates.sh", work / "certificates"], check=True)
-    print(subprocess.run([build / "empalme", "validate", work / "lb.yaml", work / "production.yaml"], check=True,
-                         capture_output=True, text=True).stdout)
-    webs = [subprocess.Popen([build / "empalme-demo-web", "--name", str(port), "--listen", f"127.0.0.1:{port}"],
-                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for port in range(4000, 4005)]
-    Mail(work / "certificates")
-    clients = Clients(work / "certificates")
-    try:
-        check_development(build, work, clients)
-        check_production(build, work, clients)
-    except BaseException:
-        print((work / "up.log").read_text()[-3000:], file=sys.stderr)
-        raise
-    finally:
-        for web in webs:
-            web.kill()
-            web.wait()
+    with page_shell.PageShell(HERE / "README.md", build, work) as shell:
+        try:
+            # An administrator's address.
+            subprocess.run(["ip", "address", "add", "10.9.0.1/32", "dev", "lo"], check=True)
+            follow_production(shell, follow_development(shell, work))
+        except BaseException:
+            print(shell.log()[-3000:], file=sys.stderr)
+            raise
 
 
 if __name__ == "__main__":

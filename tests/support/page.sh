@@ -1,0 +1,33 @@
+# Runs the commands of an example's page in the test's own shell, so that the page is what is tested. Sourced.
+
+# open_page README BUILD_FOLDER WORK: from here on the test is in a checkout of its own, WORK/checkout, with a copy of the
+# examples and with `build`; what a page leaves to the defaults lies in WORK too, so that nobody else's is touched.
+open_page() {
+  local support
+  support=$(dirname "${BASH_SOURCE[0]}")
+  mapfile -d '' -t page_left < <(python3 "$support/page.py" "$1")
+  [ ${#page_left[@]} -gt 0 ] || { echo "FAILED: no command in $1"; exit 1; }
+  mkdir "$3/checkout"
+  cp -r "$support/../../examples" "$3/checkout/examples"
+  ln -s "$2" "$3/checkout/build"
+  cd "$3/checkout" || exit 1
+  export PATH=$2:$PATH TMPDIR=$3 EMPALME_SOCKET_DIR=$3/run EMPALME_ADMIN=unix:$3/run/dataplane.sock
+  export EMPALME_CONTROLLER_ADMIN=unix:$3/run/controller.sock
+  # Where trouble is told, wherever a command's words go.
+  [ -n "${page_trouble:-}" ] || exec {page_trouble}>&1
+}
+
+# page TEXT [CODE]: runs the page's next command, which must have this text in it and end with that exit code (0).
+page() {
+  local command=${page_left[0]-nothing} code=0
+  page_left=("${page_left[@]:1}")
+  [[ $command == *"$1"* ]] ||
+    { echo "FAILED: the page's next command is not one with '$1', but: $command" >&"$page_trouble"; exit 1; }
+  eval "$command" || code=$?
+  [ $code -eq "${2:-0}" ] || { echo "FAILED: ended with $code: $command" >&"$page_trouble"; exit 1; }
+}
+
+# end_page: no command of the page is left.
+end_page() {
+  [ ${#page_left[@]} -eq 0 ] || { printf 'FAILED: the page has more than the test:\n'; printf '%s\n' "${page_left[@]}"; exit 1; }
+}
