@@ -1,17 +1,20 @@
 #!/usr/bin/env bash
-# One address, two machines (network namespaces on one bridge), no cluster: the machine that holds the
-# address is taken away in five ways, and upgraded in place, while a client connects again and again.
+# One address, two machines (network namespaces on one bridge), no cluster: each runs what README.md says. The
+# machine that holds the address is taken away in five ways, and upgraded in place, while a client connects
+# again and again.
 # Prints, for each way, how long new connections failed and how long two machines answered ARP at once.
 #   two-machines.sh PATH/TO/empalme-dataplane [ADVERT_MS] [--goals]
 # With --goals it fails where new connections failed for longer than VRRP needs to see that a machine is
 # gone, or two machines answered for longer than an advert takes: for a machine that does nothing else.
 set -u
-program=$1 advert=${2:-200} goals=${3:-}
+build=$(cd "$(dirname "$1")" && pwd) || exit 2
+advert=${2:-200} goals=${3:-}
 if [ "$(id -u)" -ne 0 ]; then echo "skipped: needs root for network namespaces"; exit 77; fi
 for tool in keepalived nft ip python3; do
   PATH=$PATH:/usr/sbin command -v "$tool" >/dev/null || { echo "skipped: needs $tool"; exit 77; }
 done
 here=$(cd "$(dirname "$0")" && pwd)
+source "$here/../../tests/support/page.sh"
 work=$(mktemp -d)
 vip=192.0.2.100
 wire=vw-$$ m1=v1-$$ m2=v2-$$ client=vc-$$
@@ -35,24 +38,28 @@ plug() { # NAMESPACE NUMBER
   ip -n "$1" addr add "192.0.2.$2/24" dev eth0
   ip -n "$1" link set lo up
   ip -n "$1" link set eth0 up
+  # Where lb.json has its backend: on each machine another one.
+  ip -n "$1" addr add 10.0.0.5/32 dev lo
 }
 plug "$m1" 1; plug "$m2" 2; plug "$client" 9
 
-state="{\"schema\":\"empalme.io/v1\",\"epoch\":1,\"generation\":1,\"services\":[{\"key\":\"file/web\",\"addresses\":[\"$vip\"],\"ports\":[{\"port\":80,\"backends\":[{\"address\":\"127.0.0.1\",\"port\":4000}]}]}]}"
 namespace() { [ "$1" = 1 ] && echo "$m1" || echo "$m2"; }
 serve() { # MACHINE: its backend says which machine it is
   mkdir -p "$work/web$1" && echo "machine $1" >"$work/web$1/name"
-  ip netns exec "$(namespace "$1")" python3 -m http.server 4000 --bind 127.0.0.1 \
+  ip netns exec "$(namespace "$1")" python3 -m http.server 8080 --bind 10.0.0.5 \
     --directory "$work/web$1" >"$work/web$1.log" 2>&1 &
   pids+=($!)
 }
 declare -A running
+on() { # MACHINE COMMAND: in place of this shell, on a machine with /run and /var/lib of its own
+  local its=$work/machine$1
+  mkdir -p "$its/run" "$its/lib"
+  export EMPALME_HANDOFF=$work/handoff$1.sock
+  exec ip netns exec "$(namespace "$1")" bash -c \
+    "mount --bind '$its/run' /run && mount --bind '$its/lib' /var/lib && exec $2"
+}
 start() { # MACHINE
-  echo "$state" >"$work/lb.json"
-  ip netns exec "$(namespace "$1")" "$program" --admin "unix:$work/admin$1.sock" --workers 1 \
-    --announce vrrp:eth0 --vrrp-peers 192.0.2.1,192.0.2.2 --vrrp-advert-ms "$advert" \
-    --handoff "$work/handoff$1.sock" \
-    --state "$work/lb.json" --state-dir "$work/held$1" 2>>"$work/run$1.log" &
+  (on "$1" "$balance" 2>>"$work/run$1.log") &
   running[$1]=$!
   pids+=($!)
 }
@@ -60,11 +67,11 @@ holds() { ip -n "$(namespace "$1")" -o addr show dev eth0 | grep -q " $vip/32"; 
 lacks() { ! holds "$1"; }
 answers() { [ "$(ip netns exec "$client" curl -s -m 1 "http://$vip/name")" = "machine $1" ]; }
 metric() { # MACHINE NAME
-  curl -s --unix-socket "$work/admin$1.sock" localhost/metrics | awk -v n="$2" '$1==n {print $2}'
+  curl -s --unix-socket "$work/machine$1/run/empalme/dataplane.sock" localhost/metrics | awk -v n="$2" '$1==n {print $2}'
 }
 owner() { if holds 1; then echo 1; elif holds 2; then echo 2; fi; }
 one_owner() { [ "$(holds 1 && echo 1)$(holds 2 && echo 2)" = "${1:-$(owner)}" ] && [ -n "$(owner)" ]; }
-keepalived_of() { cat "$work/held$1/vrrp/keepalived.pid"; }
+keepalived_of() { cat "$work/machine$1/lib/empalme/vrrp/keepalived.pid"; }
 
 # The new process ends while the old one's keepalived still runs beside its own.
 upgrade_and_kill() { # MACHINE
@@ -92,11 +99,19 @@ give_back() { # WHAT MACHINE
   esac
 }
 
+open_page "$here/README.md" "$build" "$work"
+# What the page leaves to the defaults: with /run of its own, a machine has the default.
+unset EMPALME_ADMIN
+export EMPALME_WORKERS=1 EMPALME_VRRP_ADVERT_MS=$advert
+skip_in_page 'apt-get install'
+page 'cd examples/virtual-ip'
+take_from_page 'empalme-dataplane --announce vrrp:eth0'
+balance=$page_command
 serve 1; serve 2; start 1; start 2
 # Every router is where it is preferred: nothing is on its way any more.
-priorities() { awk '$1=="priority" {print $2}' "$work/held$1/vrrp/keepalived.conf"; }
+priorities() { awk '$1=="priority" {print $2}' "$work/machine$1/lib/empalme/vrrp/keepalived.conf"; }
 masters() { # MACHINE: for each router, 2 if it is master there
-  curl -s --unix-socket "$work/admin$1.sock" localhost/metrics |
+  curl -s --unix-socket "$work/machine$1/run/empalme/dataplane.sock" localhost/metrics |
     awk '/^empalme_dataplane_vrrp_router_state/ {print $2}'
 }
 settled() {
@@ -108,14 +123,22 @@ settled() {
   done
 }
 priority() { # MACHINE: its priority for the router of the address
-  awk -v vip="$vip/32" '$1=="priority" {p=$2} $1==vip {print p}' "$work/held$1/vrrp/keepalived.conf"
+  awk -v vip="$vip/32" '$1=="priority" {p=$2} $1==vip {print p}' "$work/machine$1/lib/empalme/vrrp/keepalived.conf"
 }
-until_true test -s "$work/held1/vrrp/keepalived.conf" -a -s "$work/held2/vrrp/keepalived.conf"
+until_true test -s "$work/machine1/lib/empalme/vrrp/keepalived.conf" -a -s "$work/machine2/lib/empalme/vrrp/keepalived.conf"
 first=1
 [ "$(priority 2)" -gt "$(priority 1)" ] && first=2
 until_true one_owner "$first" || fail "the preferred machine does not hold the address alone"
 until_true settled || fail "a router is not on the machine that it prefers"
 until_true answers "$first" || fail "the client is not served"
+take_from_page 'ip -brief address'
+(on "$first" "$page_command") | grep -q " $vip/32" || fail "the page's command does not show the address"
+take_from_page 'vrrp_addresses_held'
+for machine in 1 2; do
+  (on $machine "$page_command") | grep -qx "empalme_dataplane_vrrp_addresses_held $((machine == first))" ||
+    fail "the page's command does not say who has the address"
+done
+end_page
 
 # Three adverts are missed, and up to a quarter of one is the skew of a priority of 200 or more (RFC 9568,
 # section 6.1); the rest is ours. 1 s with adverts each 200 ms, 3.5 s with adverts each second.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Holds the pages of examples/ to their tests: pages.py ROOT.
 
-Every command of a page is run from the page by a test in its folder (page 'TEXT' in bash, .page("TEXT") in Python), or is
+Every command of a page is run from the page by a test in its folder (page or take_from_page 'TEXT' in bash, .page("TEXT") in Python), or is
 in UNTRIED with the reason, which is printed. Every configuration on a page is lines of a file beside it, in their order.
 """
 import pathlib
@@ -13,9 +13,10 @@ import page  # noqa: E402
 
 # Example, a text that the command has, why no test runs it.
 UNTRIED = [
+    ("virtual-ip", "apt-get install", "would change this machine; ./test examples installs keepalived, without starting it"),
     ("minikube-failover", "", "minikube needs machines that the tests do not have; cases 4 to 7 of ./test cluster do the same"),
 ]
-STEP = re.compile(r"""\bpage '([^']+)'|\.page\(\s*"((?:[^"\\]|\\.)+)\"""")
+STEP = re.compile(r"""\b(?:take_from_)?page '([^']+)'|\.page\(\s*"((?:[^"\\]|\\.)+)\"""")
 END = re.compile(r"\bend_page\b|\.end\(\)")
 
 

@@ -28,6 +28,9 @@ class PageShell:
         """Runs the page's next command, which must have this text in it and end with that code. Answers what it said."""
         return self._do(shlex.join(["page", text, str(code)]))
 
+    def skip(self, text):
+        self._do(shlex.join(["skip_in_page", text]))
+
     def end(self):
         self._do("end_page")
 

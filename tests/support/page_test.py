@@ -79,6 +79,12 @@ class Shell(unittest.TestCase):
     def test_a_command_may_have_to_fail(self):
         self.assertEqual(self.open("(echo why; exit 3)").page("echo", code=3), "why\n")
 
+    def test_a_command_may_be_left_to_others(self):
+        shell = self.open("touch $TMPDIR/there", "echo two")
+        shell.skip("touch")
+        self.assertEqual(shell.page("two"), "two\n")
+        self.assertFalse((self.work / "there").exists())
+
     def test_a_command_that_is_left_fails_the_test(self):
         shell = self.open("one", "two")
         with self.assertRaisesRegex(SystemExit, "more than the test:\none\ntwo"):
