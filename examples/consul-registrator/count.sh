@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Scales the counter of docker-compose.yml from one container to five and back under load, then kills containers of it
-# under load, and holds the counter in Redis against the requests that were answered. The Docker daemon is one of its own,
-# in a network namespace; Consul is a real one, for Registrator stands registrator.py.
+# Does what README.md says: scales the counter of docker-compose.yml from one container to five and back, here under load;
+# then kills containers of it under load, and holds the counter in Redis against the requests that were answered. The
+# Docker daemon is one of its own; Consul is a real one, for Registrator stands registrator.py.
 #   count.sh BUILD_FOLDER [published]      the latter with docker-compose.published.yml too
 set -u
 build=$(cd "$1" && pwd) || exit 2
@@ -12,26 +12,31 @@ for package in redis-server python3-flask python3-redis gunicorn; do
 done
 source "$here/../../tests/support/consul.sh"
 unpack_consul "$build/consul" || { echo "skipped: Debian 11's package consul cannot be had"; exit 77; }
-files=(-f "$here/docker-compose.yml")
+export COMPOSE_FILE=docker-compose.yml
 if [ "${2:-}" = published ]; then
-  files+=(-f "$here/docker-compose.published.yml")
+  COMPOSE_FILE+=:docker-compose.published.yml
+  export HOST_ADDRESS=192.0.2.1
   docker_rules=true
   PATH=$PATH:/usr/sbin command -v iptables >/dev/null || { echo "skipped: needs iptables"; exit 77; }
   # The daemon would tell it of its rules, and it knows nothing of namespaces.
   if pgrep -x firewalld >/dev/null; then echo "skipped: firewalld is running"; exit 77; fi
 fi
 source "$here/../own-docker.sh"
-export COMPOSE_PROJECT_NAME=counter DOCKER_SOCKET=$work/docker.sock ADDRESS=127.0.0.1 HOST_ADDRESS=192.0.2.1
+source "$here/../../tests/support/page.sh"
+unset COMPOSE_PROJECT_NAME DOCKER_SOCKET ADDRESS RETRY
 export CONSUL_IMAGE=consul:debian REDIS_IMAGE=redis:debian COUNTER_IMAGE=counter:debian
 export REGISTRATOR_IMAGE=registrator:stand-in
 # So that something is under way when a container is killed.
 export WORK_SECONDS=0.05
-ip -n "$ns" addr add "$HOST_ADDRESS/32" dev lo || die "no address"
-compose() { docker-compose "${files[@]}" "$@" >>"$work/compose.log" 2>&1; }
+# The page's address of this host.
+ip addr add 192.0.2.1/32 dev lo || die "no address"
+compose() { docker-compose "$@" >>"$work/compose.log" 2>&1; }
 "$here/images.sh" "$build/consul/usr/bin/consul" || die "no images"
+open_page "$here/README.md" "$build" "$work"
+page 'cd examples/consul-registrator'
 
-load=("${within[@]}" "$build/empalme-demo-load" --target 127.0.0.1:8080)
-hits() { docker-compose "${files[@]}" exec -T redis redis-cli get hits 2>>"$work/compose.log"; }
+load=("$build/empalme-demo-load" --target 127.0.0.1:8080)
+hits() { docker-compose exec -T redis redis-cli get hits 2>>"$work/compose.log"; }
 usable() { # how many backends get new connections
   curl -s -m 2 --unix-socket "$work/run/dataplane.sock" http://localhost/v1/state | python3 -c '
 import json, sys
@@ -45,6 +50,11 @@ await_usable() { # COUNT WHAT
   begin=$(now)
   until_true are_usable "$1" || die "$2: not $1 usable containers but $(usable)"
   echo "$2: $1 usable $(($(now) - begin)) ms later"
+}
+said() { grep -qE "$1" "$work/told" || die "$2: $(cat "$work/told")"; }
+retries() {
+  curl -s -m 2 --unix-socket "$work/run/dataplane.sock" http://localhost/v1/state |
+    grep -qE '"retry_before_first_byte": ?true'
 }
 scale() { # COUNT
   compose up -d --scale web="$1" || die "docker-compose up --scale web=$1"
@@ -73,32 +83,52 @@ kill_now() { # USABLE_AFTERWARDS CONTAINER...
   done
 }
 
-compose up -d || die "docker-compose up"
-"${within[@]}" "$build/empalme" up --source consul --socket-dir "$work/run" --state-dir "$work/state" --workers 1 \
-  >"$work/empalme.log" 2>&1 &
+page 'docker-compose up -d' >>"$work/compose.log" 2>&1
+export EMPALME_WORKERS=1
+page 'empalme up --source consul' >"$work/empalme.log" 2>&1
 pids+=($!)
 await_usable 1 "docker-compose up"
-"${load[@]}" --count 1 >"$work/first.json" || die "nobody answers"
+page 'curl http' >"$work/told" 2>>"$work/compose.log"
+said '^[0-9a-f]{12} 1$' "not the container's id and the count"
+page 'empalme explain' >"$work/told"
+said '^Served as asked' "not explained"
 
 # Each sleep is how long things are under load as they are.
 start_load scaled
 sleep 2
-scale 5
+page 'docker-compose up -d --scale web=5' >>"$work/compose.log" 2>&1
+await_usable 5 "--scale web=5"
 sleep 5
 scale 2
 sleep 3
-scale 1
+page 'docker-compose up -d --scale web=1' >>"$work/compose.log" 2>&1
+await_usable 1 "--scale web=1"
 sleep 2
 judge scaled || die "scaled under load"
+page 'redis-cli get hits' >"$work/told"
+said "^$(hits)\$" "the page's command does not read the counter"
 
 scale 5
 start_load killed
 sleep 2
-mapfile -t webs < <(docker-compose "${files[@]}" ps -q web)
+mapfile -t webs < <(docker-compose ps -q web)
 kill_now 4 "${webs[0]}"
 sleep 1
 kill_now 2 "${webs[1]}" "${webs[2]}"
 sleep 2
 scale 5
 sleep 2
-judge killed "$work/kills.txt"
+judge killed "$work/kills.txt" || die "killed under load"
+
+page 'RETRY=true docker-compose up -d' >>"$work/compose.log" 2>&1
+until_true retries || die "RETRY=true sets nothing"
+page 'docker-compose down' >>"$work/compose.log" 2>&1
+page 'export HOST_ADDRESS'
+page 'docker-compose.published.yml up -d' >>"$work/compose.log" 2>&1
+# Without Consul what was there last stays, so that only an answer says that the new one is found.
+until_true "${load[@]}" --count 1 || die "a published container is not found"
+page 'curl http' >"$work/told" 2>>"$work/compose.log"
+said '^[0-9a-f]{12} [0-9]+$' "a published container does not answer"
+page 'docker-compose down' >>"$work/compose.log" 2>&1
+page 'kill $(jobs -p)'
+end_page

@@ -1,20 +1,22 @@
 #!/usr/bin/env bash
-# Scales docker-compose.yml from one container to five and down to two under 200 new connections a
-# second, then stalls the Docker daemon and restarts it, and says what all that cost. The daemon is one
-# of its own, in a network namespace.
+# Does what README.md says: scales docker-compose.yml from one container to five and down to two, here under 200 new
+# connections a second; then stalls the Docker daemon and restarts it, and says what all that cost. The daemon is one
+# of its own.
 #   scale.sh BUILD_FOLDER
 set -u
 build=$(cd "$1" && pwd) || exit 2
 here=$(cd "$(dirname "$0")" && pwd)
 source "$here/../own-docker.sh"
-export COMPOSE_PROJECT_NAME=shop ADDRESS=127.0.0.1
+source "$here/../../tests/support/page.sh"
+unset ADDRESS COMPOSE_PROJECT_NAME COMPOSE_FILE
 ids() { docker ps -q --no-trunc | sort; }
-compose() { docker-compose -f "$here/docker-compose.yml" "$@" >>"$work/compose.log" 2>&1; }
-"$here/../image.sh" "$build" || die "no image"
-
-"${within[@]}" "$build/empalme" up --source "docker:unix:$work/docker.sock" --socket-dir "$work/run" \
-  --state-dir "$work/state" --workers 1 >"$work/empalme.log" 2>&1 &
+compose() { docker-compose -f "$here/docker-compose.yml" -p docker-labels "$@" >>"$work/compose.log" 2>&1; }
+open_page "$here/README.md" "$build" "$work"
+export EMPALME_WORKERS=1
+page 'examples/image.sh build'
+page 'empalme up --source docker' >"$work/empalme.log" 2>&1
 pids+=($!)
+page 'cd examples/docker-labels'
 stale() { # 0 or 1
   curl -s -m 2 --unix-socket "$work/run/controller.sock" http://localhost/metrics |
     grep -qx "empalme_controller_sources_stale $1"
@@ -26,9 +28,16 @@ wait_stale() {
   until_true stale "$1" || die "the source is not $([ "$1" = 1 ] && echo stale || echo fresh)"
   echo $(($(now) - begin))
 }
-compose up -d --scale web=1 || die "docker-compose up"
-answers() { "${within[@]}" "$build/empalme-demo-load" --target 127.0.0.1:8080 --count 1; }
+page 'docker-compose up -d --scale web=1' >>"$work/compose.log" 2>&1
+answers() { "$build/empalme-demo-load" --target 127.0.0.1:8080 --count 1; }
 until_true answers || die "nobody answers"
+said() { grep -qE "$1" "$work/told" || die "$2: $(cat "$work/told")"; }
+page 'curl http' >"$work/told" 2>"$work/curl.log"
+said "^$(docker ps -q)\$" "the container does not say its id"
+page 'empalme status' >"$work/told"
+said '^docker/docker-labels/web .* 1/1 .* serving$' "not shown as served"
+page 'empalme explain' >"$work/told"
+said '^Served as asked' "not explained"
 
 # When a container's first good health check ended, in milliseconds of Unix time.
 ready_at() {
@@ -41,12 +50,12 @@ all_healthy() { # COUNT
   [ "$healthy" -eq "$1" ]
 }
 first=$(ids)
-"${within[@]}" "$build/empalme-demo-load" --target 127.0.0.1:8080 --rate 200 --seconds 120 \
+"$build/empalme-demo-load" --target 127.0.0.1:8080 --rate 200 --seconds 120 \
   --concurrency 256 --log "$work/load.txt" >"$work/load.json" 2>"$work/load.log" &
 load=$!
 pids+=($load)
 sleep 2
-compose up -d --scale web=5 || die "scaling up"
+page 'docker-compose up -d --scale web=5' >>"$work/compose.log" 2>&1
 until_true all_healthy 5 || die "not all five are healthy"
 # The daemon keeps the last five results of a check.
 for id in $(ids); do [ "$id" = "$first" ] || echo "${id:0:12} $(ready_at "$id")"; done >"$work/ready.txt"
@@ -54,7 +63,7 @@ sleep 1
 echo "five $(now)" >"$work/phases.txt"
 sleep 6
 echo "end $(now)" >>"$work/phases.txt"
-compose up -d --scale web=2 || die "scaling down"
+page 'docker-compose up -d --scale web=2' >>"$work/compose.log" 2>&1
 sleep 0.5
 echo "two $(now)" >>"$work/phases.txt"
 sleep 5
@@ -73,4 +82,8 @@ echo "the daemon restarts: stale after $stopped ms; is back: fresh after $(wait_
 sleep 1
 kill -TERM $load
 wait $load
+page 'docker-compose down' >>"$work/compose.log" 2>&1
+[ -z "$(docker ps -aq)" ] || die "containers are left"
+page 'kill $(jobs -p)'
+end_page
 python3 "$here/judge.py" "$work/load.txt" "$work/ready.txt" "$work/phases.txt"

@@ -17,12 +17,16 @@ open_page() {
   [ -n "${page_trouble:-}" ] || exec {page_trouble}>&1
 }
 
+# By the test's own die where it has one, since that may know more.
+page_fails() {
+  if declare -F die >/dev/null; then die "$1"; else echo "FAILED: $1"; exit 1; fi >&"$page_trouble"
+}
+
 # take_from_page TEXT: `page_command` is the page's next command, which must have this text in it.
 take_from_page() {
   page_command=${page_left[0]-nothing}
   page_left=("${page_left[@]:1}")
-  [[ $page_command == *"$1"* ]] ||
-    { echo "FAILED: the page's next command is not one with '$1', but: $page_command" >&"$page_trouble"; exit 1; }
+  [[ $page_command == *"$1"* ]] || page_fails "the page's next command is not one with '$1', but: $page_command"
 }
 
 # skip_in_page TEXT: the next one, which cannot be run here; tests/laws/pages.py has the reason.
@@ -33,10 +37,10 @@ page() {
   local code=0
   take_from_page "$1"
   eval "$page_command" || code=$?
-  [ $code -eq "${2:-0}" ] || { echo "FAILED: ended with $code: $page_command" >&"$page_trouble"; exit 1; }
+  [ $code -eq "${2:-0}" ] || page_fails "ended with $code: $page_command"
 }
 
 # end_page: no command of the page is left.
 end_page() {
-  [ ${#page_left[@]} -eq 0 ] || { printf 'FAILED: the page has more than the test:\n'; printf '%s\n' "${page_left[@]}"; exit 1; }
+  [ ${#page_left[@]} -eq 0 ] || page_fails "the page has more than the test:$(printf '\n%s' "${page_left[@]}")"
 }
