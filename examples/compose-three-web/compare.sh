@@ -15,6 +15,7 @@ export NGINX_IMAGE=nginx:local
 file=docker-compose.yml
 compose() { docker-compose -f "$file" "$@" >>"$work/compose.log" 2>&1; }
 open_page "$here/README.md" "$build" "$work"
+skip_in_page 'docker build'
 page 'examples/image.sh build'
 page 'cd examples/compose-three-web'
 echo "root:x:0:0:root:/:/" >"$work/passwd"

@@ -82,6 +82,9 @@ echo "the daemon restarts: stale after $stopped ms; is back: fresh after $(wait_
 sleep 1
 kill -TERM $load
 wait $load
+page 'ADDRESS=127.0.0.2 docker-compose up -d' >>"$work/compose.log" 2>&1
+until_true "$build/empalme-demo-load" --target 127.0.0.2:8080 --count 1 || die "nobody answers at the other address"
+answers >/dev/null 2>&1 && die "the old address answers still"
 page 'docker-compose down' >>"$work/compose.log" 2>&1
 [ -z "$(docker ps -aq)" ] || die "containers are left"
 page 'kill $(jobs -p)'
