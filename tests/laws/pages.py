@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Holds the pages of examples/ to their tests: pages.py ROOT.
 
-Every command of a page is run from the page by a test in its folder (page or take_from_page 'TEXT' in bash, .page("TEXT") in Python), or is
-in UNTRIED with the reason, which is printed. Every configuration on a page is lines of a file beside it, in their order.
+Every command of a page is run from the page by a test in its folder (page or take_from_page 'TEXT' in bash, .page("TEXT")
+in Python), or is in UNTRIED with the reason, which is printed. That they are run in the page's order, and all of them, such
+a test holds itself. Every configuration on a page is lines of a file beside it, in their order.
 """
 import pathlib
 import re
@@ -13,9 +14,12 @@ import page  # noqa: E402
 
 # Example, a text that the command has, why no test runs it.
 UNTRIED = [
-    ("compose-three-web", "docker build", "needs a registry; ./test cluster builds the Dockerfile on a base image of its own"),
-    ("virtual-ip", "apt-get install", "would change this machine; ./test examples installs keepalived, without starting it"),
-    ("minikube-failover", "", "minikube needs machines that the tests do not have; cases 4 to 7 of ./test cluster do the same"),
+    ("compose-three-web", "docker build",
+     "needs a registry; ./test cluster builds the Dockerfile on a base image of its own"),
+    ("minikube-failover", "",
+     "minikube needs machines that the tests do not have; cases 4 to 7 of ./test cluster do the same"),
+    ("virtual-ip", "apt-get install",
+     "would change this machine; ./test examples installs keepalived, without starting it"),
 ]
 STEP = re.compile(r"""\b(?:take_from_)?page '([^']+)'|\.page\(\s*"((?:[^"\\]|\\.)+)\"""")
 END = re.compile(r"\bend_page\b|\.end\(\)")
@@ -33,7 +37,7 @@ def in_order(lines, text):
 
 
 def problems(name, readme, sources, files, untried):
-    """What is wrong with one page: sources are its tests, files are whatever lies beside it, untried pairs of text and reason."""
+    """What is wrong with one page: sources are its tests, files lie beside it, untried are pairs of text and reason."""
     out, tried = [], [step for source in sources for step in steps(source)]
     commands = page.commands(readme)
     for command in commands:

@@ -34,10 +34,12 @@ class PagesTest(unittest.TestCase):
 
     def test_configuration_that_is_in_no_file_is_named(self):
         source = "page 'one'\npage 'two'\nend_page\n"
-        self.assertEqual(self.wrong(source, FILE.replace("mail", "post")), ["web: not in a file beside the page: services:…"])
+        self.assertEqual(self.wrong(source, FILE.replace("mail", "post")),
+                         ["web: not in a file beside the page: services:…"])
 
     def test_a_command_that_is_taken_is_run_and_one_that_is_skipped_is_not(self):
-        self.assertEqual(self.wrong("take_from_page 'one'\nskip_in_page 'two'\nend_page\n"), ["web: no test runs: two 2"])
+        self.assertEqual(self.wrong("take_from_page 'one'\nskip_in_page 'two'\nend_page\n"),
+                         ["web: no test runs: two 2"])
 
     def test_quotes_in_a_step_are_read(self):
         self.assertEqual(pages.steps(r'self.page("say \"one\"")'), ['say "one"'])
