@@ -3,6 +3,7 @@
 
     pulse.py beat LOG              until SIGTERM
     pulse.py judge LOG FROM TO     milliseconds since 1970; JSON on standard output
+    pulse.py tell LOG FROM TO      the same in words; exits with 1 where the machine stood still
 
 A line of LOG is of one second: `MILLISECONDS LATE BUSY STOLEN TOTAL`. LATE is by how many milliseconds
 a sleeper woke up too late, at the worst; the others are jiffies of all processors (proc(5), /proc/stat),
@@ -17,6 +18,9 @@ import time
 EVERY = 0.02
 LINE_EVERY = 1.0
 # proc(5): user nice system idle iowait irq softirq steal; guests are in user already.
+# A machine at rest is below both.
+LATE_MS = 150
+STOLEN_PERCENT = 50
 _IDLE, _IOWAIT, _STEAL, _ALL = 3, 4, 7, 8
 
 
@@ -70,12 +74,25 @@ def judge(lines, begin, end):
     return {"late_ms": late, "stolen": share(stolen, busy + stolen), "busy": share(busy, total)}
 
 
+def stood_still(judged):
+    return judged["late_ms"] > LATE_MS or judged["stolen"] > STOLEN_PERCENT
+
+
+def in_words(judged):
+    return "the machine: at most {late_ms} ms late, {stolen} % stolen, {busy} % busy".format(**judged)
+
+
 def main():
     if len(sys.argv) == 3 and sys.argv[1] == "beat":
         beat(sys.argv[2])
-    elif len(sys.argv) == 5 and sys.argv[1] == "judge":
+    elif len(sys.argv) == 5 and sys.argv[1] in ("judge", "tell"):
         with open(sys.argv[2], encoding="ascii") as log:
-            print(json.dumps(judge(log, int(sys.argv[3]), int(sys.argv[4]))))
+            judged = judge(log, int(sys.argv[3]), int(sys.argv[4]))
+        if sys.argv[1] == "judge":
+            print(json.dumps(judged))
+        else:
+            print(in_words(judged))
+            sys.exit(1 if stood_still(judged) else 0)
     else:
         sys.exit(__doc__)
 

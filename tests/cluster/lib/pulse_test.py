@@ -39,6 +39,17 @@ class Judge(unittest.TestCase):
         self.assertEqual(pulse.judge([second(1000, total=0)], 0, 2000), QUIET)
 
 
+class StoodStill(unittest.TestCase):
+    def test_a_machine_at_its_limits_did_not(self):
+        self.assertFalse(pulse.stood_still(dict(QUIET, late_ms=150, stolen=50, busy=100)))
+
+    def test_one_that_was_late_did(self):
+        self.assertTrue(pulse.stood_still(dict(QUIET, late_ms=151)))
+
+    def test_one_of_which_more_than_half_was_taken_did(self):
+        self.assertTrue(pulse.stood_still(dict(QUIET, stolen=51)))
+
+
 class Jiffies(unittest.TestCase):
     def test_idle_and_waiting_time_is_not_busy_and_stolen_time_is_apart(self):
         self.assertEqual(pulse.jiffies("cpu  1 2 4 100 200 8 16 32 64 128\n"), (31, 32, 363))
