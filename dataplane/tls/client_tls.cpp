@@ -60,17 +60,9 @@ Status ClientTls::take_authorities(const BackendTls& policy,
     if (SSL_CTX_set_default_verify_paths(context_) == 1) return Done{};
     return failure("the authorities of this host cannot be used");
   }
-  X509_STORE* store = SSL_CTX_get_cert_store(context_);
-  for (const auto& name : policy.authorities) {
-    const auto authority = find_in(known, name);
-    if (!authority) {
-      return Error{"CertificateMissing", "there is no authority '" + name + "' here yet"};
-    }
-    for (X509* each : authority->certificates()) {
-      if (X509_STORE_add_cert(store, each) != 1) return failure("an authority cannot be used");
-    }
-  }
-  X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
+  const auto trusted = trust_in(context_, policy.authorities, known);
+  if (!trusted) return trusted.error();
+  X509_STORE_set_flags(SSL_CTX_get_cert_store(context_), X509_V_FLAG_PARTIAL_CHAIN);
   return Done{};
 }
 

@@ -28,6 +28,23 @@ ServerCertificate::Pointer find_in(const std::vector<NamedCertificate>& known,
   return found == known.end() || found->name != name ? nullptr : found->certificate;
 }
 
+Result<std::vector<ServerCertificate::Pointer>> trust_in(
+    SSL_CTX* context, const std::vector<std::string>& names,
+    const std::vector<NamedCertificate>& known) {
+  std::vector<ServerCertificate::Pointer> out;
+  X509_STORE* store = SSL_CTX_get_cert_store(context);
+  for (const auto& name : names) {
+    out.push_back(find_in(known, name));
+    if (!out.back()) {
+      return Error{"CertificateMissing", "there is no authority '" + name + "' here yet"};
+    }
+    for (X509* each : out.back()->certificates()) {
+      if (X509_STORE_add_cert(store, each) != 1) return failure("an authority cannot be used");
+    }
+  }
+  return out;
+}
+
 std::vector<unsigned char> as_in_hello(const std::vector<std::string>& protocols) {
   std::vector<unsigned char> out;
   for (const auto& each : protocols) {

@@ -25,6 +25,12 @@ struct NamedCertificate {
 ServerCertificate::Pointer find_in(const std::vector<NamedCertificate>& known,
                                    const std::string& name);
 
+// Has `context` trust whoever is named, and gives them. Error: "CertificateMissing", or "Tls" with
+// OpenSSL's reason.
+Result<std::vector<ServerCertificate::Pointer>> trust_in(
+    SSL_CTX* context, const std::vector<std::string>& names,
+    const std::vector<NamedCertificate>& known);
+
 // The names of protocols as they stand in a hello (RFC 7301, section 3.1).
 std::vector<unsigned char> as_in_hello(const std::vector<std::string>& protocols);
 

@@ -120,18 +120,15 @@ void ServerTls::set_scope(const std::string& scope) {
 Status ServerTls::take_authorities(const TlsPolicy& policy,
                                    const std::vector<NamedCertificate>& known) {
   if (policy.client_authorities.empty()) return Done{};
-  X509_STORE* store = SSL_CTX_get_cert_store(context_);
-  for (const auto& name : policy.client_authorities) {
-    const auto authority = find_in(known, name);
-    if (!authority) {
-      return Error{"CertificateMissing", "there is no authority '" + name + "' here yet"};
-    }
+  auto trusted = trust_in(context_, policy.client_authorities, known);
+  if (!trusted) return trusted.error();
+  authorities_ = std::move(*trusted);
+  for (const auto& authority : authorities_) {
     for (X509* each : authority->certificates()) {
-      if (X509_STORE_add_cert(store, each) != 1 || SSL_CTX_add_client_CA(context_, each) != 1) {
-        return failure("an authority cannot be used");
+      if (SSL_CTX_add_client_CA(context_, each) != 1) {
+        return failure("an authority cannot be asked for");
       }
     }
-    authorities_.push_back(authority);
   }
   // A ticket would outlive its client's certificate, and the authority that has signed it.
   SSL_CTX_set_options(context_, SSL_OP_NO_TICKET);

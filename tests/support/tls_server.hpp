@@ -1,7 +1,4 @@
-// A TLS server's end of one connection, for tests: blocking, over a socket that is accepted
-// already.
-//
-// One thread at a time. OpenSSL's failures are results; only a lack of memory aborts.
+// A TLS server's end of one connection, for tests. Threads and errors: see tls_end.hpp.
 #pragma once
 
 #include <openssl/types.h>
@@ -11,6 +8,7 @@
 #include <vector>
 
 #include "common/net/certificates.hpp"
+#include "tests/support/tls_end.hpp"
 
 namespace lb::test {
 
@@ -26,38 +24,18 @@ struct TlsServerOptions {
 using TlsServerContext = std::shared_ptr<SSL_CTX>;
 TlsServerContext make_server_context(const TlsServerOptions& options);
 
-class TlsServer {
+class TlsServer : public TlsEnd {
  public:
   TlsServer(int socket, TlsServerContext context);
-  ~TlsServer();
-  TlsServer(const TlsServer&) = delete;
-  TlsServer& operator=(const TlsServer&) = delete;
 
   bool shake_hands();
-  // Everything, or false.
-  bool write(const std::string& text);
-  // `size` bytes, or what comes before the end.
-  std::string read(size_t size);
-  std::string read_to_end();
-  // close_notify; reading goes on.
-  void finish();
-  // Has the client use new keys, after new ones of ours.
-  bool change_keys();
-
-  int alert() const { return alert_; }  // that the client has sent; 0: none
-  bool ended_well() const;              // the end came by close_notify
-  bool resumed() const;
   std::string server_name() const;                  // that the client asked for
-  std::string protocol() const;                     // by ALPN
   std::string offered() const { return offered_; }  // as it stood in the hello; empty: nothing
 
  private:
-  static void on_info(const SSL* ssl, int where, int value);
   static int on_hello(SSL* ssl, int* alert, void* unused);
 
   TlsServerContext context_;
-  SSL* ssl_;
-  int alert_ = 0;
   std::string offered_;
 };
 

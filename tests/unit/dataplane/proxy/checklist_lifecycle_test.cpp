@@ -212,6 +212,10 @@ TEST_F(ChecklistCut, KK_a_node_that_dies_with_bytes_on_their_way_is_noticed) {
   std::cout << "noticed after " << took.count() << " s\n";
   EXPECT_EQ(counters().dead_peers, 1u);
   EXPECT_EQ(counters().resets_from_backend, 1u);
+  std::vector<PortTotals> all;
+  on_control([&] { all = path_->totals(); });
+  ASSERT_EQ(all.size(), 1u);
+  EXPECT_EQ(all[0].ended[size_t(EndReason::kDeadPeer)], 1u);
 }
 
 TEST_F(Checklist, KK_silence_alone_is_asked_about_by_keepalive) {

@@ -42,6 +42,7 @@ class Engine {
     config->key = "file/web";
     config->policy = policy;
     config->nodes = std::move(nodes);
+    config->backend_tls = backend_tls;
     for (const Endpoint& where : backends) {
       config->records.push_back(std::make_shared<BackendRecord>(where));
       balance::Candidate candidate{};
@@ -102,6 +103,7 @@ class Engine {
 
   RelayEngine engine;
   std::shared_ptr<const ListenerConfig> listener;
+  std::shared_ptr<const tls::ClientTls> backend_tls;  // of the listeners that follow; null: none
 
  private:
   static uint64_t now() {

@@ -65,6 +65,7 @@ TEST(Ports, ADialWithoutAPortIsOurWantAndTheClientIsResetAtOnce) {
     const Flood flood(engine, kPorts + 5);
     EXPECT_EQ(engine.engine.sessions(), size_t(kPorts));
     EXPECT_EQ(engine.count(&EngineCounters::no_port), 5u);
+    EXPECT_EQ(engine.listener->counts->stats.at(0)->ended[size_t(EndReason::kExhausted)], 5u);
     for (int i = kPorts; i < kPorts + 5; ++i) EXPECT_TRUE(is_reset(flood.all[size_t(i)]));
     EXPECT_EQ(engine.count(&EngineCounters::connect_errors), 0u);
     EXPECT_EQ(engine.count(&EngineCounters::no_backend), 0u);

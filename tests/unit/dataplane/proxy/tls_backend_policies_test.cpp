@@ -28,11 +28,23 @@ class TlsBackendPoliciesTest : public TlsBackendTest {
     Server* first;
     Server* second;
   };
-  InTurn whoever_is_asked_first(Server& other) {
-    const int at = wait_for_one_of(server_.fd.get(), other.fd.get());
-    return at == 0 ? InTurn{&server_, &other} : InTurn{&other, &server_};
+  InTurn whoever_is_asked_first() {
+    const int at = wait_for_one_of(server_.fd.get(), other_.fd.get());
+    return at == 0 ? InTurn{&server_, &other_} : InTurn{&other_, &server_};
+  }
+  // A client that has asked, and two backends of which the second will be dialled beside the first.
+  struct Hedged : InTurn {
+    Asker client;
+  };
+  Hedged hedge() {
+    policy_.hedge_ms = 500;  // long enough to see who is first
+    policy_.connect_timeout_ms = 60'000;
+    serve_with({server_.port, other_.port});
+    Asker client = ask("question");
+    return {whoever_is_asked_first(), std::move(client)};
   }
 
+  Server other_;
   test::TlsServerContext context_ = good_server();
 };
 
@@ -122,12 +134,11 @@ TEST_F(TlsBackendPoliciesTest, APlaceIsGivenBackWhenAHandshakeHasFailed) {
 TEST_F(TlsBackendPoliciesTest, WhatTheClientHasSaidIsSaidAgainToAnotherBackend) {
   policy_.retry_before_first_byte = true;
   policy_.ejection = {.refused = 0, .timeouts = 0, .seconds = 1};
-  Server other;
-  serve_with({server_.port, other.port});
+  serve_with({server_.port, other_.port});
   for (int how = 0; how < 3; ++how) {
     SCOPED_TRACE(how);
     const Asker client = ask("question");
-    const InTurn turn = whoever_is_asked_first(other);
+    const InTurn turn = whoever_is_asked_first();
     Answerer failing = answer(*turn.first, context_);
     EXPECT_EQ(failing.tls->read(8), "question");
     if (how == 0) reset(failing.fd);
@@ -144,11 +155,10 @@ TEST_F(TlsBackendPoliciesTest, WhatTheClientHasSaidIsSaidAgainToAnotherBackend) 
 
 TEST_F(TlsBackendPoliciesTest, SoIsItsEnd) {
   policy_.retry_before_first_byte = true;
-  Server other;
-  serve_with({server_.port, other.port});
+  serve_with({server_.port, other_.port});
   const Asker client = ask("question");
   client.tls->finish();
-  const InTurn turn = whoever_is_asked_first(other);
+  const InTurn turn = whoever_is_asked_first();
   Answerer failing = answer(*turn.first, context_);
   EXPECT_EQ(failing.tls->read_to_end(), "question");
   reset(failing.fd);
@@ -163,10 +173,10 @@ TEST_F(TlsBackendPoliciesTest, SoIsItsEnd) {
 
 TEST_F(TlsBackendPoliciesTest, AfterAReplayAHandshakeThatFailsIsTriedElsewhereToo) {
   policy_.retry_before_first_byte = true;
-  Server other, third;
-  serve_with({server_.port, other.port, third.port});
+  Server third;
+  serve_with({server_.port, other_.port, third.port});
   const Asker client = ask("question");
-  std::vector<Server*> left{&server_, &other, &third};
+  std::vector<Server*> left{&server_, &other_, &third};
   const auto next = [&left] {
     std::vector<pollfd> all;
     for (const Server* each : left) all.push_back({each->fd.get(), POLLIN, 0});
@@ -187,28 +197,18 @@ TEST_F(TlsBackendPoliciesTest, AfterAReplayAHandshakeThatFailsIsTriedElsewhereTo
 }
 
 TEST_F(TlsBackendPoliciesTest, ASecondDialWinsOverAHandshakeThatStalls) {
-  policy_.hedge_ms = 500;  // long enough to see who is first
-  policy_.connect_timeout_ms = 60'000;
-  Server other;
-  serve_with({server_.port, other.port});
-  const Asker client = ask("question");
-  const InTurn turn = whoever_is_asked_first(other);
+  const Hedged turn = hedge();
   const Fd stalled = turn.first->accept_one();
   const Answerer backend = answer(*turn.second, context_);
   EXPECT_EQ(backend.tls->read(8), "question");
-  expect_talk(client, backend);
+  expect_talk(turn.client, backend);
   EXPECT_EQ(counters().hedges_won, 1u);
   EXPECT_EQ(counters().backend_tls_timeouts, 1u);
   EXPECT_EQ(port_status().connections, 1u);
 }
 
 TEST_F(TlsBackendPoliciesTest, TheFirstMayStillWin) {
-  policy_.hedge_ms = 500;  // long enough to see who is first
-  policy_.connect_timeout_ms = 60'000;
-  Server other;
-  serve_with({server_.port, other.port});
-  const Asker client = ask("question");
-  const InTurn turn = whoever_is_asked_first(other);
+  const Hedged turn = hedge();
   const Fd first = turn.first->accept_one();
   Fd second = turn.second->accept_one();
   test::TlsServer tls(first.get(), context_);
@@ -221,12 +221,7 @@ TEST_F(TlsBackendPoliciesTest, TheFirstMayStillWin) {
 
 // The second takes the first one's place, its handshake half done.
 TEST_F(TlsBackendPoliciesTest, WhereTheFirstFailsTheSecondGoesOn) {
-  policy_.hedge_ms = 500;  // long enough to see who is first
-  policy_.connect_timeout_ms = 60'000;
-  Server other;
-  serve_with({server_.port, other.port});
-  const Asker client = ask("question");
-  const InTurn turn = whoever_is_asked_first(other);
+  const Hedged turn = hedge();
   Fd first = turn.first->accept_one();
   const Fd second = turn.second->accept_one();
   pollfd hello{second.get(), POLLIN, 0};
@@ -239,12 +234,7 @@ TEST_F(TlsBackendPoliciesTest, WhereTheFirstFailsTheSecondGoesOn) {
 }
 
 TEST_F(TlsBackendPoliciesTest, ASecondDialThatFailsLeavesTheFirstAlone) {
-  policy_.hedge_ms = 500;  // long enough to see who is first
-  policy_.connect_timeout_ms = 60'000;
-  Server other;
-  serve_with({server_.port, other.port});
-  const Asker client = ask("question");
-  const InTurn turn = whoever_is_asked_first(other);
+  const Hedged turn = hedge();
   const Fd first = turn.first->accept_one();
   Fd second = turn.second->accept_one();
   write_all(second.get(), "no TLS at all, but a few words\r\n");
@@ -257,10 +247,9 @@ TEST_F(TlsBackendPoliciesTest, ASecondDialThatFailsLeavesTheFirstAlone) {
 
 TEST_F(TlsBackendPoliciesTest, ABackendThatIsCalledDownMeanwhileIsLeftForAnother) {
   policy_.connect_timeout_ms = 60'000;
-  Server other;
-  serve_with({server_.port, other.port});
+  serve_with({server_.port, other_.port});
   const Asker client = ask("question");
-  const InTurn turn = whoever_is_asked_first(other);
+  const InTurn turn = whoever_is_asked_first();
   const Fd stalled = turn.first->accept_one();
   set_health(turn.first->port, Health::kDown);
   const Answerer backend = answer(*turn.second, context_);

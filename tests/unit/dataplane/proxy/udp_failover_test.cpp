@@ -295,6 +295,7 @@ TEST_F(UdpFailoverTest, ADrainEndsAtItsDeadline) {
   EXPECT_LE(relay().next_tick(), now_ + 2'020);
   pass_time(2'020);
   EXPECT_EQ(relay().sessions(), 0u);
+  EXPECT_EQ(counts_->stats.at(0)->ended[size_t(EndReason::kDrained)], 1u);
 }
 
 TEST_F(UdpFailoverTest, ADrainOfNothingIsOverAtOnce) {

@@ -19,6 +19,9 @@ class UdpLimitsTest : public UdpRelayTest {
   uint64_t refused_of_port(Refusal rule) {
     return counts_->stats.at(0)->refused[static_cast<size_t>(rule)];
   }
+  uint64_t ended_of_port(EndReason how) {
+    return counts_->stats.at(0)->ended[static_cast<size_t>(how)];
+  }
   void expect_nobody_is_counted(const std::string& source) {
     EXPECT_EQ(counts_->connections, 0u);
     EXPECT_EQ(limits_->connections(at(source, 0).address), 0u);
@@ -74,6 +77,7 @@ TEST_F(UdpLimitsTest, ASessionThatWasNeverAnsweredMakesRoomForANewClient) {
   exchange(second, backend, "b");
   EXPECT_EQ(exchange(third, backend, "c"), "re: c");
   EXPECT_EQ(counters().evicted, 1u);
+  EXPECT_EQ(ended_of_port(EndReason::kExhausted), 1u);
   EXPECT_EQ(exchange(second, backend, "d"), "re: d");
   EXPECT_EQ(counters().sessions_opened, 3u) << "who was answered stays";
 }
