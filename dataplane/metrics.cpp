@@ -257,6 +257,12 @@ void add_queue_metrics(Metrics& out, std::optional<uint64_t> overflows) {
       *overflows);
 }
 
+void add_watch_metrics(Metrics& out, bool addresses_watched) {
+  add_gauge(out, "addresses_unwatched",
+            "1: this host's addresses are only looked at when the state changes",
+            addresses_watched ? 0 : 1);
+}
+
 void add_descriptor_metrics(Metrics& out, const proxy::DescriptorShares& shares, uint64_t open) {
   add_gauge(out, "descriptors", "Descriptors open now", open);
   add_gauge(out, "descriptor_limit", "Descriptors that may be open", uint64_t(shares.limit));

@@ -26,6 +26,7 @@ using Metrics = std::vector<ops::Metric>;
 
 void add_path_metrics(Metrics& out, const proxy::DataPathCounters& counters);
 void add_queue_metrics(Metrics& out, std::optional<uint64_t> overflows);
+void add_watch_metrics(Metrics& out, bool addresses_watched);
 void add_descriptor_metrics(Metrics& out, const proxy::DescriptorShares& shares, uint64_t open);
 void add_message_metrics(Metrics& out, uint64_t lost);
 void add_check_metrics(Metrics& out, const health::ProberCounters& counters);

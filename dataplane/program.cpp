@@ -372,6 +372,7 @@ std::string Program::metrics() const {
                  {{1, {{"program", "dataplane"}, {"version", EMPALME_VERSION}}}}});
   add_path_metrics(out, carried_.with(own_counters()));
   add_queue_metrics(out, listen_overflows());
+  add_watch_metrics(out, address_watch_ != nullptr);
   add_descriptor_metrics(out, descriptors_, net::open_descriptors());
   add_service_metrics(out, carried_.with(path_->totals()));
   add_handoff_metrics(out);
