@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "controller/core/certificate_book.hpp"
+#include "controller/kube/secret_batch.hpp"
 
 namespace lb::kube {
 namespace {
@@ -11,31 +12,6 @@ namespace {
 // Told together, so that hundreds of them are not hundreds of news.
 constexpr size_t kBatch = 64;
 constexpr std::chrono::milliseconds kTellAfter{200};
-
-using DueNames = std::vector<std::pair<std::chrono::steady_clock::time_point, SecretName>>;
-
-// Of each namespace in turn, those that have waited longest: one with thousands of names does not
-// keep the others waiting.
-std::vector<SecretName> batch_of(std::map<std::string, DueNames> due) {
-  std::vector<std::pair<std::chrono::steady_clock::time_point, std::string>> order;
-  for (auto& [ns, names] : due) {
-    std::sort(names.rbegin(), names.rend());
-    order.emplace_back(names.back().first, ns);
-  }
-  std::sort(order.begin(), order.end());
-  std::vector<SecretName> out;
-  for (bool any = true; any && out.size() < kBatch;) {
-    any = false;
-    for (const auto& [time, ns] : order) {
-      auto& names = due[ns];
-      if (names.empty() || out.size() == kBatch) continue;
-      out.push_back(std::move(names.back().second));
-      names.pop_back();
-      any = true;
-    }
-  }
-  return out;
-}
 
 Error refusal(const SecretName& name, const net::HttpResponse& answer) {
   const std::string secret = "Secret " + name.to_string();
@@ -110,14 +86,14 @@ std::vector<SecretName> SecretReader::next() {
   std::unique_lock lock(mutex_);
   for (;;) {
     if (stopping_) return {};
-    std::map<std::string, DueNames> due;
+    DueNames due;
     const auto now = Clock::now();
     auto first = Clock::time_point::max();
     for (const auto& [name, turn] : turns_) {
       first = std::min(first, turn.due);
       if (turn.due <= now) due[name.ns].emplace_back(turn.due, name);
     }
-    if (!due.empty()) return batch_of(std::move(due));
+    if (!due.empty()) return batch_of(std::move(due), kBatch);
     if (turns_.empty()) {
       wake_.wait(lock);
     } else {

@@ -124,8 +124,7 @@ std::unique_ptr<TlsStream> TlsStream::wrap(std::shared_ptr<const void> terms, SS
 // A session whose connection ends without close_notify would count as one of ill repute (RFC 2246,
 // section 7.2.1, until RFC 5246 took that back), and clients may end as they like.
 TlsStream::~TlsStream() {
-  const bool good = peer_ && secured_ && complaint_ == nullptr && !offends_;
-  if (good) SSL_set_shutdown(ssl_, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+  if (peer_) SSL_set_shutdown(ssl_, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
   SSL_free(ssl_);
 }
 

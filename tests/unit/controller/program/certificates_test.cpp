@@ -51,7 +51,7 @@ class CertificatesTest : public testing::Test {
   asio::io_context io;
   FakeDataplane plane{io};
   Observer observer;
-  Fleet fleet{io, {.coalesce = 5ms, .offer_again = 1s, .repair_pause = 1ms}, observer};
+  Fleet fleet{io, {.coalesce = 5ms, .offer_again = 3s, .repair_pause = 1ms}, observer};
 };
 
 TEST_F(CertificatesTest, NobodyIsAskedAboutCertificatesWhereNoSourceHasAny) {
@@ -81,6 +81,17 @@ TEST_F(CertificatesTest, OneThatWasRefusedIsOfferedAgain) {
   plane.refusals.clear();
   EXPECT_TRUE(until([&] { return plane.certificates.contains("file/a"); }));
   EXPECT_TRUE(until([&] { return observer.refused.empty(); }));
+}
+
+TEST_F(CertificatesTest, OneThatWasRefusedIsNotOfferedEachSecond) {
+  plane.refusals.emplace("file/a", net::json_response(422, R"({"reason":"Tls","message":"no"})"));
+  fleet.give_certificates("file/", {{"file/a", certificate("A")}});
+  start();
+  fleet.set("web", tls_service("web", {"file/a"}));
+  ASSERT_TRUE(until([&] { return !observer.refused.empty(); }));
+  io.restart();
+  io.run_for(1500ms);
+  EXPECT_EQ(std::count(plane.calls.begin(), plane.calls.end(), "PUT /v1/certificates/file/a"), 1);
 }
 
 TEST_F(CertificatesTest, AreThereBeforeTheStateThatNamesThem) {

@@ -55,6 +55,16 @@ TEST_F(WantedSecretsTest, ThatNobodyAnswersForAreNotWaitedForForEver) {
   EXPECT_THAT(reconciler.problems(), IsEmpty());
 }
 
+TEST_F(WantedSecretsTest, ThatWereGivenUpKeepNobodyElseWaitingEither) {
+  serve();
+  reconciler.start();
+  sync({web()});
+  ASSERT_TRUE(run_until(io, [&] { return served(); }));
+  reconciler.upsert(plan::service("shop").annotated("empalme.io/tls.secrets", "web-tls").source());
+  ASSERT_TRUE(run_until(io, [&] { return dataplane.held.services.size() == 2; }));
+  EXPECT_EQ(reconciler.counters().certificates_given_up, 1u);
+}
+
 TEST_F(WantedSecretsTest, AreNoneOnceTheServiceIsGone) {
   contact();
   sync({web()});

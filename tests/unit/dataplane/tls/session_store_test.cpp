@@ -6,6 +6,7 @@
 
 #include "common/net/certificates.hpp"
 #include "common/net/openssl_types.hpp"
+#include "tests/support/tls_stutterer.hpp"
 
 namespace lb::tls {
 namespace {
@@ -23,6 +24,32 @@ SessionStore::Kept session(int version = TLS1_3_VERSION, int64_t made = kMade, l
   SSL_SESSION_set_time(out.get(), made);
   SSL_SESSION_set_timeout(out.get(), life);
   return {std::move(out), made};
+}
+
+// With a server that shows this, and nobody verifies.
+SessionStore::Session agreed_with(const net::SignedKey& identity) {
+  test::TlsStutterer server(identity);
+  const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(SSL_CTX_new(TLS_client_method()),
+                                                                  &SSL_CTX_free);
+  const std::unique_ptr<SSL, decltype(&SSL_free)> client(SSL_new(context.get()), &SSL_free);
+  SSL_set_bio(client.get(), BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+  bool both = false;
+  for (int turn = 0; turn < 10 && !both; ++turn) {
+    const bool done = SSL_connect(client.get()) == 1;
+    std::string said(BIO_ctrl_pending(SSL_get_wbio(client.get())), '\0');
+    BIO_read(SSL_get_wbio(client.get()), said.data(), static_cast<int>(said.size()));
+    server.hear(said);
+    both = server.shake_hands() && done;
+    const std::string answer = server.take_said();
+    BIO_write(SSL_get_rbio(client.get()), answer.data(), static_cast<int>(answer.size()));
+  }
+  EXPECT_TRUE(both);
+  char nothing[1];
+  SSL_read(client.get(), nothing, 1);  // the tickets
+  SessionStore::Session out(SSL_get1_session(client.get()));
+  SSL_SESSION_set_time(out.get(), kMade);
+  SSL_shutdown(client.get());  // or it would be of ill repute
+  return out;
 }
 
 TEST(SessionStore, GivesTheNewestOfTheVeryPeerAndEachOnce) {
@@ -54,6 +81,20 @@ TEST(SessionStore, ForgetsThoseThatAreTooOld) {
   EXPECT_EQ(store.take(peer_at(1), kMade + 10).session, nullptr) << "as the server has it";
   store.put(peer_at(1), session());
   EXPECT_EQ(store.take(peer_at(1), kMade - 1).session, nullptr) << "the day's time has gone back";
+}
+
+// With it nobody would be verified again until the chain is too old.
+TEST(SessionStore, ForgetsThoseWhoseCertificateHasExpired) {
+  constexpr int64_t kExpires = kMade + 100;
+  constexpr net::Validity kUntilThen{kMade - 100, kExpires};
+  const auto authority = net::make_authority("tests", kUntilThen).value();
+  const auto identity =
+      net::issue(authority, "web.internal", net::CertificateUse::kServer, kUntilThen).value();
+  SessionStore store;
+  store.put(peer_at(1), {agreed_with(identity), kMade});
+  store.put(peer_at(2), {agreed_with(identity), kMade});
+  EXPECT_NE(store.take(peer_at(1), kExpires - 1).session, nullptr);
+  EXPECT_EQ(store.take(peer_at(2), kExpires).session, nullptr);
 }
 
 // Each connection brings new ones, of its own time, and verifies nothing.
