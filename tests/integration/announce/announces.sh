@@ -109,6 +109,23 @@ if command -v nft >/dev/null; then
   on_node nft list table inet empalme >/dev/null 2>&1 && fail "the packet filter stayed after SIGTERM"
 fi
 
+# An image without nft, or with one that may not be run: served all the same, and told.
+without_nft='for each in /usr/sbin/nft /sbin/nft /usr/bin/nft; do
+  if [ -e "$each" ]; then mount --bind /dev/null "$each" || exit 99; fi
+done
+exec "$@"'
+ip netns exec "$node" unshare --mount sh -c "$without_nft" sh "$program" --admin "unix:$work/bare.sock" --announce auto \
+  2>"$work/bare.log" &
+running=$!
+pids+=("$running")
+until_true test -S "$work/bare.sock" || fail "does not start without nft"
+state 1 192.0.2.102 | curl -s --unix-socket "$work/bare.sock" -X PUT -d @- localhost/v1/state >/dev/null
+[ "$(ask 192.0.2.102)" = served ] || fail "does not serve without nft"
+unfiltered() { curl -s --unix-socket "$work/bare.sock" localhost/metrics | grep -q '^empalme_dataplane_filter_failures_total [1-9]'; }
+until_true unfiltered || fail "an address without its packet filter is not counted"
+grep -q 'nft cannot be run' "$work/bare.log" || fail "nothing is said of the packet filter"
+kill "$running"; wait "$running"
+
 state 1 192.0.2.101 >"$work/given.json"
 timeout 20 ip netns exec "$node" "$program" --admin "unix:$work/given.sock" --announce auto --spare-sources 192.0.2.101 --state "$work/given.json" 2>"$work/given.log"
 [ $? -eq 1 ] || fail "started with a spare source that its state announces"

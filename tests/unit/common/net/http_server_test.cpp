@@ -82,12 +82,15 @@ class HttpServerTest : public testing::Test {
   Result<HttpResponse> get(const std::string& target) {
     return ask(server_->local(), {"GET", target, {}, {}}, 5s);
   }
+  asio::ip::tcp::endpoint where() const {
+    const auto local = std::get<Endpoint>(server_->local());
+    return {asio::ip::make_address(local.address.to_string()), local.port};
+  }
   // Sends `bytes` as they are and reads to the end.
   std::string raw(const std::string& bytes) {
     asio::io_context io;
     asio::ip::tcp::socket socket(io);
-    const auto local = std::get<Endpoint>(server_->local());
-    socket.connect({asio::ip::make_address(local.address.to_string()), local.port});
+    socket.connect(where());
     boost::system::error_code error;
     asio::write(socket, asio::buffer(bytes), error);
     std::string out;
@@ -274,10 +277,9 @@ TEST_F(HttpServerTest, AnswersOneAfterAnotherWhenDescriptorsHaveRunOut) {
   asio::io_context io;
   asio::ip::tcp::socket clients[] = {asio::ip::tcp::socket(io, asio::ip::tcp::v4()),
                                      asio::ip::tcp::socket(io, asio::ip::tcp::v4())};
-  const auto local = std::get<Endpoint>(server_->local());
   const NoDescriptors none;
   for (auto& client : clients) {
-    client.connect({asio::ip::make_address(local.address.to_string()), local.port});
+    client.connect(where());
     asio::write(client, asio::buffer("GET /x HTTP/1.1\r\nHost: x\r\n\r\n", 28));
     std::string out;
     boost::system::error_code error;
@@ -287,12 +289,32 @@ TEST_F(HttpServerTest, AnswersOneAfterAnotherWhenDescriptorsHaveRunOut) {
   }
 }
 
+TEST_F(HttpServerTest, WhoeverComesWhileNothingIsLeftIsServedLater) {
+  start();
+  asio::io_context io;
+  asio::ip::tcp::socket idle(io, asio::ip::tcp::v4()), late(io, asio::ip::tcp::v4());
+  {
+    const NoDescriptors none;
+    idle.connect(where());  // has the one that is kept for such times
+    late.connect(where());
+    for (int i = 0; i < 500 && counters().accept_failures == 0; ++i) {
+      std::this_thread::sleep_for(10ms);
+    }
+    EXPECT_GT(counters().accept_failures, 0u);
+  }
+  asio::write(late, asio::buffer(std::string("GET /x HTTP/1.1\r\nHost: x\r\n"
+                                             "Connection: close\r\n\r\n")));
+  std::string out;
+  boost::system::error_code error;
+  asio::read(late, asio::dynamic_buffer(out), error);
+  EXPECT_THAT(out, StartsWith("HTTP/1.1 200"));
+}
+
 TEST_F(HttpServerTest, ADrainLetsWhoeverHasConnectedFinish) {
   start();
   asio::io_context io;
   asio::ip::tcp::socket early(io);
-  const auto local = std::get<Endpoint>(server_->local());
-  early.connect({asio::ip::make_address(local.address.to_string()), local.port});
+  early.connect(where());
   std::promise<void> drained;
   asio::post(io_, [&] { server_->drain([&] { drained.set_value(); }); });
   auto over = drained.get_future();

@@ -1,8 +1,24 @@
 // Policies of a service whose TLS ends here: they see clients and plain bytes.
+#include <sys/resource.h>
+
 #include "tests/unit/dataplane/proxy/tls_fixture.hpp"
 
 namespace lb::proxy {
 namespace {
+
+// As many as this process may have, while it lives.
+struct AllDescriptors {
+  AllDescriptors() {
+    getrlimit(RLIMIT_NOFILE, &before);
+    rlimit now = before;
+    now.rlim_cur = before.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &now);
+    limit = now.rlim_cur;
+  }
+  ~AllDescriptors() { setrlimit(RLIMIT_NOFILE, &before); }
+  rlimit before{};
+  rlim_t limit = 0;
+};
 
 class TlsPoliciesTest : public TlsTest {
  protected:
@@ -135,6 +151,27 @@ TEST_F(TlsPoliciesTest, OneNameEndsItsTlsWhereAnotherIsPassedThrough) {
   write_all(client.get(), hello);
   const Fd backend = whole.accept_one();
   EXPECT_EQ(read_some(backend, hello.size()), hello);
+}
+
+// Each costs a key's work: what a worker has begun is what it can bring to an end in time.
+TEST_F(TlsPoliciesTest, WhoeverComesWhileTooManyAgreeOnKeysIsRefused) {
+  constexpr size_t kMost = 2048;  // of a worker
+  const AllDescriptors raised;
+  if (raised.limit < 3 * kMost) GTEST_SKIP() << "no more than " << raised.limit << " descriptors";
+  remake({.workers = 1,
+          .post = [this](auto task) { asio::post(control_, std::move(task)); },
+          .certificates = book_});
+  begin();
+  std::vector<Fd> silent;
+  for (size_t i = 0; i < kMost; ++i) silent.push_back(dial(port_));
+  ASSERT_TRUE(eventually([this] { return counters().active == kMost; }));
+  EXPECT_TRUE(read_all(dial(port_).get()).empty());
+  EXPECT_EQ(counters().tls_overflows, 1u);
+  silent.pop_back();
+  EXPECT_TRUE(eventually([this] { return counters().active == kMost - 1; }));
+  const Pair pair = connect();
+  EXPECT_TRUE(pair.tls->write("x"));
+  EXPECT_EQ(counters().tls_overflows, 1u);
 }
 
 }  // namespace
