@@ -333,12 +333,9 @@ TEST_F(HttpServerTest, ConnectionsThatSayNothingMakeRoom) {
   HttpServerOptions options;
   options.max_connections = 4;
   start(std::move(options));
-  const auto endpoint = std::get<Endpoint>(server_->local());
   asio::io_context io;
   std::vector<asio::ip::tcp::socket> silent;
-  for (int i = 0; i < 12; ++i) {
-    silent.emplace_back(io).connect({asio::ip::make_address("127.0.0.1"), endpoint.port});
-  }
+  for (int i = 0; i < 12; ++i) silent.emplace_back(io).connect(where());
   EXPECT_TRUE(get("/healthz").ok());
   EXPECT_GE(server_->counters().displaced, 1U);
 }
@@ -347,11 +344,10 @@ TEST_F(HttpServerTest, ABodyThatNeverEndsMakesRoomToo) {
   HttpServerOptions options;
   options.max_connections = 4;
   start(std::move(options));
-  const auto endpoint = std::get<Endpoint>(server_->local());
   asio::io_context io;
   std::vector<asio::ip::tcp::socket> slow;
   for (int i = 0; i < 8; ++i) {
-    slow.emplace_back(io).connect({asio::ip::make_address("127.0.0.1"), endpoint.port});
+    slow.emplace_back(io).connect(where());
     asio::write(slow.back(),
                 asio::buffer(std::string("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")));
   }
