@@ -27,6 +27,12 @@ Error document_error(const Error& error) {
 // The texts of people are cut rather than refused: a long reason must not end a handoff.
 std::string for_reading(const std::string& text) { return shortened(text, kMaxText / 4); }
 
+json of_protocol() {
+  json out = json::object();
+  out["handoff"] = kProtocol;
+  return out;
+}
+
 json counters_json(const Counters& counters) {
   json all = json::object();
   for (const auto& [name, value] : counters) all[name] = value;
@@ -48,12 +54,16 @@ Counters read_counters(wire::ObjectReader& reader, const char* name) {
   return counters;
 }
 
+// Documents grow member by member: a braced list that runs out of memory half-way leaks what it
+// has.
 json label_json(const SocketLabel& label) {
-  return {{"address", label.listener.at.address.to_string()},
-          {"port", label.listener.at.port},
-          {"protocol", to_string(label.listener.protocol)},
-          {"worker", label.worker},
-          {"shared", label.shared}};
+  json out = json::object();
+  out["address"] = label.listener.at.address.to_string();
+  out["port"] = label.listener.at.port;
+  out["protocol"] = to_string(label.listener.protocol);
+  out["worker"] = label.worker;
+  out["shared"] = label.shared;
+  return out;
 }
 
 IpAddress read_address(wire::ObjectReader& reader) {
@@ -138,20 +148,23 @@ Status check_limits(const OfferDocument& offer) {
 json offer_json(const OfferDocument& offer) {
   json listeners = json::array();
   for (const auto& label : offer.listeners) listeners.push_back(label_json(label));
-  return {{"handoff", kProtocol},
-          {"version", for_reading(offer.version)},
-          {"workers", offer.workers},
-          {"counters", counters_json(offer.counters)},
-          {"listeners", std::move(listeners)},
-          {"lock", offer.lock},
-          {"state", offer.state}};
+  json out = of_protocol();
+  out["version"] = for_reading(offer.version);
+  out["workers"] = offer.workers;
+  out["counters"] = counters_json(offer.counters);
+  out["listeners"] = std::move(listeners);
+  out["lock"] = offer.lock;
+  out["state"] = offer.state;
+  return out;
 }
 
 }  // namespace
 
 std::string encode(const Hello& hello) {
-  return for_people(
-      {{"handoff", kProtocol}, {"version", for_reading(hello.version)}, {"want", "listeners"}});
+  json document = of_protocol();
+  document["version"] = for_reading(hello.version);
+  document["want"] = "listeners";
+  return for_people(document);
 }
 
 Result<std::string> encode(const OfferDocument& offer) {
@@ -168,18 +181,23 @@ Result<std::string> encode(const OfferDocument& offer) {
 }
 
 std::string encode_refusal(const std::string& why) {
-  return for_people({{"handoff", kProtocol}, {"refused", for_reading(why)}});
+  json document = of_protocol();
+  document["refused"] = for_reading(why);
+  return for_people(document);
 }
 
 std::string encode(const Serving& serving) {
-  json document{{"serving", serving.serving}};
+  json document = json::object();
+  document["serving"] = serving.serving;
   if (!serving.serving) document["why"] = for_reading(serving.why);
   return for_people(document);
 }
 
 std::string encode(const Released& released) {
-  return for_people(
-      {{"released", true}, {"final_counters", counters_json(released.final_counters)}});
+  json document = json::object();
+  document["released"] = true;
+  document["final_counters"] = counters_json(released.final_counters);
+  return for_people(document);
 }
 
 Result<Hello> decode_hello(std::string_view text) {
