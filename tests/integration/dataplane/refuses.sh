@@ -11,7 +11,7 @@ fail() { echo "FAILED: $*"; tail -n 5 "$work/run.log"; broken=1; }
 "$program" --admin "unix:$work/admin.sock" --state-dir "$work/held" 2>"$work/run.log" &
 running=$!
 for _ in $(seq 50); do [ -S "$work/admin.sock" ] && break; sleep 0.1; done
-ask() { curl -s -m 20 --unix-socket "$work/admin.sock" "$@"; }
+ask() { curl -s -m 60 --unix-socket "$work/admin.sock" "$@"; }
 put() { ask -X PUT --data-binary @- -w '\n%{http_code}' localhost/v1/state; }
 state() { echo "{\"schema\":\"empalme.io/v1\",\"epoch\":1,\"generation\":$1,\"services\":[$2]}"; }
 
